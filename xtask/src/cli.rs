@@ -1,0 +1,287 @@
+//! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::arch::Arch;
+
+/// Build container images for the CPU that each AWS target runs, push them to ECR, and check that they got there.
+#[derive(Debug, Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 something failed, or a check found a mismatch; 2 refused before anything was \
+                  done; 130 interrupted.\n\nExamples:\n  cargo xtask push-dev --sandbox     try it all on a local AWS\n  \
+                  cargo xtask push dev --dry-run     see what a push would do\n  \
+                  cargo xtask docker-build --arch amd64"
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The configuration [default: deploy.toml in this folder or the nearest one above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Use a local AWS (and, where this machine has none, a private Docker Engine) instead of the real one
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// Print what would be done, and stop
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Answer every question with yes
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Say more
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Task {
+    /// Build local images; they are never pushed
+    #[command(
+        after_help = "Examples:\n  cargo xtask docker-build\n  cargo xtask docker-build --arch amd64 --dockerfile Dockerfile.eks\n  \
+                            ARCH=amd64 cargo xtask docker-build"
+    )]
+    DockerBuild(DockerBuild),
+    /// Build local images for amd64: the same as `docker-build --arch amd64`
+    #[command(after_help = "Example:\n  cargo xtask docker-build-amd64 --service worker")]
+    DockerBuildAmd64(LocalSelection),
+    /// Build images for an environment, push them to ECR under their six tags, and check what is there
+    #[command(after_help = "Every environment has a command of its own: `push-dev` is `push dev`.\n\nExamples:\n  \
+                            cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
+                            cargo xtask push prod --dry-run")]
+    Push(Push),
+    /// The local AWS that `--sandbox` uses
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Check format and lints, run all tests and the end-to-end run
+    #[command(after_help = "Example:\n  cargo xtask ci")]
+    Ci,
+    /// Print the JSON Schema of deploy.toml, or write it beside the file
+    #[command(after_help = "Example:\n  cargo xtask schema --write")]
+    Schema(Schema),
+    /// Print a shell's completions for `xtask`
+    #[command(after_help = "Example:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask")]
+    Completions(Completions),
+}
+
+/// Which local images.
+#[derive(Debug, Clone, Args)]
+pub struct LocalSelection {
+    /// A service of deploy.toml; may be given several times [default: the default service]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// The Dockerfile, from the build context [default: Dockerfile.lambda]
+    #[arg(long, value_name = "FILE", env = "DOCKERFILE", hide_env_values = true)]
+    pub dockerfile: Option<String>,
+    /// How many images are built at a time
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
+}
+
+/// Local images, for any architecture.
+#[derive(Debug, Clone, Args)]
+pub struct DockerBuild {
+    /// Which images.
+    #[command(flatten)]
+    pub selection: LocalSelection,
+    /// arm64 or amd64 [default: what the image's target runs]
+    #[arg(long, value_name = "ARCH", env = "ARCH", hide_env_values = true)]
+    pub arch: Option<Arch>,
+}
+
+/// A push to a named environment.
+#[derive(Debug, Clone, Args)]
+pub struct Push {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Which images.
+    #[command(flatten)]
+    pub selection: PushSelection,
+}
+
+/// Which images of an environment.
+#[derive(Debug, Clone, Args)]
+pub struct PushSelection {
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// Only images that are built from this Dockerfile
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// How many images are worked on at a time
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
+    /// Not taken: the target table decides.
+    #[arg(long, hide = true, value_name = "ARCH", value_parser = refuse_arch)]
+    pub arch: Option<Arch>,
+}
+
+/// A pushed image's architecture comes from the target table; no flag overrides it on the way to a registry.
+fn refuse_arch(_: &str) -> Result<Arch, String> {
+    Err("the architecture of a pushed image is policy: `[targets]` in deploy.toml says which CPU each target runs. \
+         For a local image of another architecture: cargo xtask docker-build --arch ARCH"
+        .to_owned())
+}
+
+/// The local AWS.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Sandbox {
+    /// Start it, and a private Docker Engine where this machine has none
+    #[command(after_help = "Example:\n  cargo xtask sandbox up")]
+    Up,
+    /// Stop everything that `up` started
+    #[command(after_help = "Example:\n  cargo xtask sandbox down")]
+    Down,
+    /// Say what is running and where
+    #[command(after_help = "Example:\n  cargo xtask sandbox status --json")]
+    Status,
+    /// Print `export` lines, so that `aws` and `docker` talk to it
+    #[command(after_help = "Example:\n  eval \"$(cargo xtask sandbox env)\" && aws ecr describe-repositories")]
+    Env,
+}
+
+/// The schema.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Schema {
+    /// Write deploy.schema.json beside deploy.toml
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// Completions.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// The command line with a command for every environment: `push-dev`, and `docker-push-dev`, its old name.
+pub fn command(environments: &[String]) -> Command {
+    environments.iter().fold(Cli::command(), |command, environment| {
+        let push = PushSelection::augment_args(Command::new(format!("push-{environment}")))
+            .alias(format!("docker-push-{environment}"))
+            .about(format!("Push to {environment}: the same as `push {environment}`"))
+            .after_help(format!(
+                "Examples:\n  cargo xtask push-{environment}\n  cargo xtask push-{environment} --service api --dry-run"
+            ));
+        command.subcommand(push)
+    })
+}
+
+/// Reads the command line. The error is clap's, with its own exit code and words.
+///
+/// # Errors
+/// A command line that clap refuses, and requests for help and version.
+pub fn parse(words: &[String], environments: &[String]) -> Result<(Global, Task), clap::Error> {
+    let matches = command(environments).try_get_matches_from(words)?;
+    let global = Global::from_arg_matches(&matches)?;
+    Ok((global, task(&matches)?))
+}
+
+fn task(matches: &ArgMatches) -> Result<Task, clap::Error> {
+    let push = matches.subcommand().and_then(|(name, inner)| Some((name.strip_prefix("push-")?, inner)));
+    match push {
+        Some((environment, inner)) => {
+            let selection = PushSelection::from_arg_matches(inner)?;
+            Ok(Task::Push(Push { environment: environment.to_owned(), selection }))
+        }
+        None => Task::from_arg_matches(matches),
+    }
+}
+
+/// Environments that the command line itself names, as in `push-dev`: so that a name that deploy.toml lacks is refused
+/// with the names that it has.
+pub fn named_environments(words: &[String]) -> Vec<String> {
+    let names = words.iter().skip(1).filter_map(|word| word.strip_prefix("docker-push-").or_else(|| word.strip_prefix("push-")));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// The file after `--config`, needed before the command line can be read: the file says which commands there are.
+pub fn config_file(words: &[String]) -> Option<PathBuf> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(file) = word.strip_prefix("--config=") {
+            return Some(PathBuf::from(file));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Global, Task), clap::Error> {
+        parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &["dev".to_owned(), "prod".to_owned()])
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definitions() {
+        command(&["dev".to_owned()]).debug_assert();
+    }
+
+    #[test]
+    fn every_environment_has_a_command_under_both_names() {
+        for line in ["xtask push dev --service api", "xtask push-dev --service api", "xtask docker-push-dev --service api"] {
+            let Ok((_, Task::Push(push))) = parsed(line) else { panic!("`{line}` is a push") };
+            assert_eq!(
+                (push.environment.as_str(), push.selection.service.as_slice()),
+                ("dev", &["api".to_owned()][..]),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_push_takes_no_architecture_and_says_why() {
+        for line in ["xtask push dev --arch amd64", "xtask push-dev --arch=arm64"] {
+            let error = parsed(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("[targets]"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut commands: Vec<Command> = command(&["dev".to_owned()]).get_subcommands().cloned().collect();
+        while let Some(mut command) = commands.pop() {
+            let inner: Vec<_> = command.get_subcommands().cloned().collect();
+            if inner.is_empty() {
+                let help = command.render_long_help().to_string();
+                assert!(help.contains("Example"), "{} lacks an example", command.get_name());
+            }
+            commands.extend(inner);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What is wrong in deploy.toml: every problem with its place and its cure, shown together.
+
+use std::{fmt, ops::Range, path::PathBuf};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The bytes of the file that it is about.
+    pub span: Range<usize>,
+    /// What is wrong, naming the key and the value.
+    pub title: String,
+    /// What to write instead.
+    pub cure: String,
+}
+
+/// A deploy.toml that is refused, with everything that is wrong in it.
+#[derive(Debug)]
+pub struct Problems {
+    path: PathBuf,
+    source: String,
+    problems: Vec<Problem>,
+}
+
+/// One problem as a program reads it.
+#[derive(Debug, Serialize)]
+pub struct ProblemReport {
+    file: String,
+    line: usize,
+    column: usize,
+    problem: String,
+    cure: String,
+}
+
+impl Problems {
+    /// Puts the problems in the file's order.
+    pub fn new(path: PathBuf, source: String, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
+        problems.dedup();
+        Self { path, source, problems }
+    }
+
+    /// The problems as a person reads them, each with the lines it is about. `width` is the terminal's, in columns.
+    pub fn render(&self) -> String {
+        let path = self.path.display().to_string();
+        let renderer = Renderer::styled();
+        let shown = self.problems.iter().map(|problem| {
+            let snippet = Snippet::source(self.source.as_str())
+                .path(path.as_str())
+                .annotation(AnnotationKind::Primary.span(self.visible(&problem.span)));
+            let report = [Level::ERROR
+                .primary_title(problem.title.as_str())
+                .element(snippet)
+                .element(Level::HELP.message(problem.cure.as_str()))];
+            renderer.render(&report)
+        });
+        shown.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The problems as a program reads them.
+    pub fn report(&self) -> Vec<ProblemReport> {
+        let report = |problem: &Problem| {
+            let before = &self.source[..self.visible(&problem.span).start];
+            ProblemReport {
+                file: self.path.display().to_string(),
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+                problem: problem.title.clone(),
+                cure: problem.cure.clone(),
+            }
+        };
+        self.problems.iter().map(report).collect()
+    }
+
+    /// The first line of a span: a whole table is too much to show, and a span never ends inside a character.
+    fn visible(&self, span: &Range<usize>) -> Range<usize> {
+        let floor = |at: usize| (0..=at.min(self.source.len())).rev().find(|at| self.source.is_char_boundary(*at)).unwrap_or(0);
+        let start = floor(span.start);
+        let end = floor(span.end).max(start);
+        let line_end = self.source[start..].find('\n').map_or(self.source.len(), |length| start + length);
+        start..end.min(line_end).max(start)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.problems.len();
+        write!(f, "`{}` is refused: {count} {}", self.path.display(), if count == 1 { "problem" } else { "problems" })
+    }
+}
+
+impl std::error::Error for Problems {}

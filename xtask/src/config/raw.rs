@@ -1,0 +1,241 @@
+//! deploy.toml as it is written: what serde reads and what the JSON Schema says.
+//!
+//! Nothing here is checked beyond its type. [`super::check`] finds unknown keys and wrong types with the schema that is
+//! generated from these types, and [`super::resolve`] makes a finished [`super::Config`] of them.
+
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer};
+
+/// A value and where in the file it stands, in bytes.
+///
+/// The default is a value that the file lacks. [`super::check`] has complained about it by then, so that nothing else
+/// needs to: a problem at its place is dropped.
+#[derive(Debug, Clone)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Its place in the file.
+    pub span: Range<usize>,
+}
+
+/// The place of a value that the file lacks.
+pub const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
+
+impl<T: Default> Default for Located<T> {
+    fn default() -> Self {
+        Self { value: T::default(), span: NOWHERE }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
+        Ok(Self { span: spanned.span(), value: spanned.into_inner() })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+}
+
+/// A map from names to values, each name with its place in the file.
+pub type Named<T> = BTreeMap<Key, T>;
+
+/// A table's key and where it stands. Ordered and compared by its text alone.
+#[derive(Debug, Clone)]
+pub struct Key(pub Located<String>);
+
+impl Key {
+    /// The key's text.
+    pub fn name(&self) -> &str {
+        &self.0.value
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+impl Eq for Key {}
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.name().cmp(other.name())
+    }
+}
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Located::deserialize(deserializer).map(Self)
+    }
+}
+impl JsonSchema for Key {
+    fn schema_name() -> Cow<'static, str> {
+        String::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        String::json_schema(generator)
+    }
+}
+
+/// deploy.toml: which service becomes which images, for what, in which AWS environments.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(title = "deploy.toml", deny_unknown_fields)]
+pub struct Root {
+    /// What all services share.
+    #[serde(default)]
+    #[schemars(required)]
+    pub project: Project,
+    /// Which CPU each target runs. Left out, a target has its default: lambda and eks arm64, apprunner amd64.
+    #[serde(default)]
+    pub targets: Targets,
+    /// The AWS accounts that images go to, by name. Each name makes a command: `[environments.dev]` makes `push-dev`.
+    #[serde(default)]
+    pub environments: Named<Environment>,
+    /// The services of the backend, by name.
+    #[serde(default)]
+    #[schemars(required)]
+    pub services: Named<Service>,
+}
+
+/// What all services share.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Project {
+    /// The name of local images, and of the repository where an environment names none.
+    #[serde(default)]
+    #[schemars(required)]
+    pub name: Located<String>,
+    /// The folder that is sent to the builder, and that Dockerfiles are looked up in, from deploy.toml's folder.
+    #[serde(default)]
+    #[schemars(required)]
+    pub context: Located<String>,
+    /// The service that `docker-build` builds when none is named. With one service it may be left out.
+    pub default_service: Option<Located<String>>,
+    /// How many characters of the git commit stand in a tag, 7 to 40. Default: 7.
+    pub revision_length: Option<Located<i64>>,
+    /// Where the source code lives, for the image's `org.opencontainers.image.source` label. Default: git's `origin`.
+    pub source: Option<Located<String>>,
+}
+
+/// Which CPU each target runs: `arm64` or `amd64`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Targets {
+    /// AWS Lambda. Default: arm64.
+    #[schemars(with = "Option<crate::arch::Arch>")]
+    pub lambda: Option<Located<String>>,
+    /// Amazon EKS: must match the node groups. Default: arm64.
+    #[schemars(with = "Option<crate::arch::Arch>")]
+    pub eks: Option<Located<String>>,
+    /// AWS App Runner has x86_64 instances alone: only amd64 is accepted.
+    #[schemars(with = "Option<OnlyAmd64>")]
+    pub apprunner: Option<Located<String>>,
+}
+
+/// The one architecture that App Runner runs.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OnlyAmd64 {
+    /// x86-64.
+    Amd64,
+}
+
+/// An AWS account and region, and what protects it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Environment {
+    /// The AWS account, twelve digits in quotes.
+    #[schemars(regex(pattern = r"^[0-9]{12}$"))]
+    #[serde(default)]
+    #[schemars(required)]
+    pub account: Located<String>,
+    /// The AWS region, such as `eu-west-1`.
+    #[serde(default)]
+    #[schemars(required)]
+    pub region: Located<String>,
+    /// The profile of `~/.aws/config` to use. Default: what `AWS_PROFILE` and the SDK's usual chain find.
+    pub profile: Option<Located<String>>,
+    /// The ECR repository. `{project}`, `{service}` and `{target}` are filled in. Default: `{project}`.
+    pub repository: Option<Located<String>>,
+    /// Whether a push creates the repository when it is missing. Default: false.
+    pub create_repository: Option<bool>,
+    /// Whether a push needs a clean tree, the right branch and account, and the environment's name typed. Default: false.
+    pub protected: Option<bool>,
+    /// The git branch that a protected environment takes images from. Default: `main`.
+    pub branch: Option<Located<String>>,
+    /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
+    #[serde(default)]
+    pub build_args: Named<Located<String>>,
+}
+
+/// A folder of the backend that becomes images.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Service {
+    /// The value of the build argument `SERVICE_FOLDER`. Default: the service's name.
+    pub folder: Option<Located<String>>,
+    /// The images that are made of this service.
+    #[serde(default)]
+    #[schemars(required)]
+    pub images: Located<Vec<Image>>,
+}
+
+/// One image: a service, built from a Dockerfile, for a target.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Image {
+    /// The Dockerfile, from the build context. The suffix `.lambda`, `.eks` or `.apprunner` says the target.
+    #[serde(default)]
+    #[schemars(required)]
+    pub dockerfile: Located<String>,
+    /// What runs the image. Needed where the Dockerfile's suffix does not say it.
+    #[schemars(with = "Option<TargetName>")]
+    pub target: Option<Located<String>>,
+    /// The environments that the image goes to. Default: all.
+    pub environments: Option<Vec<Located<String>>>,
+    /// The Lambda function's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{project}-{env}-{service}`.
+    pub function: Option<Located<String>>,
+    /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.
+    /// Empty gives plain tags, for a repository that holds one image.
+    pub tag_prefix: Option<Located<String>>,
+}
+
+/// What runs an image.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum TargetName {
+    /// AWS Lambda.
+    Lambda,
+    /// Amazon EKS.
+    Eks,
+    /// AWS App Runner.
+    Apprunner,
+}
+
+/// The JSON Schema of deploy.toml.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Root).to_value()
+}

@@ -1,0 +1,443 @@
+//! From what deploy.toml says to a finished [`Config`]: defaults filled in, names checked against the rules of the place
+//! where they will be used, and collisions found. Every problem is collected; none stops the search for the next.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Component, Path, PathBuf},
+};
+
+use super::{
+    Config, Environment, Image, Service, TargetRule,
+    check::suggestion,
+    problem::Problem,
+    raw::{self, Located},
+};
+use crate::{
+    arch::Arch,
+    policy::{
+        name,
+        tags::{self, TagSet},
+        target::Target,
+    },
+};
+
+/// Finishes the file's content. `None` when a problem leaves nothing sensible to go on with.
+pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+    let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let mut finding = Finding { problems };
+
+    finding.name("project.name", &root.project.name, name::is_repository_part, REPOSITORY_PART);
+    let context = finding.inner_path("project.context", &root.project.context);
+    let revision_length = finding.revision_length(root.project.revision_length.as_ref());
+    let targets = finding.targets(&root.targets);
+    let project = root.project.name.value;
+
+    let mut environments = BTreeMap::new();
+    for (key, environment) in &root.environments {
+        environments.insert(key.name().to_owned(), finding.environment(key, environment));
+    }
+    let mut services = BTreeMap::new();
+    for (key, service) in &root.services {
+        services.insert(key.name().to_owned(), finding.service(key, service, &environments));
+    }
+    let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
+
+    let config = Config {
+        file: file.to_path_buf(),
+        context: folder.join(context.unwrap_or_default()),
+        root: folder,
+        project,
+        default_service: default_service.unwrap_or_default(),
+        revision_length,
+        source: root.project.source.map(|source| source.value),
+        targets,
+        environments,
+        services,
+    };
+    finding.names_that_are_too_long(&root.environments, &config);
+    finding.collisions(&root.services, &config);
+    Some(config)
+}
+
+/// Fills `{name}` in a pattern.
+pub fn fill(pattern: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(pattern.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+const REPOSITORY_PART: &str = "lower-case letters, digits and single `.`, `_` or `-` between them";
+const TAG_PART: &str = "lower-case letters, digits, `.`, `_` and `-`, starting and ending with a letter or digit";
+
+/// Build arguments that are not the user's to set.
+/// Source: BuildKit's predefined platform arguments; `SERVICE_FOLDER` and `REVISION` are this tool's.
+const RESERVED_BUILD_ARGS: [&str; 12] = [
+    "SERVICE_FOLDER",
+    "REVISION",
+    "SOURCE_DATE_EPOCH",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "BUILDKIT_SYNTAX",
+];
+
+struct Finding<'p> {
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Finding<'_> {
+    fn problem(&mut self, span: &Range<usize>, title: impl Into<String>, cure: impl Into<String>) {
+        if *span != raw::NOWHERE {
+            self.problems.push(Problem { span: span.clone(), title: title.into(), cure: cure.into() });
+        }
+    }
+
+    fn name(&mut self, key: &str, name: &Located<String>, is_legal: fn(&str) -> bool, rule: &str) {
+        if !is_legal(&name.value) {
+            let cure = match name::legal_form(&name.value).filter(|form| is_legal(form)) {
+                Some(form) => format!("use {rule}, for example `{form}`"),
+                None => format!("use {rule}"),
+            };
+            self.problem(&name.span, format!("`{key}` is `{}`, which cannot stand in an image reference", name.value), cure);
+        }
+    }
+
+    /// A path that stays inside deploy.toml's folder.
+    fn inner_path(&mut self, key: &str, path: &Located<String>) -> Option<PathBuf> {
+        let given = Path::new(&path.value);
+        let stays = given.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let plain = !path.value.is_empty() && !path.value.starts_with('-') && !path.value.chars().any(char::is_control);
+        if stays && plain {
+            return Some(given.components().filter(|part| matches!(part, Component::Normal(_))).collect());
+        }
+        self.problem(
+            &path.span,
+            format!("`{key}` is `{}`, which is no path inside the repository", path.value.escape_debug()),
+            "write a relative path without `..`, such as `backend`",
+        );
+        None
+    }
+
+    fn revision_length(&mut self, length: Option<&Located<i64>>) -> usize {
+        const DEFAULT: usize = 7;
+        let Some(length) = length else { return DEFAULT };
+        match usize::try_from(length.value) {
+            Ok(characters @ 7..=40) => characters,
+            _ => {
+                self.problem(
+                    &length.span,
+                    format!("`project.revision-length` is `{}`", length.value),
+                    "write a number from 7 to 40: a git commit has 40 characters, and fewer than 7 soon name two commits",
+                );
+                DEFAULT
+            }
+        }
+    }
+
+    fn targets(&mut self, targets: &raw::Targets) -> BTreeMap<Target, Arch> {
+        let said = |target: Target| match target {
+            Target::Lambda => targets.lambda.as_ref(),
+            Target::Eks => targets.eks.as_ref(),
+            Target::AppRunner => targets.apprunner.as_ref(),
+        };
+        let mut table = BTreeMap::new();
+        for target in Target::ALL {
+            let arch = said(target).map_or(target.default_arch(), |word| self.target_arch(target, word));
+            table.insert(target, arch);
+        }
+        table
+    }
+
+    fn target_arch(&mut self, target: Target, word: &Located<String>) -> Arch {
+        match word.value.parse::<Arch>() {
+            Ok(arch) if target.can_run(arch) => return arch,
+            Ok(arch) => self.problem(
+                &word.span,
+                format!("`targets.{target}` is `{}`, but {} cannot run {arch}", word.value, target.title()),
+                format!("write `{target} = \"{}\"`: {}", target.default_arch(), target.why()),
+            ),
+            Err(_) => self.problem(
+                &word.span,
+                format!("`targets.{target}` is `{}`, which is no architecture", word.value.escape_debug()),
+                suggestion(&word.value, Arch::ALL.into_iter().filter(|arch| target.can_run(*arch)).map(Arch::oci)),
+            ),
+        }
+        target.default_arch()
+    }
+
+    fn environment(&mut self, key: &raw::Key, environment: &raw::Environment) -> Environment {
+        let path = format!("environments.{}", key.name());
+        self.name(&path, &key.0, name::is_tag_part, TAG_PART);
+        if !name::is_account(&environment.account.value) {
+            self.problem(
+                &environment.account.span,
+                format!("`{path}.account` is `{}`, which is no AWS account", environment.account.value.escape_debug()),
+                "write the account's twelve digits in quotes: `aws sts get-caller-identity` prints them",
+            );
+        }
+        if !name::is_region(&environment.region.value) {
+            self.problem(
+                &environment.region.span,
+                format!("`{path}.region` is `{}`, which is no AWS region", environment.region.value.escape_debug()),
+                "write a region's code, such as `eu-west-1`",
+            );
+        }
+        for text in [&environment.profile, &environment.branch].into_iter().flatten() {
+            if text.value.is_empty() || text.value.chars().any(char::is_control) {
+                self.problem(
+                    &text.span,
+                    format!("`{path}` has an empty or unprintable value"),
+                    "write a name, or remove the key",
+                );
+            }
+        }
+        let repository = environment.repository.as_ref().map_or("{project}", |pattern| pattern.value.as_str());
+        let sample = fill(repository, &[("project", "project"), ("service", "service"), ("target", "lambda")]);
+        if let (Some(pattern), false) = (&environment.repository, name::is_repository(&sample)) {
+            self.problem(
+                &pattern.span,
+                format!("`{path}.repository` is `{}`, which is no ECR repository name", pattern.value.escape_debug()),
+                "use 2 to 256 lower-case letters, digits, `.`, `_`, `-` and `/`, starting with a letter; \
+                 `{project}`, `{service}` and `{target}` are filled in",
+            );
+        }
+        Environment {
+            name: key.name().to_owned(),
+            account: environment.account.value.clone(),
+            region: environment.region.value.clone(),
+            profile: environment.profile.as_ref().map(|profile| profile.value.clone()),
+            create_repository: environment.create_repository.unwrap_or(false),
+            protected: environment.protected.unwrap_or(false),
+            branch: environment.branch.as_ref().map_or_else(|| "main".to_owned(), |branch| branch.value.clone()),
+            build_args: self.build_args(&path, &environment.build_args),
+            repository: repository.to_owned(),
+        }
+    }
+
+    fn build_args(&mut self, path: &str, args: &raw::Named<Located<String>>) -> BTreeMap<String, String> {
+        for (key, value) in args {
+            let name = key.name();
+            if !name::is_build_arg(name) {
+                let cure = "use letters, digits and `_`, not starting with a digit";
+                self.problem(
+                    &key.0.span,
+                    format!("`{path}.build-args` has `{}`, which is no argument name", name.escape_debug()),
+                    cure,
+                );
+            } else if RESERVED_BUILD_ARGS.contains(&name) {
+                let cure = "remove it: the tool and BuildKit set it from the service and the target's architecture";
+                self.problem(&key.0.span, format!("`{path}.build-args.{name}` is not yours to set"), cure);
+            }
+            if value.value.chars().any(char::is_control) {
+                let cure = "write one line of printable text";
+                self.problem(&value.span, format!("`{path}.build-args.{name}` has a control character"), cure);
+            }
+        }
+        args.iter().map(|(key, value)| (key.name().to_owned(), value.value.clone())).collect()
+    }
+
+    fn service(&mut self, key: &raw::Key, service: &raw::Service, environments: &BTreeMap<String, Environment>) -> Service {
+        let path = format!("services.{}", key.name());
+        self.name(&path, &key.0, name::is_tag_part, TAG_PART);
+        if let Some(folder) = &service.folder {
+            self.inner_path(&format!("{path}.folder"), folder);
+        }
+        if service.images.value.is_empty() {
+            let cure = "add an image: `images = [{ dockerfile = \"Dockerfile.lambda\" }]`, or remove the service";
+            self.problem(&service.images.span, format!("`{path}.images` is empty"), cure);
+        }
+        let several = service.images.value.len() > 1;
+        let images = service.images.value.iter().enumerate().filter_map(|(index, image)| {
+            self.image(key.name(), &format!("{path}.images[{index}]"), image, several, environments)
+        });
+        Service {
+            name: key.name().to_owned(),
+            images: images.collect(),
+            folder: service.folder.as_ref().map_or_else(|| key.name().to_owned(), |folder| folder.value.clone()),
+        }
+    }
+
+    fn image(
+        &mut self,
+        service: &str,
+        path: &str,
+        image: &raw::Image,
+        several: bool,
+        environments: &BTreeMap<String, Environment>,
+    ) -> Option<Image> {
+        let dockerfile = self.inner_path(&format!("{path}.dockerfile"), &image.dockerfile);
+        let target = self.target(path, image);
+        for name in image.environments.iter().flatten().filter(|name| !environments.contains_key(&name.value)) {
+            self.problem(
+                &name.span,
+                format!("`{path}.environments` has `{}`, which no `[environments.…]` defines", name.value.escape_debug()),
+                suggestion(&name.value, environments.keys().map(String::as_str)),
+            );
+        }
+        let function = image.function.as_ref().map_or("{project}-{env}-{service}", |pattern| pattern.value.as_str());
+        let sample = fill(function, &[("project", "project"), ("env", "env"), ("service", "service")]);
+        if let (Some(pattern), false) = (&image.function, name::is_function(&sample)) {
+            self.problem(
+                &pattern.span,
+                format!("`{path}.function` is `{}`, which is no Lambda function name", pattern.value.escape_debug()),
+                "use 1 to 64 letters, digits, `-` and `_`; `{project}`, `{env}` and `{service}` are filled in",
+            );
+        }
+        if let Some(prefix) = image.tag_prefix.as_ref().filter(|prefix| !name::is_tag_prefix(&prefix.value)) {
+            self.problem(
+                &prefix.span,
+                format!("`{path}.tag-prefix` is `{}`, which cannot begin a tag", prefix.value.escape_debug()),
+                "use letters, digits, `.`, `_` and `-`, starting with a letter, a digit or `_`, or leave it empty",
+            );
+        }
+        let (target, target_rule) = target?;
+        let default_prefix = || if several { format!("{service}-{target}-") } else { format!("{service}-") };
+        let everywhere = || environments.keys().cloned().collect();
+        Some(Image {
+            dockerfile: dockerfile?,
+            target,
+            target_rule,
+            environments: image
+                .environments
+                .as_ref()
+                .map_or_else(everywhere, |names| names.iter().map(|name| name.value.clone()).collect()),
+            function: function.to_owned(),
+            tag_prefix: image.tag_prefix.as_ref().map_or_else(default_prefix, |prefix| prefix.value.clone()),
+        })
+    }
+
+    fn target(&mut self, path: &str, image: &raw::Image) -> Option<(Target, TargetRule)> {
+        let names = || Target::ALL.into_iter().map(Target::name);
+        let Some(said) = &image.target else {
+            let inferred = Target::from_dockerfile(Path::new(&image.dockerfile.value));
+            if inferred.is_none() {
+                let all: Vec<_> = names().map(|name| format!("`target = \"{name}\"`")).collect();
+                self.problem(
+                    &image.dockerfile.span,
+                    format!("`{path}.dockerfile` is `{}`, whose suffix names no target", image.dockerfile.value.escape_debug()),
+                    format!("add {} beside it", all.join(" or ")),
+                );
+            }
+            return inferred.map(|target| (target, TargetRule::Suffix));
+        };
+        let target = Target::from_name(&said.value);
+        if target.is_none() {
+            let cure = suggestion(&said.value, Target::ALL.map(Target::name));
+            self.problem(&said.span, format!("`{path}.target` is `{}`, which is no target", said.value.escape_debug()), cure);
+        }
+        target.map(|target| (target, TargetRule::Said))
+    }
+
+    fn default_service(&mut self, said: Option<&Located<String>>, services: &BTreeMap<String, Service>) -> Option<String> {
+        let Some(said) = said else {
+            if services.len() > 1 {
+                // The span of `[project]` is not at hand; the file's start is where the key belongs.
+                self.problem(
+                    &(0..0),
+                    "`[project]` lacks the key `default-service`, and there are several services",
+                    format!("add it: {}", suggestion("", services.keys().map(String::as_str))),
+                );
+            }
+            return services.keys().next().cloned();
+        };
+        if !services.contains_key(&said.value) {
+            self.problem(
+                &said.span,
+                format!("`project.default-service` is `{}`, which no `[services.…]` defines", said.value.escape_debug()),
+                suggestion(&said.value, services.keys().map(String::as_str)),
+            );
+        }
+        Some(said.value.clone())
+    }
+
+    fn names_that_are_too_long(&mut self, raw: &raw::Named<raw::Environment>, config: &Config) {
+        for (key, (service, image, environment)) in placements(config).filter_map(|placement| {
+            let key = raw.keys().find(|key| key.name() == placement.2.name)?;
+            Some((key, placement))
+        }) {
+            let repository = environment.repository(&config.project, &service.name, image.target);
+            if !name::is_repository(&repository) {
+                let cure = "ECR takes 2 to 256 characters: shorten the repository, the project or the service";
+                self.problem(&key.0.span, format!("the repository of service `{}` would be `{repository}`", service.name), cure);
+            }
+            let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
+            if let Some(tag) = tags.all().find(|tag| tag.len() > name::TAG_LENGTH) {
+                let cure = format!(
+                    "a tag has at most {} characters: shorten the service, environment or `tag-prefix`",
+                    name::TAG_LENGTH
+                );
+                self.problem(
+                    &key.0.span,
+                    format!("a tag of service `{}` would have {} characters", service.name, tag.len()),
+                    cure,
+                );
+            }
+        }
+    }
+
+    /// Two images that would write the same tag in one repository, or the same tag with different build arguments.
+    fn collisions(&mut self, raw: &raw::Named<raw::Service>, config: &Config) {
+        let mut owners: BTreeMap<(String, String, String, String), (&Service, usize, &Image, &Environment)> = BTreeMap::new();
+        for (service, image, environment) in placements(config) {
+            let index = service.images.iter().position(|other| std::ptr::eq(other, image)).unwrap_or_default();
+            let repository = environment.repository(&config.project, &service.name, image.target);
+            let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
+            for tag in tags.all() {
+                let place = (environment.account.clone(), environment.region.clone(), repository.clone(), tag.to_owned());
+                let Some((other, other_index, other_image, other_environment)) =
+                    owners.insert(place, (service, index, image, environment))
+                else {
+                    continue;
+                };
+                let same_image = other.name == service.name && std::ptr::eq(other_image, image);
+                if same_image && other_environment.build_args == environment.build_args {
+                    continue;
+                }
+                let span = raw.get_key_value(&raw_key(&service.name)).map_or(0..0, |(key, value)| {
+                    value.images.value.get(index).map_or(key.0.span.clone(), |image| image.dockerfile.span.clone())
+                });
+                let shown = tags::shown(tag);
+                if same_image {
+                    self.problem(
+                        &span,
+                        format!(
+                            "`{}` and `{}` build service `{}` with different build arguments, but would both write the tag \
+                             `{shown}` in repository `{repository}`",
+                            other_environment.name, environment.name, service.name
+                        ),
+                        "give one of the environments a repository of its own, or make their `build-args` equal",
+                    );
+                } else {
+                    self.problem(
+                        &span,
+                        format!(
+                            "services.{}.images[{index}] would write the tag `{shown}` in repository `{repository}`, and so \
+                             would services.{}.images[{other_index}]",
+                            service.name, other.name
+                        ),
+                        "give one of them another `tag-prefix`, or let `repository` contain `{service}` or `{target}`",
+                    );
+                }
+                break;
+            }
+        }
+    }
+}
+
+/// Every image in every environment that it goes to.
+fn placements(config: &Config) -> impl Iterator<Item = (&Service, &Image, &Environment)> {
+    config.services.values().flat_map(move |service| {
+        service.images.iter().flat_map(move |image| {
+            let known = image.environments.iter().filter_map(|name| config.environments.get(name));
+            known.map(move |environment| (service, image, environment))
+        })
+    })
+}
+
+fn raw_key(name: &str) -> raw::Key {
+    raw::Key(Located { value: name.to_owned(), span: 0..0 })
+}

@@ -1,0 +1,226 @@
+//! Docker's command line: what is asked of it and what is made of its answers.
+//!
+//! The command line and not the engine's API, because users' contexts, builders, plugins and credential helpers live
+//! there.
+
+mod credentials;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+pub use credentials::Session;
+
+use crate::{
+    policy::{command, plan::Build},
+    process::Tool,
+};
+
+/// A build or push that says nothing for this long has lost its other side.
+pub const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Docker as this run reaches it.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    tool: Tool,
+}
+
+/// What BuildKit says of an image that it has built.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Built {
+    /// The manifest's digest; with the classic image store, the config's.
+    #[serde(rename = "containerimage.digest")]
+    pub digest: Option<String>,
+    /// The config's digest.
+    #[serde(rename = "containerimage.config.digest")]
+    pub config_digest: Option<String>,
+}
+
+impl Built {
+    /// Whether an image in a registry is this one. The containerd image store keeps the manifest as it is; the classic
+    /// one makes a new manifest when it pushes, around the same config.
+    pub fn is(&self, manifest_digest: &str, config_digest: &str) -> bool {
+        let known = [&self.digest, &self.config_digest];
+        known.into_iter().flatten().any(|digest| digest == manifest_digest || digest == config_digest)
+    }
+}
+
+/// A build that failed, with the last that it said.
+#[derive(Debug)]
+pub struct BuildFailed {
+    /// How it ended.
+    pub ending: String,
+}
+
+impl std::fmt::Display for BuildFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the build {}", self.ending)
+    }
+}
+
+impl std::error::Error for BuildFailed {}
+
+impl Docker {
+    /// Docker with these environment variables beyond the usual ones.
+    pub fn new(env: &[(String, String)]) -> Self {
+        // BuildKit adds an attestation by default, which makes an index of every image; Lambda refuses it.
+        let tool = Tool::new("docker").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
+        Self { tool: env.iter().fold(tool, |tool, (name, value)| tool.env(name, value)) }
+    }
+
+    /// Makes sure that an engine answers and buildx is there. Returns the engine's version.
+    ///
+    /// # Errors
+    /// What is missing, and how to get it.
+    pub fn check(&self) -> Result<String> {
+        let version = self.tool.read(&["version", "--format", "{{.Server.Version}}"]).context(
+            "no Docker Engine answers: start it, or set DOCKER_HOST or a docker context; \
+             `--sandbox` starts a private one on Debian",
+        )?;
+        self.tool
+            .read(&["buildx", "version"])
+            .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")?;
+        Ok(version)
+    }
+
+    /// Builds an image and gives it its names in the local engine.
+    ///
+    /// # Errors
+    /// [`BuildFailed`], or a docker that cannot be started.
+    pub fn build(&self, build: &Build, line: impl FnMut(&str)) -> Result<Built> {
+        let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
+        let metadata = folder.path().join("metadata.json");
+        let mut words = command::build(build);
+        words.splice(2..2, ["--metadata-file".to_owned(), metadata.display().to_string()]);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let outcome = self.tool.stream(&words, SILENCE, line)?;
+        if !outcome.success() {
+            return Err(BuildFailed { ending: outcome.describe() }.into());
+        }
+        let text = std::fs::read(&metadata).context("buildx left no metadata")?;
+        serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")
+    }
+
+    /// Takes a name away from an image of the local engine. An image that has no other goes with it.
+    pub fn forget(&self, name: &str) {
+        // Housekeeping: a name that stays does no harm.
+        let _ = self.tool.read(&["image", "rm", "--no-prune", name]);
+    }
+
+    /// Docker with a configuration folder of its own.
+    fn with_config(&self, folder: &Path) -> Tool {
+        self.tool.clone().env("DOCKER_CONFIG", folder)
+    }
+
+    /// Pushes one name. A connection that breaks, a server that fails for a moment and a token that has run out are
+    /// tried again: docker itself gives up at the first of these.
+    ///
+    /// # Errors
+    /// A push that fails for good.
+    pub fn push(&self, session: &Session, name: &str, mut line: impl FnMut(&str)) -> Result<()> {
+        let words = command::push(name);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut delays = [1, 3, 9].map(Duration::from_secs).into_iter();
+        let mut renewed = false;
+        loop {
+            let outcome = self.with_config(session.folder()).stream(&words, SILENCE, &mut line)?;
+            if outcome.success() {
+                return Ok(());
+            }
+            let said = outcome.tail.join("\n");
+            match Trouble::of(&said) {
+                Trouble::Login if !renewed => {
+                    line("the registry asks for a new login");
+                    session.login(self)?;
+                    renewed = true;
+                }
+                Trouble::Passing => match delays.next() {
+                    Some(delay) => {
+                        line(&format!("the push broke off; trying again in {} s", delay.as_secs()));
+                        std::thread::sleep(delay);
+                    }
+                    None => bail!("the push of `{name}` {} after 4 attempts: {}", outcome.describe(), last_line(&said)),
+                },
+                Trouble::Login | Trouble::Lasting => {
+                    bail!("the push of `{name}` {}: {}", outcome.describe(), last_line(&said))
+                }
+            }
+        }
+    }
+}
+
+fn last_line(said: &str) -> &str {
+    said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("docker gave no reason")
+}
+
+/// What kind of trouble a push met.
+#[derive(Debug, PartialEq, Eq)]
+enum Trouble {
+    /// It may be gone in a moment.
+    Passing,
+    /// The token has run out, or was refused.
+    Login,
+    /// Trying again would not help.
+    Lasting,
+}
+
+impl Trouble {
+    /// Reads docker's words. It has no other way to say what happened.
+    fn of(said: &str) -> Self {
+        let said = said.to_lowercase();
+        let has = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
+        if has(&["no basic auth", "401", "unauthorized", "token has expired", "authentication required"]) {
+            return Self::Login;
+        }
+        let passing = [
+            " 500",
+            " 502",
+            " 503",
+            " 504",
+            "429",
+            "too many requests",
+            "toomanyrequests",
+            "eof",
+            "connection reset",
+            "broken pipe",
+            "connection refused",
+            "timeout",
+            "timed out",
+            "temporary failure",
+            "connection closed",
+            "unexpected http response",
+            "internal server error",
+            "service unavailable",
+            "bad gateway",
+            "server closed",
+        ];
+        if has(&passing) { Self::Passing } else { Self::Lasting }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_words_say_whether_to_try_again() {
+        let cases = [
+            ("received unexpected HTTP status: 503 Service Unavailable", Trouble::Passing),
+            ("failed to do request: Put \"https://x\": EOF", Trouble::Passing),
+            ("read tcp 1.2.3.4:5: read: connection reset by peer", Trouble::Passing),
+            ("toomanyrequests: Rate exceeded", Trouble::Passing),
+            ("no basic auth credentials", Trouble::Login),
+            ("denied: Your authorization token has expired. Reauthenticate and try again.", Trouble::Login),
+            (
+                "tag invalid: The image tag 'x' already exists and cannot be overwritten because the tag is immutable.",
+                Trouble::Lasting,
+            ),
+            ("denied: User is not authorized to perform: ecr:InitiateLayerUpload", Trouble::Lasting),
+            ("name unknown: The repository with name 'x' does not exist", Trouble::Lasting),
+        ];
+        for (said, expected) in cases {
+            assert_eq!(Trouble::of(said), expected, "{said}");
+        }
+    }
+}

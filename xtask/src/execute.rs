@@ -1,0 +1,266 @@
+//! Walks a plan: build all, push all, tag all, confirm all.
+//!
+//! Architecture Invariant: no decision is taken here. The stages are batches: a build that fails leaves AWS untouched, a
+//! push or check that fails leaves every tag untouched, and moving tags are written after all others.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::{
+    aws::Aws,
+    docker::{Built, Docker, Session},
+    facts::published::{Found, Manifest},
+    policy::{
+        plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction, label},
+        tags::TagKind,
+    },
+    registry::{CONFIG_LIMIT, Registry},
+    report::{
+        result::{ImageReport, Report},
+        terminal::Terminal,
+    },
+};
+
+/// What a plan is carried out with.
+pub struct Hands<'a> {
+    /// Docker.
+    pub docker: &'a Docker,
+    /// AWS, for plans that have a place there.
+    pub aws: Option<&'a Aws>,
+    /// Where people watch.
+    pub terminal: &'a Terminal,
+    /// How many images are worked on at a time.
+    pub jobs: usize,
+}
+
+/// One image on its way.
+struct Work<'p> {
+    image: &'p PlannedImage,
+    built: Option<Built>,
+    manifest: Option<Manifest>,
+    found: Option<Found>,
+    tagged: BTreeMap<String, String>,
+    error: Option<anyhow::Error>,
+}
+
+/// Carries out a plan. What failed is in the report.
+pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
+    let mut work: Vec<Work<'_>> = plan.images.iter().map(Work::new).collect();
+    hands.stage(&mut work, |hands, work| hands.build(work));
+    if let (Some(place), Some(aws)) = (&plan.place, hands.aws) {
+        let outcome = hands.publish(plan, place, aws, &mut work);
+        if let Err(error) = outcome {
+            let message = format!("{error:#}");
+            work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
+        }
+    }
+    Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect() }
+}
+
+impl<'p> Work<'p> {
+    fn new(image: &'p PlannedImage) -> Self {
+        Self { image, built: None, manifest: None, found: None, tagged: BTreeMap::new(), error: None }
+    }
+
+    fn build(&self) -> Option<&'p Build> {
+        match &self.image.source {
+            Source::Build(build) => Some(build),
+            Source::Existing { .. } => None,
+        }
+    }
+
+    fn publication(&self) -> Result<&'p Publication> {
+        self.image.publication.as_ref().context("the plan does not say where this image goes")
+    }
+
+    fn manifest(&self) -> Result<&Manifest> {
+        self.manifest.as_ref().context("the image has not been read back")
+    }
+
+    fn report(self) -> ImageReport {
+        let local = self.build().map(|build| build.names.clone()).unwrap_or_default();
+        let published = self.image.publication.is_some();
+        ImageReport {
+            name: self.image.name.clone(),
+            service: self.image.service.clone(),
+            target: self.image.target,
+            arch: self.image.arch,
+            built: self.built.is_some(),
+            digest: self.manifest.as_ref().map(|manifest| manifest.digest.clone()),
+            media_type: self.found.as_ref().map(|found| found.media_type.clone()),
+            platform: self.found.as_ref().map(|found| found.platform.clone()),
+            repository: self.image.publication.as_ref().map(|publication| publication.repository.clone()),
+            tags: self.tagged,
+            local_names: if published { Vec::new() } else { local },
+            error: self.error.map(|error| format!("{error:#}")),
+        }
+    }
+}
+
+impl Hands<'_> {
+    /// Does one step for every image that has not failed yet, some at a time.
+    fn stage<'p>(&self, work: &mut [Work<'p>], step: impl Fn(&Self, &mut Work<'p>) -> Result<()> + Sync) {
+        let slots: Vec<_> = work.iter_mut().filter(|work| work.error.is_none()).map(std::sync::Mutex::new).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, slots.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let Ok(mut work) = slot.lock() else { continue };
+                        if let Err(error) = step(self, &mut work) {
+                            self.terminal.failed(&work.image.name, &error);
+                            work.error = Some(error);
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    fn build(&self, work: &mut Work<'_>) -> Result<()> {
+        let image = work.image;
+        let Some(build) = work.build() else {
+            self.terminal.status("Unchanged", &format!("{} is in the registry: not built again", image.name));
+            return Ok(());
+        };
+        self.terminal.status("Building", &format!("{} for {}", image.name, image.arch.platform()));
+        let built = self.docker.build(build, |line| self.terminal.output(&image.name, line))?;
+        work.built = Some(built);
+        Ok(())
+    }
+
+    fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>]) -> Result<()> {
+        let failed = |work: &[Work<'_>]| work.iter().filter(|work| work.error.is_some()).count();
+        if failed(work) > 0 {
+            bail!("nothing was pushed, because another image failed");
+        }
+        for name in &plan.create_repositories {
+            self.terminal.status("Creating", &format!("repository {name}"));
+            aws.writer().create_repository(name, &MOVABLE_TAGS)?;
+        }
+        if work.iter().any(|work| work.build().is_some()) {
+            let session = Session::open(self.docker, &place.registry, aws.reader())?;
+            self.stage(work, |hands, work| hands.push(&session, work));
+        }
+        let login = aws.reader().login()?;
+        let registry = Registry::new(&place.registry, &login);
+        self.stage(work, |hands, work| hands.read_back(plan, &registry, aws, work));
+        if failed(work) > 0 {
+            bail!("no tag was moved, because another image failed");
+        }
+        self.stage(work, |hands, work| hands.tag(aws, work, |kind| kind != TagKind::Moving));
+        if failed(work) > 0 {
+            bail!("no moving tag was written, because another image failed");
+        }
+        self.stage(work, |hands, work| hands.tag(aws, work, |kind| kind == TagKind::Moving));
+        self.stage(work, |hands, work| hands.confirm(aws, work));
+        Ok(())
+    }
+
+    fn push(&self, session: &Session<'_>, work: &mut Work<'_>) -> Result<()> {
+        let Some(build) = work.build() else { return Ok(()) };
+        for name in &build.names {
+            self.terminal.status("Pushing", name);
+            self.docker.push(session, name, |line| self.terminal.output(&work.image.name, line))?;
+            self.docker.forget(name);
+        }
+        Ok(())
+    }
+
+    /// Reads the image back from the registry and compares it with the plan: what was asked for is not evidence.
+    fn read_back(&self, plan: &Plan, registry: &Registry, aws: &Aws, work: &mut Work<'_>) -> Result<()> {
+        let image = work.image;
+        let publication = work.publication()?;
+        let repository = &publication.repository;
+        let manifest = match &image.source {
+            Source::Existing { digest } => aws.reader().manifest(repository, digest)?,
+            Source::Build(_) => {
+                let tag = publication.pushed_tag.clone();
+                let digest = aws.reader().manifests(repository, std::slice::from_ref(&tag))?.remove(&tag).map(|m| m.digest);
+                digest.map(|digest| aws.reader().manifest(repository, &digest)).transpose()?.flatten()
+            }
+        };
+        let manifest = manifest.with_context(|| format!("the image is not in `{repository}` after the push"))?;
+        if !manifest.is_single() {
+            bail!(
+                "the registry has a `{}` instead of a single image: Lambda refuses it; \
+                 check the builder's attestation settings (`docker buildx inspect`)",
+                manifest.media_type
+            );
+        }
+        let (config_digest, size) = manifest.config()?;
+        if size > CONFIG_LIMIT {
+            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
+        }
+        if let Some(built) =
+            work.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, &config_digest))
+        {
+            bail!("the registry has {}, but the build made {}", manifest.digest, built.digest.as_deref().unwrap_or("no digest"));
+        }
+        let found = manifest.describe(&registry.blob(repository, &config_digest, CONFIG_LIMIT)?)?;
+        if found.arch != Some(image.arch) {
+            bail!(
+                "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's last stage",
+                found.platform,
+                image.arch.platform()
+            );
+        }
+        let commit = plan.revision.as_ref().map(|revision| revision.commit.as_str()).unwrap_or_default();
+        let labelled = found.labels.get(label::REVISION).map(String::as_str).unwrap_or_default();
+        if labelled.trim_end_matches("-dirty") != commit {
+            bail!("the image's label `{}` is `{labelled}`, not `{commit}`", label::REVISION);
+        }
+        work.manifest = Some(manifest);
+        work.found = Some(found);
+        Ok(())
+    }
+
+    fn tag(&self, aws: &Aws, work: &mut Work<'_>, stage: impl Fn(TagKind) -> bool) -> Result<()> {
+        let publication = work.publication()?;
+        for tag in publication.tags.iter().filter(|tag| stage(tag.kind)) {
+            match tag.action {
+                TagAction::Write => {
+                    self.terminal.status("Tagging", &format!("{}:{}", publication.repository, tag.name));
+                    aws.writer().tag(&publication.repository, work.manifest()?, &tag.name)?;
+                }
+                TagAction::Present => {}
+                TagAction::Kept => self
+                    .terminal
+                    .note(&format!("`{}` stays on an earlier image: the repository lets only other tags move", tag.name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every tag once more. Another run may have written a moving tag since, and then this one must not say that
+    /// the environment has its image.
+    fn confirm(&self, aws: &Aws, work: &mut Work<'_>) -> Result<()> {
+        let publication = work.publication()?;
+        let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
+        let names: Vec<_> = publication.tags.iter().filter(expected).map(|tag| tag.name.clone()).collect();
+        let current = aws.reader().manifests(&publication.repository, &names)?;
+        let digest = work.manifest()?.digest.clone();
+        let mut wrong = Vec::new();
+        for name in names {
+            match current.get(&name) {
+                Some(manifest) if manifest.digest == digest => {
+                    work.tagged.insert(name, digest.clone());
+                }
+                Some(manifest) => wrong.push(format!("`{name}` is {}", manifest.digest)),
+                None => wrong.push(format!("`{name}` is missing")),
+            }
+        }
+        if !wrong.is_empty() {
+            bail!("tags do not name {digest}, perhaps because another push ran at the same time: {}", wrong.join(", "));
+        }
+        self.terminal.status(
+            "Checked",
+            &format!("{}: {} tags name {digest}, {}", work.image.name, work.tagged.len(), work.image.arch.platform()),
+        );
+        Ok(())
+    }
+}

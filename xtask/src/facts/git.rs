@@ -1,0 +1,165 @@
+//! Which commit this is: the revision that images are labelled and tagged with.
+//!
+//! git2 reads it without a process. It cannot open every repository (reftable, SHA-256, a foreign owner's), so the `git`
+//! program is asked where it fails.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use git2::{DescribeFormatOptions, DescribeOptions, ErrorCode, Repository, StatusOptions};
+use serde::Serialize;
+
+use crate::process::Tool;
+
+/// A commit and the state of the tree above it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Revision {
+    /// The whole commit, 40 or 64 hexadecimal digits.
+    pub commit: String,
+    /// Whether tracked files differ from the commit, or untracked ones are there.
+    pub dirty: bool,
+    /// When it was committed, in seconds since 1970.
+    pub time: i64,
+    /// The branch, unless `HEAD` is detached.
+    pub branch: Option<String>,
+    /// The nearest tag with the distance from it, or the short commit.
+    pub description: String,
+    /// The URL of `origin` without user and password.
+    pub origin: Option<String>,
+}
+
+impl Revision {
+    /// The first characters of the commit.
+    pub fn short(&self, length: usize) -> &str {
+        &self.commit[..length.min(self.commit.len())]
+    }
+}
+
+/// Reads the revision of the repository that `folder` lies in. `None` when it lies in none, or nothing is committed.
+///
+/// # Errors
+/// A repository that neither git2 nor `git` can read.
+pub fn revision(folder: &Path) -> Result<Option<Revision>> {
+    let outcome = Repository::discover(folder).and_then(|repository| from_library(&repository));
+    match outcome {
+        Ok(revision) => Ok(Some(revision)),
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch) => Ok(None),
+        Err(error) if error.code() == ErrorCode::NotFound && !has_git_folder(folder) => Ok(None),
+        Err(error) => {
+            from_program(folder).with_context(|| format!("git2 cannot read the repository either: {}", error.message()))
+        }
+    }
+}
+
+fn has_git_folder(folder: &Path) -> bool {
+    folder.ancestors().any(|above| above.join(".git").exists())
+}
+
+fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
+    let head = repository.head()?;
+    let commit = head.peel_to_commit()?;
+    let mut options = StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(false).exclude_submodules(true);
+    let dirty = !repository.statuses(Some(&mut options))?.is_empty();
+    let mut describe = DescribeOptions::new();
+    describe.describe_tags().show_commit_oid_as_fallback(true);
+    let mut format = DescribeFormatOptions::new();
+    let suffix = if dirty { "-dirty" } else { "" };
+    let description = commit.as_object().describe(&describe).and_then(|found| found.format(Some(format.dirty_suffix(suffix))));
+    let origin = repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
+    Ok(Revision {
+        commit: commit.id().to_string(),
+        dirty,
+        time: commit.time().seconds(),
+        branch: head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten(),
+        description: description.map_or_else(|_| commit.id().to_string(), |text| format!("{text}{suffix}")),
+        origin,
+    })
+}
+
+fn from_program(folder: &Path) -> Result<Option<Revision>> {
+    let git = Tool::new("git").folder(folder);
+    let head = git.read(&["rev-parse", "--verify", "HEAD"]);
+    let Ok(commit) = head else {
+        let error = head.unwrap_err();
+        let text = format!("{error:#}");
+        if text.contains("Needed a single revision") {
+            return Ok(None);
+        }
+        if text.contains("dubious ownership") {
+            bail!("{error:#}\nrun: git config --global --add safe.directory {}", folder.display());
+        }
+        return Err(error);
+    };
+    let dirty = !git.read(&["status", "--porcelain", "--ignore-submodules"])?.is_empty();
+    let time = git.read(&["show", "--no-patch", "--format=%ct", "HEAD"])?;
+    let suffix = if dirty { "-dirty" } else { "" };
+    Ok(Some(Revision {
+        dirty,
+        time: time.parse().with_context(|| format!("failed to read git's commit time `{time}`"))?,
+        branch: git.read(&["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
+        description: git.read(&["describe", "--tags", "--always"]).unwrap_or_else(|_| commit.clone()) + suffix,
+        origin: git.read(&["remote", "get-url", "origin"]).ok().map(|url| without_credentials(&url)),
+        commit,
+    }))
+}
+
+/// A remote's URL may carry `user:token@`, which must not end up in a label.
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        authority.rsplit_once('@').map(|(_, host)| format!("{scheme}://{host}/{path}"))
+    }) {
+        Some(clean) => clean,
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_remote_url_stays_out_of_the_label() {
+        let cases = [
+            ("https://user:token@git.example.com/a/b", "https://git.example.com/a/b"),
+            ("https://git.example.com/a/b@c", "https://git.example.com/a/b@c"),
+            ("git@git.example.com:a/b.git", "git@git.example.com:a/b.git"),
+            ("ssh://git@git.example.com/a", "ssh://git.example.com/a"),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(without_credentials(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_folder_outside_any_repository_has_no_revision() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(revision(folder.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn an_untracked_file_makes_the_tree_dirty_and_an_ignored_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Tool::new("git").folder(folder.path());
+        let run = |words: &str| git.read(&words.split(' ').collect::<Vec<_>>()).unwrap();
+        run("init --quiet --initial-branch=main");
+        assert_eq!(revision(folder.path()).unwrap(), None, "nothing is committed yet");
+        std::fs::write(folder.path().join(".gitignore"), "ignored\n").unwrap();
+        run("add .gitignore");
+        run("-c user.name=a -c user.email=a@example.com commit --quiet --message=first");
+
+        let clean = revision(folder.path()).unwrap().unwrap();
+        assert_eq!((clean.dirty, clean.branch.as_deref()), (false, Some("main")));
+        assert_eq!(clean.commit, run("rev-parse HEAD"));
+        assert_eq!(from_program(folder.path()).unwrap().unwrap().commit, clean.commit);
+
+        std::fs::write(folder.path().join("ignored"), "").unwrap();
+        assert!(!revision(folder.path()).unwrap().unwrap().dirty);
+        std::fs::write(folder.path().join("new"), "").unwrap();
+        let dirty = revision(folder.path()).unwrap().unwrap();
+        assert!(dirty.dirty && dirty.description.ends_with("-dirty"), "{dirty:?}");
+        assert!(from_program(folder.path()).unwrap().unwrap().dirty);
+    }
+}

@@ -1,0 +1,104 @@
+//! Command lines as data: what `execute` runs is what `--dry-run` shows.
+
+use super::plan::{Build, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction};
+use crate::process::quoted;
+
+/// The arguments of `docker` for a build.
+///
+/// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance
+/// (docker/buildx#1533). A pushed image is read back all the same, because these flags alone have failed people.
+pub fn build(build: &Build) -> Vec<String> {
+    let mut words: Vec<String> = ["buildx", "build", "--platform", &build.arch.platform(), "--file"].map(str::to_owned).into();
+    words.push(build.dockerfile.display().to_string());
+    // Always KEY=VALUE: a bare key would copy the caller's environment variable into the image's history.
+    words.extend(build.args.iter().flat_map(|(key, value)| ["--build-arg".to_owned(), format!("{key}={value}")]));
+    words.extend(build.labels.iter().flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")]));
+    if let Some(bundle) = &build.ca_bundle {
+        words.extend(["--secret".to_owned(), format!("id=ca,src={}", bundle.display())]);
+    }
+    words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
+    words.extend(build.names.iter().flat_map(|name| ["--tag".to_owned(), name.clone()]));
+    words.extend(["--load", "--progress=plain"].map(str::to_owned));
+    words.push(build.context.display().to_string());
+    words
+}
+
+/// The arguments of `docker` for the one push of an image.
+pub fn push(name: &str) -> Vec<String> {
+    ["push", name].map(str::to_owned).into()
+}
+
+/// Everything that the plan does, as lines for a shell. Where this program calls AWS's API itself, the line is the AWS
+/// command line's call with the same effect.
+pub fn script(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    let builds = || {
+        plan.images.iter().filter_map(|image| match &image.source {
+            Source::Build(build) => Some((image, build)),
+            Source::Existing { .. } => None,
+        })
+    };
+    lines.extend(builds().map(|(_, b)| docker_line(&build(b))));
+    let Some(place) = &plan.place else { return lines };
+    let aws = |words: &str| format!("aws {words} --region {}", place.region);
+    lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));
+    if builds().next().is_some() {
+        let login = format!("docker login --username AWS --password-stdin {}", place.registry);
+        lines.push(format!("{} | {login}", aws("ecr get-login-password")));
+    }
+    lines.extend(builds().flat_map(|(_, build)| &build.names).map(|name| docker_line(&push(name))));
+    lines.extend(
+        plan.images
+            .iter()
+            .filter_map(|image| Some((image, image.publication.as_ref()?)))
+            .flat_map(|(image, publication)| tag_lines(place, image, publication)),
+    );
+    lines
+}
+
+fn docker_line(words: &[String]) -> String {
+    format!("docker {}", quoted(words.iter().map(String::as_str)))
+}
+
+fn create_repository(place: &Place, name: &str) -> String {
+    let filters = super::plan::MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
+    format!(
+        "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true \
+         --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {} --region {}",
+        filters.join(" "),
+        place.region
+    )
+}
+
+fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {
+    let (fresh, known) = match &image.source {
+        Source::Build(_) => (true, format!("imageTag={}", publication.pushed_tag)),
+        Source::Existing { digest } => (false, format!("imageDigest={digest}")),
+    };
+    let is_pushed = |tag: &&PlannedTag| fresh && tag.name == publication.pushed_tag;
+    let written: Vec<_> = publication.tags.iter().filter(|tag| tag.action == TagAction::Write && !is_pushed(tag)).collect();
+    if written.is_empty() {
+        return Vec::new();
+    }
+    let repository = &publication.repository;
+    let region = &place.region;
+    let query = "images[0].[imageManifest,imageManifestMediaType]";
+    let mut lines = vec![
+        format!(
+            "MANIFEST=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} --query '{}' --output text --region {region})\"",
+            query.replace("[imageManifest,imageManifestMediaType]", "imageManifest")
+        ),
+        format!(
+            "TYPE=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} --query '{}' --output text --region {region})\"",
+            query.replace("[imageManifest,imageManifestMediaType]", "imageManifestMediaType")
+        ),
+    ];
+    lines.extend(written.iter().map(|tag| {
+        format!(
+            "aws ecr put-image --repository-name {repository} --image-tag {} --image-manifest \"$MANIFEST\" \
+             --image-manifest-media-type \"$TYPE\" --region {region}",
+            tag.name
+        )
+    }));
+    lines
+}

@@ -1,0 +1,7 @@
+//! Decisions, and nothing but decisions: no file, no clock, no environment variable and no process is touched here.
+
+pub mod command;
+pub mod name;
+pub mod plan;
+pub mod tags;
+pub mod target;

@@ -1,0 +1,118 @@
+//! The six tags of an image.
+//!
+//! `P` is the image's tag prefix:
+//!
+//! | tag | says | moves |
+//! | --- | --- | --- |
+//! | `P ENV-YYYYMMDD-HHMMSS-ARCH`, `P ENV-YYYYMMDD-HHMMSS` | when it went to which environment | never |
+//! | `P SHA-ARCH`, `P SHA` | what it was made of | never, unless the tree was dirty |
+//! | `P ENV-ARCH-latest`, `P ENV-latest` | what the environment has now | with every push |
+//!
+//! Architecture Invariant: a [`TagSet`] lists moving tags last, and that is the order in which they are written.
+
+use serde::Serialize;
+
+use crate::{
+    arch::Arch,
+    config::{Environment, Image},
+};
+
+/// How a tag behaves after it was written once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TagKind {
+    /// Names this push for ever.
+    Timestamp,
+    /// Names this revision; from a clean tree it never changes.
+    Revision,
+    /// Names what the environment has now.
+    Moving,
+}
+
+/// A tag and how it behaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tag {
+    /// The tag itself.
+    pub name: String,
+    /// How it behaves.
+    pub kind: TagKind,
+}
+
+/// The six tags of one image in one environment, in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct TagSet(Vec<Tag>);
+
+impl TagSet {
+    /// `timestamp` is `YYYYMMDD-HHMMSS` in UTC, `revision` the shortened commit. A `dirty` revision's tags end in `-dirty`.
+    pub fn new(prefix: &str, environment: &str, arch: Arch, timestamp: &str, revision: &str, dirty: bool) -> Self {
+        let suffix = if dirty { "-dirty" } else { "" };
+        let tag = |kind, name: String| Tag { name: format!("{prefix}{name}"), kind };
+        Self(vec![
+            tag(TagKind::Timestamp, format!("{environment}-{timestamp}-{arch}")),
+            tag(TagKind::Timestamp, format!("{environment}-{timestamp}")),
+            tag(TagKind::Revision, format!("{revision}-{arch}{suffix}")),
+            tag(TagKind::Revision, format!("{revision}{suffix}")),
+            tag(TagKind::Moving, format!("{environment}-{arch}-latest")),
+            tag(TagKind::Moving, format!("{environment}-latest")),
+        ])
+    }
+
+    /// The tags with signs that no tag can have in place of time and commit: for finding collisions ahead of time.
+    pub fn symbolic(image: &Image, environment: &Environment, arch: Arch, revision_length: usize) -> Self {
+        let revision = "#".repeat(revision_length);
+        Self::new(&image.tag_prefix, &environment.name, arch, "@@@@@@@@-@@@@@@", &revision, false)
+    }
+
+    /// The tag's names, in the order in which they are written.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|tag| tag.name.as_str())
+    }
+
+    /// The tags themselves, in the order in which they are written.
+    pub fn iter(&self) -> impl Iterator<Item = &Tag> {
+        self.0.iter()
+    }
+
+    /// The tag that the image is pushed under: no other push, not even of the same commit, writes it.
+    pub fn pushed(&self) -> &str {
+        &self.0[0].name
+    }
+}
+
+/// A symbolic tag as people are shown it.
+pub fn shown(symbolic: &str) -> String {
+    let revision: String = symbolic.chars().filter(|c| *c == '#').collect();
+    let named = if revision.is_empty() { symbolic.to_owned() } else { symbolic.replace(&revision, "SHA") };
+    named.replace("@@@@@@@@-@@@@@@", "TIMESTAMP")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_six_tags_and_the_moving_ones_come_last() {
+        let tags = TagSet::new("api-", "dev", Arch::Arm64, "20250116-143000", "abc1234", false);
+        let names: Vec<_> = tags.all().collect();
+        assert_eq!(
+            names,
+            [
+                "api-dev-20250116-143000-arm64",
+                "api-dev-20250116-143000",
+                "api-abc1234-arm64",
+                "api-abc1234",
+                "api-dev-arm64-latest",
+                "api-dev-latest"
+            ]
+        );
+        assert!(tags.iter().skip_while(|tag| tag.kind != TagKind::Moving).all(|tag| tag.kind == TagKind::Moving));
+    }
+
+    #[test]
+    fn a_dirty_tree_marks_the_revision_tags_and_no_others() {
+        let tags = TagSet::new("", "dev", Arch::Amd64, "20250116-143000", "abc1234", true);
+        let dirty: Vec<_> = tags.all().filter(|tag| tag.ends_with("-dirty")).collect();
+        assert_eq!(dirty, ["abc1234-amd64-dirty", "abc1234-dirty"]);
+    }
+}

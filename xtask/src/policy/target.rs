@@ -1,0 +1,124 @@
+//! The policy table: which CPU each AWS target runs.
+//!
+//! Architecture Invariant: a new target is a new variant here, and the compiler lists every place that has to decide
+//! about it. There is no wildcard arm over [`Target`] anywhere.
+
+use std::{fmt, path::Path};
+
+use serde::Serialize;
+
+use crate::arch::Arch;
+
+/// What will run an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// AWS Lambda, as a container image function.
+    Lambda,
+    /// Amazon Elastic Kubernetes Service.
+    Eks,
+    /// AWS App Runner.
+    AppRunner,
+}
+
+impl Target {
+    /// Every target, in the order in which people are shown them.
+    pub const ALL: [Self; 3] = [Self::Lambda, Self::Eks, Self::AppRunner];
+
+    /// The name in deploy.toml, and the Dockerfile suffix that stands for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lambda => "lambda",
+            Self::Eks => "eks",
+            Self::AppRunner => "apprunner",
+        }
+    }
+
+    /// The name that AWS uses.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Lambda => "AWS Lambda",
+            Self::Eks => "Amazon EKS",
+            Self::AppRunner => "AWS App Runner",
+        }
+    }
+
+    /// The target with this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|target| target.name() == name)
+    }
+
+    /// The target that a Dockerfile's *suffix* stands for: `Dockerfile.lambda` is for Lambda.
+    ///
+    /// Only the whole suffix counts. Guessing from any part of the path, as the script that this tool replaces did,
+    /// flips the architecture silently when a folder is renamed.
+    pub fn from_dockerfile(dockerfile: &Path) -> Option<Self> {
+        let name = dockerfile.file_name()?.to_str()?;
+        Self::from_name(name.strip_prefix("Dockerfile.")?)
+    }
+
+    /// The architecture when deploy.toml says nothing.
+    pub fn default_arch(self) -> Arch {
+        match self {
+            Self::Lambda | Self::Eks => Arch::Arm64,
+            Self::AppRunner => Arch::Amd64,
+        }
+    }
+
+    /// Whether AWS can run this architecture on this target at all.
+    ///
+    /// Source: App Runner's API has no architecture member, and support for Arm is an open request since 2021
+    /// (aws/apprunner-roadmap#98). A Lambda function has exactly one of two; EKS takes what its nodes are.
+    pub fn can_run(self, arch: Arch) -> bool {
+        match self {
+            Self::Lambda | Self::Eks => true,
+            Self::AppRunner => arch == Arch::Amd64,
+        }
+    }
+
+    /// Why the architecture is no matter of taste on this target.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Lambda => "a function has exactly one architecture, and does not check its image's",
+            Self::Eks => "the pods' nodes must be of the same architecture (t4g, m7g, c7g, r8g … are Graviton)",
+            Self::AppRunner => "App Runner has only x86_64 instances",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_and_nothing_but_the_suffix_names_the_target() {
+        let cases = [
+            ("Dockerfile.lambda", Some(Target::Lambda)),
+            ("api/Dockerfile.eks", Some(Target::Eks)),
+            ("Dockerfile.apprunner", Some(Target::AppRunner)),
+            ("apprunner/Dockerfile.lambda", Some(Target::Lambda)),
+            ("Dockerfile", None),
+            ("apprunner/Dockerfile", None),
+            ("Dockerfile.apprunner-worker", None),
+            ("lambda.Dockerfile", None),
+            ("Dockerfile.Lambda", None),
+            ("", None),
+        ];
+        for (dockerfile, expected) in cases {
+            assert_eq!(Target::from_dockerfile(Path::new(dockerfile)), expected, "{dockerfile}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_what_aws_documents() {
+        let table: Vec<_> = Target::ALL.into_iter().map(|t| (t.name(), t.default_arch().oci(), t.can_run(Arch::Arm64))).collect();
+        assert_eq!(table, [("lambda", "arm64", true), ("eks", "arm64", true), ("apprunner", "amd64", false)]);
+        assert!(Target::ALL.into_iter().all(|target| target.can_run(target.default_arch())));
+    }
+}

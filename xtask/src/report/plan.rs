@@ -1,0 +1,69 @@
+//! A plan as people read it: `--dry-run` prints this and stops.
+
+use std::fmt;
+
+use crate::{
+    policy::{
+        command,
+        plan::{Plan, PlannedImage, Refusal, Source, TagAction},
+    },
+    report::terminal::printable,
+};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            let stand_in = if place.sandbox { " (sandbox)" } else { "" };
+            writeln!(f, "environment  {}: account {}, {}{stand_in}", place.environment, place.account, place.region)?;
+            writeln!(f, "registry     {}", place.registry)?;
+        }
+        if let Some(revision) = &self.revision {
+            let dirty = if revision.dirty { ", dirty" } else { "" };
+            let branch = revision.branch.as_deref().unwrap_or("no branch");
+            writeln!(f, "revision     {}, {}{dirty}", revision.commit, printable(branch))?;
+        }
+        for image in &self.images {
+            writeln!(f)?;
+            self.image(f, image)?;
+        }
+        writeln!(f, "\ncommands")?;
+        let lines = command::script(self);
+        if lines.is_empty() {
+            writeln!(f, "    none: everything is as it should be")?;
+        }
+        lines.iter().try_for_each(|line| writeln!(f, "    {}", printable(line)))
+    }
+}
+
+impl Plan {
+    fn image(&self, f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
+        let target = image.target.map_or_else(|| "no target".to_owned(), |target| target.title().to_owned());
+        writeln!(f, "image {}: {} for {target}", image.name, image.arch.platform())?;
+        writeln!(f, "    because      {}", image.because)?;
+        match &image.source {
+            Source::Build(build) => writeln!(
+                f,
+                "    build        {}",
+                build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()))
+            )?,
+            Source::Existing { digest } => writeln!(f, "    no build     the registry has this revision: {digest}")?,
+        }
+        let Some(publication) = &image.publication else { return Ok(()) };
+        writeln!(f, "    repository   {}", publication.repository)?;
+        for tag in &publication.tags {
+            let action = match tag.action {
+                TagAction::Write => "tag          ",
+                TagAction::Present => "has tag      ",
+                TagAction::Kept => "leaves tag   ",
+            };
+            writeln!(f, "    {action}{}", tag.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.problem)
+    }
+}

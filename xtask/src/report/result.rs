@@ -1,0 +1,79 @@
+//! What came of a plan.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use crate::{
+    arch::Arch,
+    policy::{plan::Place, target::Target},
+};
+
+/// What came of a plan, for every image of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Report {
+    /// Where it was done.
+    pub place: Option<Place>,
+    /// In the plan's order.
+    pub images: Vec<ImageReport>,
+}
+
+/// What came of one image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ImageReport {
+    /// What people call it.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// What will run it.
+    pub target: Option<Target>,
+    /// What it was checked against.
+    pub arch: Arch,
+    /// Whether it was built in this run.
+    pub built: bool,
+    /// The manifest's digest in the registry.
+    pub digest: Option<String>,
+    /// The manifest's media type in the registry.
+    pub media_type: Option<String>,
+    /// What the config blob in the registry says.
+    pub platform: Option<String>,
+    /// The repository.
+    pub repository: Option<String>,
+    /// Tags that were read back, and the digest that each names.
+    pub tags: BTreeMap<String, String>,
+    /// Names in the local engine.
+    pub local_names: Vec<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// Whether everything worked.
+    pub fn succeeded(&self) -> bool {
+        self.images.iter().all(|image| image.error.is_none())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for image in &self.images {
+            if let Some(error) = &image.error {
+                writeln!(f, "{}: failed: {error}", image.name)?;
+                continue;
+            }
+            let how = if image.built { "built" } else { "unchanged" };
+            match (&self.place, &image.repository, &image.digest) {
+                (Some(place), Some(repository), Some(digest)) => {
+                    writeln!(f, "{}: {how}, {}, {}/{repository}@{digest}", image.name, image.arch.platform(), place.registry)?;
+                    for tag in image.tags.keys() {
+                        writeln!(f, "    {tag}")?;
+                    }
+                }
+                _ => writeln!(f, "{}: {how}, {}, {}", image.name, image.arch.platform(), image.local_names.join(", "))?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! `docker-build`: images that stay on this machine.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{Context, Refused};
+use crate::{
+    arch::Arch,
+    cli::LocalSelection,
+    docker::Docker,
+    facts::{host, paths},
+    policy::plan::{LocalRequest, plan_local},
+    sandbox,
+};
+
+/// Builds local images.
+pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> Result<ExitCode> {
+    let mut config = context.config()?;
+    let request = LocalRequest { services: selection.service, arch, dockerfile: selection.dockerfile };
+    let revision = context.revision(&config)?;
+    let sandbox = sandbox::for_command(context, &mut config)?;
+    let missing = paths::missing(&config, request.dockerfile.as_deref());
+    let ca_bundle = host::ca_bundle();
+    let mut plan = plan_local(&config, &request, revision, ca_bundle, &missing).map_err(Refused)?;
+    if let Some(sandbox) = &sandbox {
+        sandbox.provide_bases(context, &mut plan)?;
+    }
+    if let Some(done) = context.announce(&plan) {
+        return Ok(done);
+    }
+    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
+    Ok(context.carry_out(&plan, &docker, None, selection.jobs))
+}

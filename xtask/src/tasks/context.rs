@@ -1,0 +1,139 @@
+//! What every command works with: the global options, the terminal and the configuration.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::{
+    cli::Global,
+    config::{self, Config},
+    docker::Docker,
+    execute::{Hands, execute},
+    facts::git::{self, Revision},
+    policy::plan::{Plan, Refusal, Source},
+    report::{
+        document,
+        terminal::{Terminal, Verbosity},
+    },
+};
+
+/// Nothing was done, for these reasons.
+#[derive(Debug)]
+pub struct Refused(pub Vec<Refusal>);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused; nothing was done")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(vec![refusal])
+    }
+}
+
+/// What every command works with.
+pub struct Context {
+    /// The global options.
+    pub global: Global,
+    /// Where people watch.
+    pub terminal: Terminal,
+}
+
+impl Context {
+    /// Makes the terminal that the options ask for.
+    pub fn new(global: Global) -> Self {
+        let verbosity = match (global.quiet, global.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+            (false, true) => Verbosity::Verbose,
+        };
+        Self { terminal: Terminal::new(verbosity), global }
+    }
+
+    /// Reads deploy.toml.
+    ///
+    /// # Errors
+    /// Every problem in it.
+    pub fn config(&self) -> Result<Config> {
+        load_config(self.global.config.as_deref())
+    }
+
+    /// Reads the commit of the project.
+    ///
+    /// # Errors
+    /// A repository that cannot be read.
+    pub fn revision(&self, config: &Config) -> Result<Option<Revision>> {
+        git::revision(&config.root).context("failed to read the git revision")
+    }
+
+    /// Shows a plan and, unless this is a dry run, says which CPU each image is for.
+    pub fn announce(&self, plan: &Plan) -> Option<ExitCode> {
+        if self.global.dry_run {
+            if self.global.json {
+                document::print(&Document { plan });
+            }
+            self.terminal.block(&plan.to_string());
+            return Some(ExitCode::SUCCESS);
+        }
+        for image in &plan.images {
+            if let Source::Build(build) = &image.source {
+                let name = build.dockerfile.file_name().map(Path::new).unwrap_or(&build.dockerfile).display();
+                self.terminal.warning(&format!(
+                    "{} ({name}) will be built for {} ({}): {}",
+                    image.name,
+                    image.arch,
+                    image.arch.hardware(),
+                    image.because
+                ));
+            }
+        }
+        None
+    }
+
+    /// Carries out a plan and shows what came of it.
+    pub fn carry_out(&self, plan: &Plan, docker: &Docker, aws: Option<&crate::aws::Aws>, jobs: u8) -> ExitCode {
+        for line in crate::policy::command::script(plan) {
+            self.terminal.detail(&line);
+        }
+        let report = execute(plan, &Hands { docker, aws, terminal: &self.terminal, jobs: jobs.into() });
+        if self.global.json {
+            document::print(&report);
+        }
+        self.terminal.block(&report.to_string());
+        if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'p> {
+    plan: &'p Plan,
+}
+
+/// Reads the named deploy.toml, or the nearest one.
+///
+/// # Errors
+/// A file that is missing or refused.
+pub fn load_config(file: Option<&Path>) -> Result<Config> {
+    let here = std::env::current_dir().context("failed to read the current folder")?;
+    let found = file.map(PathBuf::from).or_else(|| config::find(&here));
+    let found = found.ok_or_else(|| {
+        Refused::from(Refusal::new(
+            format!("there is no {} in `{}` or above it", config::FILE, here.display()),
+            "go to the project's folder, or name the file with `--config`",
+        ))
+    })?;
+    if !found.is_file() {
+        let problem = format!("`{}` is not there", found.display());
+        return Err(Refused::from(Refusal::new(problem, "correct `--config`")).into());
+    }
+    config::load(&found)
+}

@@ -1,0 +1,33 @@
+//! One file a command: it gathers facts, asks for a plan, and shows or executes it.
+
+mod build;
+mod ci;
+mod context;
+mod push;
+mod sandbox;
+mod schema;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub use context::{Context, Refused, load_config};
+
+use crate::cli::{Global, Task};
+
+/// Does what was typed.
+///
+/// # Errors
+/// [`Refused`], when nothing was done; anything else, when something failed.
+pub fn run(global: Global, task: Task) -> Result<ExitCode> {
+    let context = Context::new(global);
+    match task {
+        Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
+        Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
+        Task::Push(push) => push::run(&context, &push),
+        Task::Sandbox(command) => sandbox::run(&context, command),
+        Task::Ci => ci::run(&context),
+        Task::Schema(arguments) => schema::print(&context, arguments.write),
+        Task::Completions(arguments) => schema::completions(&context, arguments.shell),
+    }
+}

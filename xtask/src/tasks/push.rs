@@ -1,0 +1,192 @@
+//! `push`: images for an environment, built, pushed under their six tags, and checked.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use super::{Context, Refused};
+use crate::{
+    aws::{Aws, Connection, Reader},
+    cli::Push,
+    config::{Config, Environment},
+    docker::Docker,
+    facts::{
+        git::Revision,
+        host, paths,
+        published::{Published, Repository},
+    },
+    policy::{
+        plan::{self, Place, PushFacts, Refusal, Selected, account_guard, guards, plan_push},
+        tags::{TagKind, TagSet},
+    },
+    registry::{self, CONFIG_LIMIT, Registry},
+    sandbox,
+};
+
+/// Pushes to an environment.
+pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
+    let mut config = context.config()?;
+    let dockerfile = push.selection.dockerfile.as_deref();
+    let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
+    plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
+    let revision = context.revision(&config)?;
+    refuse_any(guards(environment, revision.as_ref()))?;
+
+    // Everything that needs no network has been asked; only now a sandbox is started.
+    let sandbox = sandbox::for_command(context, &mut config)?;
+    let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
+    let connection = connection(environment, sandbox.as_ref());
+    let aws = Aws::connect(&connection)?;
+    let place = place(environment, sandbox.as_ref())?;
+    let readable = sandbox.as_ref().is_none_or(sandbox::Session::is_up);
+    if environment.protected && readable {
+        let identity = aws.reader().identity()?;
+        account_guard(environment, &identity.account, &identity.arn).map_err(Refused::from)?;
+    }
+    let selection = plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
+    let facts = PushFacts {
+        now: host::now(),
+        ca_bundle: host::ca_bundle(),
+        missing: paths::missing(&config, None),
+        ..if readable {
+            read(&config, environment, &selection, place, revision, aws.reader())?
+        } else {
+            unread(place, revision, selection.len())
+        }
+    };
+    let mut plan = plan_push(&config, environment, &selection, facts).map_err(Refused)?;
+    if let Some(sandbox) = &sandbox {
+        sandbox.provide_bases(context, &mut plan)?;
+    }
+    if let Some(done) = context.announce(&plan) {
+        return Ok(done);
+    }
+    confirm_protected(context, environment)?;
+    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    if plan.images.iter().any(|image| matches!(image.source, plan::Source::Build(_))) {
+        context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
+    }
+    Ok(context.carry_out(&plan, &docker, Some(&aws), push.selection.jobs))
+}
+
+fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
+    if refusals.is_empty() { Ok(()) } else { Err(Refused(refusals)) }
+}
+
+fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
+    Connection {
+        region: environment.region.clone(),
+        profile: environment.profile.clone().filter(|_| sandbox.is_none()),
+        endpoint: sandbox.map(sandbox::Session::endpoint),
+        dummy_credentials: sandbox.is_some(),
+    }
+}
+
+/// Where the environment's registry is. With `AWS_ENDPOINT_URL` on this machine it is there too: stand-ins for AWS serve
+/// their registry on the same port, and the name that they give for it leads nowhere.
+fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Result<Place> {
+    let said = || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
+    let endpoint = sandbox.map(sandbox::Session::endpoint).or_else(said);
+    let local = endpoint.as_deref().map(authority).transpose()?.filter(|authority| registry::is_loopback(authority));
+    let suffix = if environment.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    Ok(Place {
+        environment: environment.name.clone(),
+        account: environment.account.clone(),
+        region: environment.region.clone(),
+        registry: local.unwrap_or_else(|| format!("{}.dkr.ecr.{}.{suffix}", environment.account, environment.region)),
+        sandbox: sandbox.is_some(),
+    })
+}
+
+fn authority(endpoint: &str) -> Result<String> {
+    let rest = endpoint.split_once("://").map(|(_, rest)| rest);
+    let rest =
+        rest.with_context(|| format!("AWS_ENDPOINT_URL is `{endpoint}`, which is no URL: write `http://localhost:PORT`"))?;
+    Ok(rest.split('/').next().unwrap_or(rest).to_owned())
+}
+
+fn unread(place: Place, revision: Option<Revision>, images: usize) -> PushFacts {
+    PushFacts {
+        place,
+        revision,
+        now: host::now(),
+        repositories: BTreeMap::new(),
+        published: vec![Published::default(); images],
+        ca_bundle: None,
+        missing: Vec::new(),
+    }
+}
+
+/// Reads what the registry has of these images.
+fn read(
+    config: &Config,
+    environment: &Environment,
+    selection: &[Selected<'_>],
+    place: Place,
+    revision: Option<Revision>,
+    aws: Reader<'_>,
+) -> Result<PushFacts> {
+    let mut repositories: BTreeMap<String, Option<Repository>> = BTreeMap::new();
+    let mut published = Vec::new();
+    let mut registry = None;
+    for selected in selection {
+        let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
+        if !repositories.contains_key(&name) {
+            repositories.insert(name.clone(), aws.repository(&name)?);
+        }
+        let exists = repositories.get(&name).is_some_and(Option::is_some);
+        let (true, Some(revision)) = (exists, &revision) else {
+            published.push(Published::default());
+            continue;
+        };
+        let tags = plan::tag_set(config, environment, selected.image, revision, "");
+        published.push(read_image(&name, &tags, &place, aws, &mut registry)?);
+    }
+    let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
+    Ok(PushFacts { repositories, published, ..unread(place, revision, 0) })
+}
+
+fn read_image(
+    repository: &str,
+    tags: &TagSet,
+    place: &Place,
+    aws: Reader<'_>,
+    registry: &mut Option<Registry>,
+) -> Result<Published> {
+    let lasting: Vec<_> = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp).map(|tag| tag.name.clone()).collect();
+    let manifests = aws.manifests(repository, &lasting)?;
+    let mut published = Published {
+        tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
+        ..Published::default()
+    };
+    let revision_tag = tags.iter().find(|tag| tag.kind == TagKind::Revision).and_then(|tag| manifests.get(&tag.name));
+    let Some(manifest) = revision_tag.filter(|manifest| manifest.is_single()) else { return Ok(published) };
+    let (digest, size) = manifest.config()?;
+    if size > CONFIG_LIMIT {
+        return Ok(published);
+    }
+    if registry.is_none() {
+        *registry = Some(Registry::new(&place.registry, &aws.login()?));
+    }
+    let Some(registry) = registry else { return Ok(published) };
+    published.revision_image = Some(manifest.describe(&registry.blob(repository, &digest, CONFIG_LIMIT)?)?);
+    published.revision_image_tags = aws.tags(repository, &manifest.digest)?;
+    Ok(published)
+}
+
+/// A protected environment wants its name typed, or `--yes`.
+fn confirm_protected(context: &Context, environment: &Environment) -> Result<(), Refused> {
+    if !environment.protected || context.global.yes {
+        return Ok(());
+    }
+    let name = &environment.name;
+    if !host::can_ask() {
+        return Err(Refusal::new(format!("`{name}` is protected, and nobody can be asked"), "add `--yes` to the command").into());
+    }
+    let answer = context.terminal.ask(&format!("`{name}` is protected. Type its name to go on:"));
+    if answer == *name {
+        return Ok(());
+    }
+    Err(Refusal::new(format!("`{}` was typed, not `{name}`", answer.escape_debug()), "run the command again, or add `--yes`")
+        .into())
+}
