@@ -1,0 +1,398 @@
+//! A push, seen from outside: the real binary, a recording docker, and an AWS that keeps its rules.
+
+mod support;
+
+use std::fs;
+
+use support::{
+    aws::Fault,
+    project::{DEPLOY, Project},
+};
+
+/// The tags that name a digest, with their digests.
+fn tags(project: &Project, repository: &str) -> Vec<(String, String)> {
+    let state = project.aws.state();
+    let repository = state.repositories.get(repository).unwrap_or_else(|| panic!("repository {repository} is missing"));
+    repository.tags.iter().map(|(tag, digest)| (tag.clone(), digest.clone())).collect()
+}
+
+fn tags_with<'t>(all: &'t [(String, String)], prefix: &str) -> Vec<&'t (String, String)> {
+    all.iter().filter(|(tag, _)| tag.starts_with(prefix)).collect()
+}
+
+/// The call with this beginning is at this place.
+fn position(calls: &[String], start: &str) -> usize {
+    calls.iter().position(|call| call.starts_with(start)).unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
+}
+
+fn last_position(calls: &[String], start: &str) -> usize {
+    calls.iter().rposition(|call| call.starts_with(start)).unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
+}
+
+#[test]
+fn six_tags_name_one_digest_and_the_moving_ones_are_written_last() {
+    let project = Project::new();
+    let run = project.run("push dev --service worker --json").expect(0);
+    let report = run.json();
+    let image = &report["images"][0];
+    let short = &project.head()[..7];
+    let all = tags(&project, "backend");
+    assert_eq!(all.len(), 6, "{all:?}");
+    assert!(all.iter().all(|(_, digest)| digest == image["digest"].as_str().unwrap()));
+    let names: Vec<_> = all.iter().map(|(tag, _)| tag.as_str()).collect();
+    for tag in
+        [format!("worker-{short}"), format!("worker-{short}-arm64"), "worker-dev-latest".into(), "worker-dev-arm64-latest".into()]
+    {
+        assert!(names.contains(&tag.as_str()), "{tag} is missing in {names:?}");
+    }
+    assert_eq!(image["platform"], "linux/arm64");
+
+    let state = project.aws.state();
+    let repository = &state.repositories["backend"];
+    assert!(repository.scan_on_push);
+    assert_eq!(
+        (repository.mutability.as_str(), repository.exclusions.as_slice()),
+        ("IMMUTABLE_WITH_EXCLUSION", &["*latest".to_owned(), "*-dirty".to_owned()][..])
+    );
+    let first_moving = state.calls.iter().position(|call| call.starts_with("PutImage") && call.ends_with("-latest")).unwrap();
+    let fixed = state.calls.iter().rposition(|call| call.starts_with("PutImage") && !call.ends_with("-latest")).unwrap();
+    assert!(fixed < first_moving, "{:#?}", state.calls);
+    assert!(position(&state.calls, "CreateRepository") < position(&state.calls, "PUT /v2/"));
+    assert_eq!(state.calls.iter().filter(|call| call.contains("/manifests/")).count(), 1, "pushed once: {:#?}", state.calls);
+}
+
+#[test]
+fn every_build_ends_before_the_first_push_and_every_push_before_the_first_tag() {
+    let project = Project::new();
+    project.run("push-dev").expect(0);
+    let verbs = project.docker_verbs();
+    let last_build = verbs.iter().rposition(|verb| verb == "buildx build").unwrap();
+    let first_push = verbs.iter().position(|verb| verb.starts_with("push ")).unwrap();
+    assert!(last_build < position(&verbs, "login") && position(&verbs, "login") < first_push, "{verbs:#?}");
+    let state = project.aws.state();
+    assert!(last_position(&state.calls, "PUT /v2/") < position(&state.calls, "PutImage"), "{:#?}", state.calls);
+}
+
+#[test]
+fn each_target_gets_its_own_cpu() {
+    let project = Project::new();
+    let report = project.run("push-dev --json").expect(0).json();
+    let found: Vec<_> = report["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| (i["name"].as_str().unwrap(), i["platform"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [("api-lambda", "linux/arm64"), ("api-apprunner", "linux/amd64"), ("api-eks", "linux/arm64"), ("worker", "linux/arm64")]
+    );
+    let all = tags(&project, "backend");
+    for prefix in ["api-lambda-", "api-apprunner-", "api-eks-", "worker-"] {
+        assert_eq!(tags_with(&all, prefix).len(), 6, "{prefix}: {all:?}");
+    }
+}
+
+#[test]
+fn a_build_gets_platform_arguments_labels_and_no_attestation() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    let log = project.docker_log();
+    let build = log.lines().find(|line| line.starts_with("buildx build")).unwrap();
+    let head = project.head();
+    for part in [
+        "--platform linux/arm64",
+        "--build-arg SERVICE_FOLDER=worker",
+        "--build-arg BASE=base:1",
+        "--build-arg SOURCE_DATE_EPOCH=1737037800",
+        &format!("--label org.opencontainers.image.revision={head}"),
+        "--label org.opencontainers.image.created=2025-01-16T14:30:00Z",
+        "--label org.opencontainers.image.source=https://git.example.com/team/backend.git",
+        &format!("--label org.opencontainers.image.version={}", &head[..7]),
+        "--provenance=false --sbom=false",
+    ] {
+        assert!(build.contains(part), "{part} is missing in {build}");
+    }
+}
+
+#[test]
+fn a_second_run_on_the_same_commit_builds_nothing_and_writes_nothing() {
+    let project = Project::new();
+    let first = project.run("push-dev --json").expect(0).json();
+    let before = tags(&project, "backend");
+    let calls = project.aws.state().calls.len();
+    let second = project.run("push-dev --json").expect(0).json();
+    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 4, "only the first run built");
+    assert_eq!(tags(&project, "backend"), before);
+    let state = project.aws.state();
+    assert!(
+        !state.calls[calls..].iter().any(|call| call.starts_with("Put") || call.starts_with("PUT")),
+        "{:#?}",
+        &state.calls[calls..]
+    );
+    for (first, second) in first["images"].as_array().unwrap().iter().zip(second["images"].as_array().unwrap()) {
+        assert_eq!(first["digest"], second["digest"]);
+        assert_eq!(second["built"], false);
+    }
+}
+
+#[test]
+fn a_commit_that_is_in_the_registry_gets_the_missing_tags_back_without_a_build() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    project.aws.state().repositories.get_mut("backend").unwrap().tags.remove("worker-dev-latest");
+    let plan = project.run("push dev --service worker --dry-run").expect(0);
+    assert!(plan.stderr.contains("no build"), "{}", plan.stderr);
+    project.run("push dev --service worker").expect(0);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 1);
+    assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
+}
+
+#[test]
+fn an_image_that_only_claims_the_revision_by_its_tag_is_not_reused() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    project.write("backend/new", "x");
+    project.commit();
+    let short = project.head()[..7].to_owned();
+    {
+        // The old image under the new commit's tag: its label tells the truth.
+        let mut state = project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let old = repository.tags["worker-dev-latest"].clone();
+        repository.tags.insert(format!("worker-{short}-arm64"), old);
+    }
+    let refused = project.run("push dev --service worker").expect(2);
+    assert!(refused.stderr.contains("names another image"), "{}", refused.stderr);
+    project.aws.state().repositories.get_mut("backend").unwrap().mutability = "MUTABLE".into();
+    project.run("push dev --service worker").expect(0);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 2);
+}
+
+#[test]
+fn a_dirty_tree_is_marked_and_can_be_pushed_again_and_again() {
+    let project = Project::new();
+    for content in ["a", "b"] {
+        project.write("backend/Dockerfile.lambda", &format!("FROM scratch\n# {content}\n"));
+        project.run("push dev --service worker").expect(0);
+    }
+    let short = project.head()[..7].to_owned();
+    let all = tags(&project, "backend");
+    let names: Vec<_> = all.iter().map(|(tag, _)| tag.as_str()).collect();
+    assert!(
+        names.contains(&format!("worker-{short}-dirty").as_str())
+            && names.contains(&format!("worker-{short}-arm64-dirty").as_str())
+    );
+    assert!(!names.contains(&format!("worker-{short}").as_str()), "{names:?}");
+    let builds = project.docker_log().lines().filter(|line| line.starts_with("buildx build")).count();
+    assert_eq!(builds, 2, "a dirty tree is never taken for its commit");
+}
+
+#[test]
+fn a_failed_build_leaves_aws_untouched_but_not_the_other_builds() {
+    let project = Project::new();
+    project.write("docker/fail-build", "Dockerfile.eks\nno space left on device");
+    let run = project.run("push-dev --json").expect(1);
+    assert!(run.stderr.contains("no space left on device") && run.stderr.contains("api-eks"), "{}", run.stderr);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 4);
+    assert!(!project.docker_verbs().iter().any(|verb| verb.starts_with("push") || verb.starts_with("login")));
+    let state = project.aws.state();
+    assert!(state.repositories.is_empty() && !state.calls.iter().any(|call| call.starts_with("Create")), "{:#?}", state.calls);
+    assert!(run.json()["images"][0]["error"].as_str().unwrap().contains("another image failed"));
+}
+
+#[test]
+fn a_failed_push_moves_no_tag() {
+    let project = Project::new();
+    project.write("docker/fail-push", "api-eks\ndenied: not authorized to perform: ecr:InitiateLayerUpload");
+    let run = project.run("push-dev").expect(1);
+    assert!(run.stderr.contains("InitiateLayerUpload"), "{}", run.stderr);
+    let all = tags(&project, "backend");
+    assert!(all.iter().all(|(tag, _)| !tag.ends_with("latest")), "{all:?}");
+    fs::remove_file(project.path("docker/fail-push")).unwrap();
+    project.run("push-dev").expect(0);
+}
+
+#[test]
+fn a_push_that_breaks_off_is_tried_again() {
+    let project = Project::new();
+    project.write("docker/fail-push", "push\nreceived unexpected HTTP status: 503 Service Unavailable\n2");
+    let run = project.run("push dev --service worker").expect(0);
+    assert!(run.stderr.contains("trying again in 1 s"), "{}", run.stderr);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| verb.starts_with("push ")).count(), 3);
+}
+
+#[test]
+fn a_login_that_has_run_out_is_renewed_once() {
+    let project = Project::new();
+    project.write("docker/fail-push", "push\nno basic auth credentials\n1");
+    project.run("push dev --service worker").expect(0);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| verb.starts_with("login")).count(), 2);
+    project.write("backend/new", "x");
+    project.commit();
+    project.write("docker/fail-push", "push\nno basic auth credentials");
+    let run = project.run("push dev --service worker").expect(1);
+    assert!(run.stderr.contains("no basic auth credentials"), "{}", run.stderr);
+}
+
+#[test]
+fn an_image_that_says_another_cpu_gets_no_tag_that_moves() {
+    let project = Project::new();
+    project.write("docker/lie", "amd64");
+    let run = project.run("push dev --service worker").expect(1);
+    assert!(run.stderr.contains("linux/amd64") && run.stderr.contains("linux/arm64 was asked for"), "{}", run.stderr);
+    let all = tags(&project, "backend");
+    assert_eq!(all.len(), 1, "only the pushed tag is there: {all:?}");
+    assert!(!all[0].0.ends_with("latest"));
+}
+
+#[test]
+fn an_index_is_refused_after_the_push_and_before_any_other_tag() {
+    let project = Project::new();
+    project.write("docker/index", "");
+    let run = project.run("push dev --service worker").expect(1);
+    assert!(run.stderr.contains("image.index.v1+json"), "{}", run.stderr);
+    assert_eq!(tags(&project, "backend").len(), 1);
+}
+
+#[test]
+fn aws_may_stumble_but_not_fall() {
+    let project = Project::new();
+    project.aws.fail("PutImage", 2, Fault::Status(503));
+    project.aws.fail("BatchGetImage", 1, Fault::Cut);
+    project.run("push dev --service worker").expect(0);
+
+    project.write("backend/new", "x");
+    project.commit();
+    project.aws.fail("PutImage", 100, Fault::Status(500));
+    let run = project.run("push dev --service worker").expect(1);
+    for part in ["ecr:PutImage", "backend:worker-", "request-7"] {
+        assert!(run.stderr.contains(part), "{part} is missing in {}", run.stderr);
+    }
+}
+
+#[test]
+fn nothing_is_left_of_the_login() {
+    let project = Project::new();
+    fs::create_dir(project.path("home/.docker")).unwrap();
+    let theirs = r#"{"auths":{"other.example.com":{"auth":"eDp5"}},"credsStore":"desktop"}"#;
+    project.write("home/.docker/config.json", theirs);
+    project.run("push dev --service worker").expect(0);
+    assert_eq!(fs::read_to_string(project.path("home/.docker/config.json")).unwrap(), theirs);
+    let left: Vec<_> = fs::read_dir(project.path("docker")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("xtask-docker")), "{left:?}");
+}
+
+#[test]
+fn leftovers_of_a_run_that_was_killed_are_removed_by_the_next() {
+    let project = Project::new();
+    let stale = project.path("docker/xtask-docker-4194303-registry");
+    fs::create_dir(&stale).unwrap();
+    project.run("push dev --service worker").expect(0);
+    assert!(!stale.exists());
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
+    let project = Project::new();
+    let run = project.run("push-dev --dry-run").expect(0);
+    for part in [
+        "docker buildx build --platform linux/arm64",
+        "aws ecr create-repository --repository-name backend",
+        "docker push ",
+        "aws ecr put-image",
+    ] {
+        assert!(run.stderr.contains(part), "{part} is missing in {}", run.stderr);
+    }
+    assert_eq!(run.stdout, "");
+    assert_eq!(project.docker_log(), "");
+    let state = project.aws.state();
+    assert!(
+        state.calls.iter().all(|call| call.starts_with("Describe") || call.starts_with("BatchGet") || call.starts_with("Get")),
+        "{:#?}",
+        state.calls
+    );
+    drop(state);
+    let plan = project.run("push-dev --dry-run --json --quiet").expect(0);
+    assert_eq!(plan.json()["plan"]["images"].as_array().unwrap().len(), 4);
+    assert_eq!(plan.stderr, "");
+}
+
+#[test]
+fn a_protected_environment_is_refused_before_anything_is_built() {
+    let cases: [(&str, fn(&Project), &str); 4] = [
+        ("push-prod --yes", |project| project.write("new", "x"), "dirty"),
+        ("push-prod --yes", |project| drop(project.git("switch --quiet --create feature")), "feature"),
+        ("push-prod --yes", |project| project.aws.state().account = "999900001111".into(), "999900001111"),
+        (
+            "push-prod",
+            |project| {
+                project.aws.state().repositories.insert(
+                    "prod/backend".into(),
+                    support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() },
+                );
+            },
+            "--yes",
+        ),
+    ];
+    for (line, prepare, expected) in cases {
+        let project = Project::new();
+        prepare(&project);
+        let run = project.run(line).expect(2);
+        assert!(run.stderr.contains(expected), "{expected} is missing in {}", run.stderr);
+        assert_eq!(project.docker_log(), "");
+    }
+}
+
+#[test]
+fn a_protected_environment_takes_a_clean_commit_of_its_branch() {
+    let project = Project::new();
+    let refused = project.run("push-prod --yes").expect(2);
+    assert!(refused.stderr.contains("create-repository = true"), "{}", refused.stderr);
+    let repository = support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() };
+    project.aws.state().repositories.insert("prod/backend".into(), repository);
+    project.run("push-prod --yes").expect(0);
+    assert_eq!(project.aws.state().calls[0], "GetCallerIdentity", "the account is compared before anything else");
+    assert_eq!(tags(&project, "prod/backend").len(), 24);
+}
+
+#[test]
+fn an_immutable_repository_that_keeps_latest_is_refused_with_the_command_that_helps() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    project.write("backend/new", "x");
+    project.commit();
+    let mut state = project.aws.state();
+    let repository = state.repositories.get_mut("backend").unwrap();
+    repository.mutability = "IMMUTABLE".into();
+    repository.exclusions.clear();
+    drop(state);
+    let run = project.run("push dev --service worker").expect(2);
+    assert!(run.stderr.contains("aws ecr put-image-tag-mutability --repository-name backend"), "{}", run.stderr);
+}
+
+#[test]
+fn a_repository_that_holds_one_image_can_have_plain_tags() {
+    let deploy = DEPLOY.replace(
+        "images = [{ dockerfile = \"Dockerfile.lambda\" }]",
+        "images = [{ dockerfile = \"Dockerfile.lambda\", tag-prefix = \"\" }]",
+    );
+    let project = Project::with_deploy(
+        &deploy.replace("create-repository = true", "create-repository = true\nrepository = \"{project}/{service}\""),
+    );
+    project.run("push dev --service worker").expect(0);
+    let all = tags(&project, "backend/worker");
+    assert!(all.iter().any(|(tag, _)| tag == "dev-latest") && all.iter().any(|(tag, _)| tag == "dev-arm64-latest"), "{all:?}");
+}
+
+#[test]
+fn without_a_commit_or_credentials_the_message_says_what_to_do() {
+    let project = Project::new();
+    fs::remove_dir_all(project.path(".git")).unwrap();
+    let run = project.run("push-dev").expect(2);
+    assert!(run.stderr.contains("git commit"), "{}", run.stderr);
+
+    let project = Project::new();
+    let run = project.run_with("push-dev", &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).expect(1);
+    assert!(run.stderr.contains("aws sso login"), "{}", run.stderr);
+}

@@ -1,0 +1,5 @@
+//! What the black-box tests share: the real binary in a project of its own, a recording `docker`, and a strict AWS.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod aws;
+pub mod project;

@@ -1,0 +1,184 @@
+//! A project in a folder of its own, and the real binary run in it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::aws::{Aws, PASSWORD};
+
+/// A deploy.toml with one service of three images and one of a single image.
+pub const DEPLOY: &str = r#"
+[project]
+name = "backend"
+context = "backend"
+default-service = "api"
+
+[environments.dev]
+account = "111122223333"
+region = "eu-west-1"
+create-repository = true
+build-args = { BASE = "base:1" }
+
+[environments.prod]
+account = "111122223333"
+region = "eu-west-1"
+repository = "prod/{project}"
+protected = true
+
+[services.api]
+images = [
+  { dockerfile = "Dockerfile.lambda" },
+  { dockerfile = "Dockerfile.apprunner" },
+  { dockerfile = "Dockerfile.eks" },
+]
+
+[services.worker]
+images = [{ dockerfile = "Dockerfile.lambda" }]
+"#;
+
+/// A git repository with a deploy.toml, and a `docker` that records.
+pub struct Project {
+    folder: TempDir,
+    /// The AWS that commands reach.
+    pub aws: Aws,
+}
+
+/// What a command printed and how it ended.
+pub struct Run {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// Standard output as the one JSON document that it must be.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {:?}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Fails the test unless the command ended with this code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Project {
+    /// A clean tree on `main`.
+    pub fn new() -> Self {
+        Self::with_deploy(DEPLOY)
+    }
+
+    /// The same with another deploy.toml.
+    pub fn with_deploy(deploy: &str) -> Self {
+        let project = Self { folder: TempDir::new().unwrap(), aws: Aws::start() };
+        for folder in ["backend", "home", "docker", "bin"] {
+            fs::create_dir(project.path(folder)).unwrap();
+        }
+        fs::copy(fixture("docker"), project.path("bin/docker")).unwrap();
+        for name in ["lambda", "apprunner", "eks"] {
+            project.write(&format!("backend/Dockerfile.{name}"), "FROM scratch\n");
+        }
+        project.write("deploy.toml", deploy);
+        project.write(".gitignore", "/home\n/docker\n/bin\n/target\n");
+        project.git("init --quiet --initial-branch=main");
+        project.git("remote add origin https://user:secret-in-url@git.example.com/team/backend.git");
+        project.commit();
+        project
+    }
+
+    /// A path inside the project.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file inside the project.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Runs git.
+    pub fn git(&self, words: &str) -> String {
+        let output = Command::new("git").current_dir(self.folder.path()).args(words.split(' ')).output().unwrap();
+        assert!(output.status.success(), "git {words}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Commits everything, at a time that never changes.
+    pub fn commit(&self) {
+        self.git("add --all");
+        let status = Command::new("git")
+            .current_dir(self.folder.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty", "--message=x"])
+            .envs([("GIT_AUTHOR_DATE", "2025-01-16T14:30:00Z"), ("GIT_COMMITTER_DATE", "2025-01-16T14:30:00Z")])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Runs the binary and returns what came of it. Its output never contains the registry's password.
+    pub fn run(&self, line: &str) -> Run {
+        self.run_with(line, &[])
+    }
+
+    /// The same with more environment variables.
+    pub fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Run {
+        let output = self.command(line).envs(variables.iter().copied()).output().unwrap();
+        let run = Run::from(output);
+        for text in [&run.stdout, &run.stderr, &self.docker_log()] {
+            assert!(!text.contains(PASSWORD) && !text.contains("secret-in-url"), "a secret is in: {text}");
+        }
+        run
+    }
+
+    /// The binary, ready to run in this project.
+    pub fn command(&self, line: &str) -> Command {
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.current_dir(self.folder.path()).args(line.split(' ').filter(|word| !word.is_empty())).env_clear().envs([
+            ("PATH", path.as_str()),
+            ("HOME", self.path("home").to_str().unwrap()),
+            ("XDG_RUNTIME_DIR", self.path("docker").to_str().unwrap()),
+            ("FAKE_DOCKER", self.path("docker").to_str().unwrap()),
+            ("AWS_ENDPOINT_URL", &self.aws.endpoint),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ]);
+        command
+    }
+
+    /// Every command line that docker was given.
+    pub fn docker_log(&self) -> String {
+        fs::read_to_string(self.path("docker/log")).unwrap_or_default()
+    }
+
+    /// The first words of each command line that docker was given, in order.
+    pub fn docker_verbs(&self) -> Vec<String> {
+        self.docker_log().lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    /// The whole commit.
+    pub fn head(&self) -> String {
+        self.git("rev-parse HEAD")
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+/// A file beside the tests.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
