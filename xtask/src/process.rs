@@ -260,6 +260,24 @@ pub fn is_running(process: u32) -> bool {
     !zombie && signal(process, 0)
 }
 
+/// The command line of a process, its words separated by spaces. `None` where the system does not tell.
+pub fn command_line(process: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{process}/cmdline")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+}
+
+/// The process that started this one. `None` where the system does not tell.
+pub fn parent(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// Every process. Empty where the system does not tell.
+pub fn all() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Asks a process to end.
 pub fn terminate(process: u32) -> bool {
     signal(process, libc::SIGTERM)

@@ -49,6 +49,8 @@ pub struct Config {
     pub environments: BTreeMap<String, Environment>,
     /// By name.
     pub services: BTreeMap<String, Service>,
+    /// Build arguments that name base images, and the public image that each stands for.
+    pub stand_ins: BTreeMap<String, String>,
 }
 
 /// An AWS account and region, and what protects it.

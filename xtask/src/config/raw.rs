@@ -111,6 +111,20 @@ pub struct Root {
     #[serde(default)]
     #[schemars(required)]
     pub services: Named<Service>,
+    /// The local AWS of `--sandbox`.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+}
+
+/// The local AWS of `--sandbox`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Sandbox {
+    /// Build arguments that name base images, and the public image that each stands for. Where those cannot be pulled, the
+    /// sandbox makes stand-ins from Debian packages and sets the arguments to them.
+    #[serde(default)]
+    pub base_images: Named<Located<String>>,
 }
 
 /// What all services share.

@@ -20,6 +20,7 @@ use crate::{
         tags::{self, TagSet},
         target::Target,
     },
+    sandbox::STAND_INS,
 };
 
 /// Finishes the file's content. `None` when a problem leaves nothing sensible to go on with.
@@ -43,7 +44,10 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Opt
     }
     let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
 
+    let stand_ins = finding.stand_ins(&root.sandbox.base_images);
+
     let config = Config {
+        stand_ins,
         file: file.to_path_buf(),
         context: folder.join(context.unwrap_or_default()),
         root: folder,
@@ -352,6 +356,21 @@ impl Finding<'_> {
             );
         }
         Some(said.value.clone())
+    }
+
+    fn stand_ins(&mut self, images: &raw::Named<Located<String>>) -> BTreeMap<String, String> {
+        let known = || STAND_INS.iter().map(|stand_in| stand_in.image);
+        for (key, image) in images {
+            if !name::is_build_arg(key.name()) || RESERVED_BUILD_ARGS.contains(&key.name()) {
+                let title = format!("`sandbox.base-images` has `{}`, which names no build argument of yours", key.name().escape_debug());
+                self.problem(&key.0.span, title, "write the name of the Dockerfiles' `ARG` before `FROM`, such as `PYTHON_BASE`");
+            }
+            if !known().any(|known| known == image.value) {
+                let title = format!("`sandbox.base-images.{}` is `{}`, which has no stand-in", key.name(), image.value.escape_debug());
+                self.problem(&image.span, title, suggestion(&image.value, known().collect::<Vec<_>>()));
+            }
+        }
+        images.iter().map(|(key, image)| (key.name().to_owned(), image.value.clone())).collect()
     }
 
     fn names_that_are_too_long(&mut self, raw: &raw::Named<raw::Environment>, config: &Config) {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 pub use credentials::Session;
 
 use crate::{
+    arch::Arch,
     policy::{command, plan::Build},
     process::Tool,
 };
@@ -100,6 +101,52 @@ impl Docker {
         }
         let text = std::fs::read(&metadata).context("buildx left no metadata")?;
         serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")
+    }
+
+    /// Builds a base image for both architectures and pushes it to a registry that wants no login.
+    ///
+    /// # Errors
+    /// A build or push that fails, with its last words.
+    pub fn build_stand_in(&self, context: &Path, dockerfile: &Path, name: &str, args: &[(&str, &str)]) -> Result<()> {
+        let platforms = Arch::ALL.map(Arch::platform).join(",");
+        let (context, dockerfile) = (context.display().to_string(), dockerfile.display().to_string());
+        let mut words = vec!["buildx", "build", "--platform", &platforms, "--file", &dockerfile, "--tag", name];
+        let args: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        args.iter().for_each(|arg| words.extend(["--build-arg", arg]));
+        words.extend(["--provenance=false", "--sbom=false", "--load", "--progress=plain", &context]);
+        for words in [words, vec!["push", name]] {
+            let outcome = self.tool.stream(&words, SILENCE, |_| {})?;
+            if !outcome.success() {
+                bail!("`docker {}` {}:\n{}", words.join(" "), outcome.describe(), outcome.tail.join("\n"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a registry has this image and lets us have it.
+    pub fn can_pull(&self, image: &str) -> bool {
+        let patience = Duration::from_secs(20);
+        let outcome = self.tool.stream(&["buildx", "imagetools", "inspect", "--raw", image], patience, |_| {});
+        outcome.is_ok_and(|outcome| outcome.success())
+    }
+
+    /// The platforms that the current builder can build for, as `linux/arm64`.
+    ///
+    /// # Errors
+    /// A builder that does not answer.
+    pub fn platforms(&self) -> Result<Vec<String>> {
+        let said = self.tool.read(&["buildx", "inspect", "--bootstrap"])?;
+        let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
+        Ok(lines.flat_map(|line| line.split(',')).map(|platform| platform.trim().trim_end_matches('*').to_owned()).collect())
+    }
+
+    /// Registers QEMU for an architecture with the engine's kernel.
+    ///
+    /// # Errors
+    /// An image that cannot be pulled, or an engine that allows no privileged container.
+    pub fn install_emulation(&self, arch: Arch) -> Result<()> {
+        self.tool.read(&["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", arch.oci()])?;
+        Ok(())
     }
 
     /// Takes a name away from an image of the local engine. An image that has no other goes with it.

@@ -1,21 +1,229 @@
-//! stub
-use crate::{config::Config, policy::plan::Plan, tasks::Context};
+//! A local AWS, and where a machine has none a Docker Engine: the same commands with no account.
+//!
+//! Everything is under `target/sandbox`, everything listens on loopback, and `down` leaves nothing running.
+//!
+//! Architecture Invariant: no other room needs this one. Commands get an endpoint, a registry and environment variables for
+//! docker, and do not ask where these come from.
+
+mod apt;
+mod bases;
+mod emulation;
+mod emulator;
+mod engine;
+mod home;
+mod network;
+
+use std::{collections::BTreeMap, fs};
+
 use anyhow::Result;
-pub struct Session;
+
+pub use bases::STAND_INS;
+pub use emulator::{ACCOUNT, REGION};
+
+use crate::{
+    aws::{Aws, Connection, DUMMY_KEY},
+    config::Config,
+    docker::Docker,
+    policy::plan::{Plan, Source},
+    report::terminal::Terminal,
+};
+
+use engine::Engine;
+use home::{Bases, Home, State};
+
+/// A sandbox as commands use it.
+pub struct Session {
+    home: Home,
+    state: State,
+    stand_ins: BTreeMap<String, String>,
+}
+
+/// The port that a plan names while no sandbox runs.
+const NO_PORT: u16 = 0;
+
 impl Session {
+    /// The project's sandbox as it is, without starting anything.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn look(config: &Config) -> Result<Self> {
+        let home = Home::of(config)?;
+        let state = home.state();
+        Ok(Self { home, state, stand_ins: config.stand_ins.clone() })
+    }
+
+    /// Starts what is missing. Two calls at once wait for each other.
+    ///
+    /// # Errors
+    /// A machine that cannot have an engine or an emulator.
+    pub fn up(config: &Config, terminal: &Terminal) -> Result<Self> {
+        let mut session = Self::look(config)?;
+        let _lock = session.home.lock()?;
+        session.state = session.home.state();
+        session.start_engine(terminal)?;
+        session.start_emulator(terminal)?;
+        Ok(session)
+    }
+
+    /// Stops everything. Returns whether anything ran.
+    ///
+    /// # Errors
+    /// A setting of the host that cannot be put back.
+    pub fn down(config: &Config) -> Result<bool> {
+        let session = Self::look(config)?;
+        let _lock = session.home.lock()?;
+        let state = session.home.state();
+        if let Some(emulator) = &state.emulator {
+            emulator::stop(emulator);
+        }
+        if state.private_engine {
+            Engine::of(&session.home).stop()?;
+        }
+        let ran = state != State::default();
+        session.home.remember(&State::default())?;
+        let _ = fs::remove_dir_all(session.home.path("tmp"));
+        Ok(ran)
+    }
+
+    /// Whether the local AWS answers.
     pub fn is_up(&self) -> bool {
-        true
+        self.state.emulator.as_ref().is_some_and(emulator::answers)
     }
+
+    /// The local AWS's address.
     pub fn endpoint(&self) -> String {
-        String::new()
+        format!("http://localhost:{}", self.port())
     }
+
+    /// The registry's host.
+    pub fn registry(&self) -> String {
+        format!("localhost:{}", self.port())
+    }
+
+    /// Environment variables with which docker reaches the sandbox's engine. None where the user's own is used.
     pub fn docker_env(&self) -> Vec<(String, String)> {
-        Vec::new()
+        if self.state.private_engine { Engine::of(&self.home).env() } else { Vec::new() }
     }
-    pub fn provide_bases(&self, _: &Context, _: &mut Plan) -> Result<()> {
+
+    /// The private engine's address.
+    pub fn docker_host(&self) -> Option<String> {
+        self.state.private_engine.then(|| Engine::of(&self.home).docker_host())
+    }
+
+    /// Environment variables with which other programs reach the sandbox.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let aws = [
+            ("AWS_ENDPOINT_URL", self.endpoint()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_DEFAULT_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", DUMMY_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", DUMMY_KEY.to_owned()),
+        ];
+        aws.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.docker_env()).collect()
+    }
+
+    /// Gives builds base images that this machine can have.
+    ///
+    /// # Errors
+    /// Base images that can neither be pulled nor made.
+    pub fn provide_bases(&mut self, plan: &mut Plan, dry_run: bool, terminal: &Terminal) -> Result<()> {
+        let builds = plan.images.iter().any(|image| matches!(image.source, Source::Build(_)));
+        if !builds || self.stand_ins.is_empty() {
+            return Ok(());
+        }
+        let made = if dry_run { self.promised_bases() } else { self.made_bases(plan, terminal)? };
+        for image in &mut plan.images {
+            if let Source::Build(build) = &mut image.source {
+                let args = self.stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
+                build.args.extend(args);
+            }
+        }
         Ok(())
     }
+
+    fn made_bases(&mut self, plan: &Plan, terminal: &Terminal) -> Result<BTreeMap<&'static str, String>> {
+        let _lock = self.home.lock()?;
+        self.state = self.home.state();
+        let docker = Docker::new(&self.docker_env());
+        if !self.state.private_engine {
+            emulation::ensure(&docker, plan.images.iter().map(|image| image.arch), terminal);
+        }
+        let bases = match self.state.bases {
+            Some(bases) => bases,
+            None => bases::find_out(&docker, terminal),
+        };
+        self.state.bases = Some(bases);
+        self.home.remember(&self.state)?;
+        match bases {
+            Bases::Pulled => Ok(BTreeMap::new()),
+            Bases::Made => {
+                let aws = Aws::connect(&self.connection())?;
+                bases::make(&self.home, &docker, &self.registry(), &aws, terminal)
+            }
+        }
+    }
+
+    fn promised_bases(&self) -> BTreeMap<&'static str, String> {
+        match self.state.bases {
+            Some(Bases::Made) => bases::references(&self.registry()),
+            Some(Bases::Pulled) | None => BTreeMap::new(),
+        }
+    }
+
+    /// How the SDK reaches the local AWS.
+    pub fn connection(&self) -> Connection {
+        Connection { region: REGION.to_owned(), profile: None, endpoint: Some(self.endpoint()), dummy_credentials: true }
+    }
+
+    fn port(&self) -> u16 {
+        self.state.emulator.as_ref().map_or(NO_PORT, |emulator| emulator.port)
+    }
+
+    fn start_engine(&mut self, terminal: &Terminal) -> Result<()> {
+        if !self.state.private_engine && Docker::new(&[]).check().is_ok() {
+            return Ok(());
+        }
+        // Written down first: `down` must find the engine even if this run ends in the middle.
+        self.state.private_engine = true;
+        self.home.remember(&self.state)?;
+        let engine = Engine::of(&self.home);
+        engine.start(terminal).inspect_err(|_| {
+            self.state.private_engine = false;
+            let _ = engine.stop();
+            let _ = self.home.remember(&self.state);
+        })
+    }
+
+    fn start_emulator(&mut self, terminal: &Terminal) -> Result<()> {
+        if self.state.emulator.as_ref().is_some_and(emulator::answers) {
+            return Ok(());
+        }
+        if let Some(silent) = &self.state.emulator {
+            emulator::stop(silent);
+        }
+        let emulator = emulator::start(&self.home, self.docker_host().as_deref(), terminal)?;
+        terminal.status("Started", &format!("a local AWS on http://localhost:{}", emulator.port));
+        self.state.emulator = Some(emulator);
+        self.home.remember(&self.state)
+    }
 }
-pub fn for_command(_: &Context, _: &mut Config) -> Result<Option<Session>> {
-    Ok(None)
+
+/// The sandbox for a command that was given `--sandbox`, with every environment moved into it. A dry run starts nothing.
+///
+/// # Errors
+/// A sandbox that does not start.
+pub fn for_command(wanted: bool, dry_run: bool, config: &mut Config, terminal: &Terminal) -> Result<Option<Session>> {
+    if !wanted {
+        return Ok(None);
+    }
+    let session = if dry_run { Session::look(config)? } else { Session::up(config, terminal)? };
+    if !session.is_up() {
+        terminal.note("no sandbox runs: this is the plan for an empty one");
+    }
+    for environment in config.environments.values_mut() {
+        emulator::ACCOUNT.clone_into(&mut environment.account);
+        REGION.clone_into(&mut environment.region);
+        environment.create_repository = true;
+    }
+    Ok(Some(session))
 }

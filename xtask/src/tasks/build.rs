@@ -19,12 +19,12 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> 
     let mut config = context.config()?;
     let request = LocalRequest { services: selection.service, arch, dockerfile: selection.dockerfile };
     let revision = context.revision(&config)?;
-    let sandbox = sandbox::for_command(context, &mut config)?;
+    let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let missing = paths::missing(&config, request.dockerfile.as_deref());
     let ca_bundle = host::ca_bundle();
     let mut plan = plan_local(&config, &request, revision, ca_bundle, &missing).map_err(Refused)?;
-    if let Some(sandbox) = &sandbox {
-        sandbox.provide_bases(context, &mut plan)?;
+    if let Some(sandbox) = &mut sandbox {
+        sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
     if let Some(done) = context.announce(&plan) {
         return Ok(done);

@@ -33,7 +33,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     refuse_any(guards(environment, revision.as_ref()))?;
 
     // Everything that needs no network has been asked; only now a sandbox is started.
-    let sandbox = sandbox::for_command(context, &mut config)?;
+    let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
     let connection = connection(environment, sandbox.as_ref());
     let aws = Aws::connect(&connection)?;
@@ -55,8 +55,8 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         }
     };
     let mut plan = plan_push(&config, environment, &selection, facts).map_err(Refused)?;
-    if let Some(sandbox) = &sandbox {
-        sandbox.provide_bases(context, &mut plan)?;
+    if let Some(sandbox) = &mut sandbox {
+        sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
@@ -74,12 +74,15 @@ fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
 }
 
 fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
-    Connection {
-        region: environment.region.clone(),
-        profile: environment.profile.clone().filter(|_| sandbox.is_none()),
-        endpoint: sandbox.map(sandbox::Session::endpoint),
-        dummy_credentials: sandbox.is_some(),
-    }
+    sandbox.map_or_else(
+        || Connection {
+            region: environment.region.clone(),
+            profile: environment.profile.clone(),
+            endpoint: None,
+            dummy_credentials: false,
+        },
+        sandbox::Session::connection,
+    )
 }
 
 /// Where the environment's registry is. With `AWS_ENDPOINT_URL` on this machine it is there too: stand-ins for AWS serve

@@ -1,0 +1,359 @@
+//! A private Docker Engine for a Linux machine that has none: from Debian packages, unpacked and not installed, with its
+//! own socket, data and command line.
+//!
+//! It runs in its own process and mount namespace. So everything that it starts ends with one process, however that ends,
+//! and its emulation of the other CPU is gone with it. What it changes outside, the network, is put back.
+//!
+//! Docker 26.1 and buildx of Debian 13 run on Debian 12 as they are; `runc` must be the host's own release's (glibc).
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::{
+    apt::{self, Apt},
+    emulator::{end, last_lines},
+    home::{Home, remove},
+    network::Network,
+};
+use crate::{
+    arch::Arch,
+    facts::host,
+    process::{self, Tool},
+    report::terminal::Terminal,
+};
+
+/// A private engine, running or not.
+pub struct Engine<'h> {
+    home: &'h Home,
+}
+
+/// What is taken out of which package.
+const PROGRAMS: [(&str, &[&str]); 7] = [
+    ("docker.io", &["usr/sbin/dockerd", "usr/sbin/docker-proxy"]),
+    ("docker-cli", &["usr/bin/docker"]),
+    ("docker-buildx", &["usr/libexec/docker/cli-plugins/docker-buildx"]),
+    ("containerd", &["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2"]),
+    ("runc", &["usr/sbin/runc"]),
+    ("iptables", &["usr/sbin/xtables-nft-multi"]),
+    ("qemu-user", &["usr/bin/qemu-aarch64", "usr/bin/qemu-x86_64"]),
+];
+
+/// Libraries of `iptables`, which the host may lack.
+const LIBRARIES: [&str; 6] = ["libip4tc2", "libip6tc2", "libmnl0", "libnftnl11", "libxtables12", "libnetfilter-conntrack3"];
+
+/// Sets up the engine's own view of the system, then becomes the engine. `$1` is the line that registers emulation.
+const START: &str = r#"
+set -eu
+mkdir -p /run/containerd /run/docker
+mount -t tmpfs tmpfs /run/containerd
+mount -t tmpfs tmpfs /run/docker
+registry=/proc/sys/fs/binfmt_misc
+[ -e "$registry/register" ] || mount -t binfmt_misc binfmt_misc "$registry"
+[ -e "$registry/$2" ] || printf '%s' "$1" > "$registry/register"
+shift 2
+exec "$@"
+"#;
+
+impl<'h> Engine<'h> {
+    /// The private engine of a sandbox.
+    pub fn of(home: &'h Home) -> Self {
+        Self { home }
+    }
+
+    /// The environment variables with which `docker` reaches it.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let path = format!("{}:{}", self.bin().display(), host::path().to_string_lossy());
+        [("PATH", path), ("DOCKER_HOST", self.docker_host()), ("DOCKER_CONFIG", self.config().display().to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+
+    /// The address of its socket. In `/run`, because a socket's path has at most 107 characters.
+    pub fn docker_host(&self) -> String {
+        format!("unix://{}/docker.sock", self.run().display())
+    }
+
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        self.bin().join("docker").exists() && self.tool("docker").read(&["version", "--format", "{{.Server.Version}}"]).is_ok()
+    }
+
+    /// Starts it, unless it answers already.
+    ///
+    /// # Errors
+    /// A machine that cannot have one, with what to install instead; or an engine that does not come up.
+    pub fn start(&self, terminal: &Terminal) -> Result<()> {
+        if self.answers() {
+            return Ok(());
+        }
+        refuse_unless_possible()?;
+        self.install(terminal)?;
+        self.stop()?;
+        terminal.status("Starting", &format!("a private Docker Engine in {}", self.folder().display()));
+        if let Some(foreign) = foreign() {
+            terminal.note(&format!(
+                "emulation of {foreign} is registered with QEMU, as a one-time setup for as long as the engine runs"
+            ));
+        }
+        let run = self.run();
+        fs::create_dir_all(&run).with_context(|| format!("failed to create `{}`", run.display()))?;
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).context("failed to protect the engine's folder")?;
+        Network::save(&self.folder(), &self.bin())?;
+        let settings = self.folder().join("daemon.json");
+        fs::write(&settings, self.settings().to_string()).with_context(|| format!("failed to write `{}`", settings.display()))?;
+        self.launch(&settings)?;
+        self.wait()
+    }
+
+    /// Stops it and puts back what it changed. Stopping what does not run is fine.
+    ///
+    /// # Errors
+    /// A folder or a setting that cannot be put back.
+    pub fn stop(&self) -> Result<()> {
+        for process in self.processes() {
+            let keeper = process::parent(process);
+            end(process, Duration::from_secs(15), |process| self.processes().contains(&process));
+            let is_keeper = |process: u32| process::command_line(process).is_some_and(|line| line.starts_with("unshare "));
+            if let Some(keeper) = keeper {
+                end(keeper, Duration::from_secs(2), is_keeper);
+            }
+        }
+        remove(&self.run())?;
+        self.remove_cgroups();
+        Network::restore(&self.folder(), &self.bin())
+    }
+
+    fn launch(&self, settings: &Path) -> Result<()> {
+        let (magic, name) = match foreign() {
+            Some(arch) => (registration(arch, &self.bin()), format!("qemu-{}", arch.uname())),
+            None => (String::new(), ".".to_owned()),
+        };
+        let path = format!("{}:{}", self.bin().display(), host::path().to_string_lossy());
+        let words = [
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--mount-proc",
+            "--propagation",
+            "slave",
+            "sh",
+            "-c",
+            START,
+            "sh",
+            &magic,
+            &name,
+            &self.dockerd().display().to_string(),
+            "--config-file",
+            &settings.display().to_string(),
+            "--group",
+            "root",
+        ];
+        Tool::new("unshare").env("PATH", path).daemon(&words, &self.log())?;
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(100);
+        for _ in 0..600 {
+            if self.answers() {
+                return Ok(());
+            }
+            std::thread::sleep(STEP);
+        }
+        let said = fs::read_to_string(self.log()).unwrap_or_default();
+        bail!("the private Docker Engine does not come up; {} ends with:\n{}", self.log().display(), last_lines(&said, 10));
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let run = self.run();
+        json!({
+            "features": { "containerd-snapshotter": true },
+            "hosts": [self.docker_host()],
+            "data-root": self.folder().join("data"),
+            "exec-root": run.join("exec"),
+            "pidfile": run.join("docker.pid"),
+            "ip6tables": false,
+            "cgroup-parent": format!("/xtask-{}", self.home.id()),
+            "shutdown-timeout": 1,
+            "log-level": "warn",
+        })
+    }
+
+    /// Fetches and unpacks the programs, once. The last step puts the finished folder under its name.
+    fn install(&self, terminal: &Terminal) -> Result<()> {
+        if self.config().is_dir() {
+            return Ok(());
+        }
+        terminal.status("Fetching", "Docker Engine, buildx and QEMU from Debian's packages; nothing is installed on this system");
+        let folder = self.folder();
+        let work = folder.join("work");
+        remove(&work)?;
+        remove(&self.bin())?;
+        fs::create_dir_all(&work).with_context(|| format!("failed to create `{}`", work.display()))?;
+        let debian = host_architecture()?;
+        let theirs = host_release().unwrap_or_else(|| apt::RELEASE.to_owned());
+        let own = if theirs == "bookworm" { "bookworm" } else { apt::RELEASE };
+        let mut releases = vec![apt::RELEASE, own];
+        releases.dedup();
+        let apt = Apt::prepare(&work.join("apt"), &debian, &releases)?;
+        let release_of = |package: &str| if matches!(package, "runc" | "iptables") || LIBRARIES.contains(&package) { own } else { apt::RELEASE };
+        let names = PROGRAMS.iter().map(|(package, _)| *package).chain(LIBRARIES);
+        let wanted: Vec<String> = names.map(|package| format!("{package}/{}", release_of(package))).collect();
+        apt.download(&wanted.iter().map(String::as_str).collect::<Vec<_>>(), &work.join("packages"))?;
+        let root = work.join("root");
+        for package in apt::packages_in(&work.join("packages"))? {
+            apt::unpack(&package, &root)?;
+        }
+        self.arrange(&root)?;
+        remove(&work)
+    }
+
+    fn arrange(&self, root: &Path) -> Result<()> {
+        let bin = self.bin();
+        fs::create_dir_all(&bin).with_context(|| format!("failed to create `{}`", bin.display()))?;
+        for file in PROGRAMS.iter().flat_map(|(_, files)| *files) {
+            let name = Path::new(file).file_name().context("a program without a name")?;
+            fs::rename(root.join(file), bin.join(name)).with_context(|| format!("Debian's packages have no `{file}`"))?;
+        }
+        let libraries = self.folder().join("lib");
+        remove(&libraries)?;
+        let found = fs::read_dir(root.join("usr/lib")).context("failed to read the unpacked libraries")?;
+        let multiarch = found.flatten().map(|entry| entry.path()).find(|path| path.join("xtables").is_dir());
+        fs::rename(multiarch.context("Debian's iptables has no libraries")?, &libraries).context("failed to move the libraries")?;
+        for name in ["iptables", "iptables-save", "iptables-restore", "ip6tables"] {
+            let script = format!(
+                "#!/bin/sh\nLD_LIBRARY_PATH='{0}' XTABLES_LIBDIR='{0}/xtables' exec '{1}/xtables-nft-multi' {name} \"$@\"\n",
+                libraries.display(),
+                bin.display()
+            );
+            let file = bin.join(name);
+            fs::write(&file, script).with_context(|| format!("failed to write `{}`", file.display()))?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("failed to make iptables executable")?;
+        }
+        let next = self.folder().join("config.next");
+        remove(&next)?;
+        fs::create_dir_all(next.join("cli-plugins")).context("failed to create docker's configuration")?;
+        symlink(bin.join("docker-buildx"), next.join("cli-plugins/docker-buildx")).context("failed to link buildx")?;
+        fs::write(next.join("config.json"), "{}").context("failed to write docker's configuration")?;
+        fs::rename(&next, self.config()).context("failed to finish docker's configuration")
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let dockerd = format!("{} ", self.dockerd().display());
+        process::all().into_iter().filter(|id| process::command_line(*id).is_some_and(|line| line.starts_with(&dockerd))).collect()
+    }
+
+    /// The kernel keeps empty groups, which nobody would remove otherwise.
+    fn remove_cgroups(&self) {
+        let name = format!("xtask-{}", self.home.id());
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").map(|found| found.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+        let roots = hierarchies.unwrap_or_default().into_iter().chain([PathBuf::from("/sys/fs/cgroup")]);
+        roots.map(|root| root.join(&name)).filter(|group| group.is_dir()).for_each(|group| remove_group(&group));
+    }
+
+    fn tool(&self, program: &str) -> Tool {
+        let tool = Tool::new(self.bin().join(program));
+        self.env().into_iter().fold(tool, |tool, (name, value)| tool.env(name, value))
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.home.path("engine")
+    }
+    fn bin(&self) -> PathBuf {
+        self.folder().join("bin")
+    }
+    fn dockerd(&self) -> PathBuf {
+        self.bin().join("dockerd")
+    }
+    fn config(&self) -> PathBuf {
+        self.folder().join("config")
+    }
+    fn log(&self) -> PathBuf {
+        self.home.path("engine.log")
+    }
+    fn run(&self) -> PathBuf {
+        PathBuf::from(format!("/run/xtask-{}", self.home.id()))
+    }
+}
+
+fn remove_group(group: &Path) {
+    for inner in fs::read_dir(group).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
+        remove_group(&inner.path());
+    }
+    // Only a folder without processes goes, and that is what is wanted.
+    let _ = fs::remove_dir(group);
+}
+
+/// The CPU that this machine has to emulate.
+fn foreign() -> Option<Arch> {
+    let native = host::arch()?;
+    Arch::ALL.into_iter().find(|arch| *arch != native)
+}
+
+/// The line that tells the kernel to run binaries of `arch` with QEMU.
+///
+/// Source: QEMU's `scripts/qemu-binfmt-conf.sh`. The flag F opens QEMU at once, so that containers need not have it; O and
+/// P hand the binary over as it is, with its own name.
+fn registration(arch: Arch, bin: &Path) -> String {
+    let name = arch.uname();
+    let (machine, version_mask) = match arch {
+        Arch::Amd64 => ("3e", r"\xfe\xfe"),
+        Arch::Arm64 => ("b7", r"\xff\xff"),
+    };
+    let zero = r"\x00".repeat(8);
+    let ones = r"\xff".repeat(8);
+    let head = r"\x7f\x45\x4c\x46\x02\x01\x01\x00";
+    let head_mask = format!(r"\xff\xff\xff\xff\xff{version_mask}\x00");
+    format!(
+        r":qemu-{name}:M::{head}{zero}\x02\x00\x{machine}\x00:{head_mask}{ones}\xfe\xff\xff\xff:{}/qemu-{name}:OPF",
+        bin.display()
+    )
+}
+
+fn host_architecture() -> Result<String> {
+    Tool::new("dpkg").read(&["--print-architecture"])
+}
+
+fn host_release() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(str::to_owned)
+}
+
+fn refuse_unless_possible() -> Result<()> {
+    const INSTALL: &str = "install Docker Engine with its buildx plugin and start it (Debian 13, Ubuntu: \
+                           apt-get install docker.io docker-buildx; macOS, Windows: Docker Desktop)";
+    if !cfg!(target_os = "linux") {
+        bail!("no Docker Engine with buildx answers: {INSTALL}");
+    }
+    if !Path::new("/usr/bin/apt-get").exists() || !Path::new("/usr/bin/dpkg-deb").exists() {
+        bail!("no Docker Engine with buildx answers, and a private one needs Debian's apt: {INSTALL}");
+    }
+    if !host::is_root() {
+        bail!("no Docker Engine with buildx answers, and only root can start a private one: {INSTALL}, or run this as root");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emulation_is_registered_as_debian_does_it() {
+        let line = registration(Arch::Arm64, Path::new("/x"));
+        assert_eq!(
+            line,
+            r":qemu-aarch64:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/x/qemu-aarch64:OPF"
+        );
+        let line = registration(Arch::Amd64, Path::new("/x"));
+        assert!(line.contains(r"\x02\x00\x3e\x00:\xff\xff\xff\xff\xff\xfe\xfe\x00\xff"), "{line}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What an engine changes in the host's network, kept so that it can be put back: packet filter rules, forwarding and the
+//! bridge.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::process::Tool;
+
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+const BRIDGE: &str = "docker0";
+
+/// The network as it was.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Network {
+    rules: String,
+    forwarding: String,
+    had_bridge: bool,
+}
+
+impl Network {
+    /// Writes down what is, unless an earlier state has not been put back yet.
+    ///
+    /// # Errors
+    /// A packet filter that cannot be read: then a container could not reach the network either.
+    pub fn save(folder: &Path, bin: &Path) -> Result<()> {
+        let file = folder.join("network.json");
+        if file.exists() {
+            return Ok(());
+        }
+        let current = Self {
+            rules: iptables(bin, "iptables-save").read(&[]).context("this kernel has no packet filter for containers (nf_tables)")?,
+            forwarding: fs::read_to_string(FORWARDING).unwrap_or_default(),
+            had_bridge: has_bridge(),
+        };
+        let text = serde_json::to_string(&current).context("failed to describe the network")?;
+        fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))
+    }
+
+    /// Puts back what was written down, if anything was.
+    ///
+    /// # Errors
+    /// Rules that the packet filter does not take back.
+    pub fn restore(folder: &Path, bin: &Path) -> Result<()> {
+        let file = folder.join("network.json");
+        let Ok(text) = fs::read(&file) else { return Ok(()) };
+        let saved: Self = serde_json::from_slice(&text).with_context(|| format!("failed to read `{}`", file.display()))?;
+        let rules = format!("{}\n", saved.rules);
+        iptables(bin, "iptables-restore").read_with_input(&[], rules.as_bytes()).context("failed to put the packet filter back")?;
+        if !saved.forwarding.is_empty() {
+            // Someone else may have come to need forwarding; then this fails or they set it again.
+            let _ = fs::write(FORWARDING, &saved.forwarding);
+        }
+        if !saved.had_bridge && has_bridge() {
+            // Without `ip` an empty bridge stays, which does no harm.
+            let _ = Tool::new("ip").read(&["link", "delete", BRIDGE]);
+        }
+        fs::remove_file(&file).with_context(|| format!("failed to remove `{}`", file.display()))
+    }
+}
+
+fn has_bridge() -> bool {
+    Path::new("/sys/class/net").join(BRIDGE).exists()
+}
+
+fn iptables(bin: &Path, name: &str) -> Tool {
+    Tool::new(bin.join(name))
+}
