@@ -52,11 +52,13 @@ impl Built {
 pub struct BuildFailed {
     /// How it ended.
     pub ending: String,
+    /// The last that it said.
+    pub reason: String,
 }
 
 impl std::fmt::Display for BuildFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the build {}", self.ending)
+        write!(f, "the build {}: {}", self.ending, self.reason)
     }
 }
 
@@ -97,7 +99,8 @@ impl Docker {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let outcome = self.tool.stream(&words, SILENCE, line)?;
         if !outcome.success() {
-            return Err(BuildFailed { ending: outcome.describe() }.into());
+            let reason = last_line(&outcome.tail.join("\n")).to_owned();
+            return Err(BuildFailed { ending: outcome.describe(), reason }.into());
         }
         let text = std::fs::read(&metadata).context("buildx left no metadata")?;
         serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")

@@ -352,7 +352,7 @@ fn local_image(
         dockerfile,
         context: config.context.clone(),
         arch,
-        args: build_args(service, None, revision),
+        args: build_args(service, arch, None, revision),
         labels: labels(config, revision),
         names,
         ca_bundle,
@@ -539,7 +539,7 @@ fn pushed_image(
             dockerfile: config.context.join(&image.dockerfile),
             context: config.context.clone(),
             arch,
-            args: build_args(service, Some(environment), Some(revision)),
+            args: build_args(service, arch, Some(environment), Some(revision)),
             labels: labels(config, Some(revision)),
             names: vec![format!("{}/{repository}:{pushed_tag}", facts.place.registry)],
             ca_bundle: facts.ca_bundle.clone(),
@@ -631,8 +631,17 @@ fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> String 
     format!("{decided}, and {} runs {arch} ({}): {}", target.title(), arch.hardware(), target.why())
 }
 
-fn build_args(service: &Service, environment: Option<&Environment>, revision: Option<&Revision>) -> BTreeMap<String, String> {
+/// The target's platform is among them: an `ARG TARGETPLATFORM` before the first `FROM` hides BuildKit's own value from that
+/// `FROM` in the versions that Debian 13 and Docker 26 have, and the build fails with an empty platform.
+fn build_args(
+    service: &Service,
+    arch: Arch,
+    environment: Option<&Environment>,
+    revision: Option<&Revision>,
+) -> BTreeMap<String, String> {
     let mut args = environment.map(|environment| environment.build_args.clone()).unwrap_or_default();
+    let platform = [("TARGETPLATFORM", arch.platform()), ("TARGETARCH", arch.oci().to_owned())];
+    args.extend(platform.map(|(key, value)| (key.to_owned(), value)));
     args.insert("SERVICE_FOLDER".to_owned(), service.folder.clone());
     if let Some(revision) = revision {
         args.insert("SOURCE_DATE_EPOCH".to_owned(), revision.time.to_string());
