@@ -31,6 +31,7 @@ pub struct Cli {
 }
 
 /// What every command takes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {

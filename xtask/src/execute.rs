@@ -81,6 +81,54 @@ impl<'p> Work<'p> {
         self.manifest.as_ref().context("the image has not been read back")
     }
 
+    /// Reads the image back from the registry and compares it with the plan: what was asked for is not evidence.
+    fn read_back(&mut self, plan: &Plan, registry: &Registry, aws: &Aws) -> Result<()> {
+        let image = self.image;
+        let publication = self.publication()?;
+        let repository = &publication.repository;
+        let manifest = match &image.source {
+            Source::Existing { digest } => aws.reader().manifest(repository, digest)?,
+            Source::Build(_) => {
+                let tag = publication.pushed_tag.clone();
+                let digest = aws.reader().manifests(repository, std::slice::from_ref(&tag))?.remove(&tag).map(|m| m.digest);
+                digest.map(|digest| aws.reader().manifest(repository, &digest)).transpose()?.flatten()
+            }
+        };
+        let manifest = manifest.with_context(|| format!("the image is not in `{repository}` after the push"))?;
+        if !manifest.is_single() {
+            bail!(
+                "the registry has a `{}` instead of a single image: Lambda refuses it; \
+                 check the builder's attestation settings (`docker buildx inspect`)",
+                manifest.media_type
+            );
+        }
+        let (config_digest, size) = manifest.config()?;
+        if size > CONFIG_LIMIT {
+            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
+        }
+        if let Some(built) =
+            self.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, &config_digest))
+        {
+            bail!("the registry has {}, but the build made {}", manifest.digest, built.digest.as_deref().unwrap_or("no digest"));
+        }
+        let found = manifest.describe(&registry.blob(repository, &config_digest, CONFIG_LIMIT)?)?;
+        if found.arch != Some(image.arch) {
+            bail!(
+                "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's last stage",
+                found.platform,
+                image.arch.platform()
+            );
+        }
+        let commit = plan.revision.as_ref().map(|revision| revision.commit.as_str()).unwrap_or_default();
+        let labelled = found.labels.get(label::REVISION).map(String::as_str).unwrap_or_default();
+        if labelled.trim_end_matches("-dirty") != commit {
+            bail!("the image's label `{}` is `{labelled}`, not `{commit}`", label::REVISION);
+        }
+        self.manifest = Some(manifest);
+        self.found = Some(found);
+        Ok(())
+    }
+
     fn report(self) -> ImageReport {
         let local = self.build().map(|build| build.names.clone()).unwrap_or_default();
         let published = self.image.publication.is_some();
@@ -148,7 +196,7 @@ impl Hands<'_> {
         }
         let login = aws.reader().login()?;
         let registry = Registry::new(&place.registry, &login);
-        self.stage(work, |hands, work| hands.read_back(plan, &registry, aws, work));
+        self.stage(work, |_, work| work.read_back(plan, &registry, aws));
         if failed(work) > 0 {
             bail!("no tag was moved, because another image failed");
         }
@@ -171,54 +219,6 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// Reads the image back from the registry and compares it with the plan: what was asked for is not evidence.
-    fn read_back(&self, plan: &Plan, registry: &Registry, aws: &Aws, work: &mut Work<'_>) -> Result<()> {
-        let image = work.image;
-        let publication = work.publication()?;
-        let repository = &publication.repository;
-        let manifest = match &image.source {
-            Source::Existing { digest } => aws.reader().manifest(repository, digest)?,
-            Source::Build(_) => {
-                let tag = publication.pushed_tag.clone();
-                let digest = aws.reader().manifests(repository, std::slice::from_ref(&tag))?.remove(&tag).map(|m| m.digest);
-                digest.map(|digest| aws.reader().manifest(repository, &digest)).transpose()?.flatten()
-            }
-        };
-        let manifest = manifest.with_context(|| format!("the image is not in `{repository}` after the push"))?;
-        if !manifest.is_single() {
-            bail!(
-                "the registry has a `{}` instead of a single image: Lambda refuses it; \
-                 check the builder's attestation settings (`docker buildx inspect`)",
-                manifest.media_type
-            );
-        }
-        let (config_digest, size) = manifest.config()?;
-        if size > CONFIG_LIMIT {
-            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
-        }
-        if let Some(built) =
-            work.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, &config_digest))
-        {
-            bail!("the registry has {}, but the build made {}", manifest.digest, built.digest.as_deref().unwrap_or("no digest"));
-        }
-        let found = manifest.describe(&registry.blob(repository, &config_digest, CONFIG_LIMIT)?)?;
-        if found.arch != Some(image.arch) {
-            bail!(
-                "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's last stage",
-                found.platform,
-                image.arch.platform()
-            );
-        }
-        let commit = plan.revision.as_ref().map(|revision| revision.commit.as_str()).unwrap_or_default();
-        let labelled = found.labels.get(label::REVISION).map(String::as_str).unwrap_or_default();
-        if labelled.trim_end_matches("-dirty") != commit {
-            bail!("the image's label `{}` is `{labelled}`, not `{commit}`", label::REVISION);
-        }
-        work.manifest = Some(manifest);
-        work.found = Some(found);
-        Ok(())
-    }
-
     fn tag(&self, aws: &Aws, work: &mut Work<'_>, stage: impl Fn(TagKind) -> bool) -> Result<()> {
         let publication = work.publication()?;
         for tag in publication.tags.iter().filter(|tag| stage(tag.kind)) {
@@ -227,7 +227,7 @@ impl Hands<'_> {
                     self.terminal.status("Tagging", &format!("{}:{}", publication.repository, tag.name));
                     aws.writer().tag(&publication.repository, work.manifest()?, &tag.name)?;
                 }
-                TagAction::Present => {}
+                TagAction::Push | TagAction::Present => {}
                 TagAction::Kept => self
                     .terminal
                     .note(&format!("`{}` stays on an earlier image: the repository lets only other tags move", tag.name)),

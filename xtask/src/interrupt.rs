@@ -14,7 +14,10 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::process;
+use crate::{
+    process,
+    report::terminal::{Terminal, Verbosity},
+};
 
 /// The exit code of an interrupted run, as shells have it for `SIGINT`.
 pub const EXIT_CODE: i32 = 130;
@@ -31,7 +34,7 @@ pub fn listen() {
             for folder in FOLDERS.lock().map(|folders| folders.clone()).unwrap_or_default() {
                 let _ = std::fs::remove_dir_all(folder);
             }
-            anstream::eprintln!("\ninterrupted: run the same command again, it goes on from what is there");
+            Terminal::new(Verbosity::Normal).error("interrupted; the same command goes on from what is there");
             std::process::exit(EXIT_CODE);
         }
     });

@@ -44,7 +44,7 @@ use crate::{
     config::Problems,
     report::{
         document,
-        terminal::{Terminal, Verbosity},
+        terminal::{self, Terminal, Verbosity},
     },
     tasks::Refused,
 };
@@ -86,7 +86,7 @@ fn environments(words: &[String]) -> Vec<String> {
 fn explain(error: &anyhow::Error, json: bool) -> ExitCode {
     let terminal = Terminal::new(Verbosity::Normal);
     if let Some(problems) = error.downcast_ref::<Problems>() {
-        terminal.problems(&problems.render());
+        terminal::problems(&problems.render());
         terminal.error(problems);
         if json {
             document::print(&json!({ "refused": problems.report() }));

@@ -3,12 +3,7 @@
 //! Three ways: [`Tool::read`] for a short answer, [`Tool::stream`] for a long run whose lines people watch, and
 //! [`Tool::daemon`] for what outlives this program. Children that do not outlive it are known here, so that an
 //! interrupt ends them, and on Linux the kernel ends them should this program be killed outright.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_macros,
-    clippy::disallowed_types,
-    reason = "this is the room that starts programs"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is the room that starts programs")]
 
 use std::{
     ffi::OsString,
@@ -146,8 +141,12 @@ impl Tool {
                 }
             });
         };
-        child.stdout.take().map(|pipe| forward(Box::new(pipe)));
-        child.stderr.take().map(|pipe| forward(Box::new(pipe)));
+        if let Some(pipe) = child.stdout.take() {
+            forward(Box::new(pipe));
+        }
+        if let Some(pipe) = child.stderr.take() {
+            forward(Box::new(pipe));
+        }
         drop(sender);
         let mut tail = Vec::new();
         let silent = loop {
@@ -204,15 +203,15 @@ impl Tool {
 
     fn plain_command(&self, args: &[&str]) -> Command {
         // Every interpolated value is one argument: there is no shell that could take it apart.
-        let shell = Shell::new().ok();
-        let mut command = match &shell {
-            Some(shell) => Command::from(shell.cmd(&self.program).args(args)),
-            None => {
+        let shell = Shell::new();
+        let mut command = shell.map_or_else(
+            |_| {
                 let mut command = Command::new(&self.program);
                 command.args(args);
                 command
-            }
-        };
+            },
+            |shell| Command::from(shell.cmd(&self.program).args(args)),
+        );
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }

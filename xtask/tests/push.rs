@@ -320,7 +320,8 @@ fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
 
 #[test]
 fn a_protected_environment_is_refused_before_anything_is_built() {
-    let cases: [(&str, fn(&Project), &str); 4] = [
+    type Case = (&'static str, fn(&Project), &'static str);
+    let cases: [Case; 4] = [
         ("push-prod --yes", |project| project.write("new", "x"), "dirty"),
         ("push-prod --yes", |project| drop(project.git("switch --quiet --create feature")), "feature"),
         ("push-prod --yes", |project| project.aws.state().account = "999900001111".into(), "999900001111"),

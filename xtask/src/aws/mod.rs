@@ -17,7 +17,7 @@ use aws_sdk_ecr::config::Credentials;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::runtime::Runtime;
 
-pub use reader::{Identity, Reader};
+pub use reader::Reader;
 pub use writer::Writer;
 
 /// How AWS is reached.
@@ -37,6 +37,7 @@ pub struct Connection {
 pub struct Aws {
     runtime: Runtime,
     ecr: aws_sdk_ecr::Client,
+    lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
 }
 
@@ -102,8 +103,9 @@ impl Aws {
         }
         let shared = runtime.block_on(loader.load());
         let ecr = aws_sdk_ecr::Client::new(&shared);
+        let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
-        Ok(Self { runtime, ecr, sts })
+        Ok(Self { runtime, ecr, lambda, sts })
     }
 
     /// The half that looks.

@@ -7,7 +7,10 @@ use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
 use tokio::task::JoinSet;
 
 use super::{Aws, Login, error::explain};
-use crate::facts::published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS};
+use crate::facts::{
+    function::Function,
+    published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS},
+};
 
 /// The half of [`Aws`] that looks.
 #[derive(Clone, Copy)]
@@ -107,6 +110,27 @@ impl Reader<'_> {
             anyhow::bail!("repository `{repository}` answers for {digest} with bytes of digest {}", other.digest);
         }
         Ok(found)
+    }
+
+    /// What a Lambda function runs.
+    ///
+    /// # Errors
+    /// A call that fails, perhaps for want of permission.
+    pub fn function(&self, name: &str) -> Result<Function> {
+        let call = self.0.lambda.get_function().function_name(name).send();
+        let name = name.to_owned();
+        let answer = match self.0.runtime.block_on(call) {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+                return Ok(Function { name, exists: false, digest: None, arch: None });
+            }
+            Err(error) => return Err(explain("lambda:GetFunction", &format!("function `{name}`"), &error)),
+        };
+        let resolved = answer.code().and_then(|code| code.resolved_image_uri());
+        let digest = resolved.and_then(|uri| uri.split_once('@')).map(|(_, digest)| digest.to_owned());
+        let architecture = answer.configuration().and_then(|configuration| configuration.architectures().first());
+        let arch = architecture.and_then(|architecture| architecture.as_str().parse().ok());
+        Ok(Function { name, exists: true, digest, arch })
     }
 
     /// Every tag of an image.

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-pub use check::{nearest, suggestion};
+pub use check::suggestion;
 pub use problem::Problems;
 pub use raw::schema;
 
@@ -100,8 +100,7 @@ pub struct Image {
     pub target_rule: TargetRule,
     /// The environments it goes to.
     pub environments: Vec<String>,
-    /// The pattern of the Lambda function's name.
-    pub function: String,
+    function: String,
     /// What stands before every tag.
     pub tag_prefix: String,
 }
@@ -135,6 +134,13 @@ impl Environment {
     }
 }
 
+impl Image {
+    /// The name of the Lambda function that the image is for in an environment.
+    pub fn function(&self, project: &str, environment: &str, service: &str) -> String {
+        resolve::fill(&self.function, &[("project", project), ("env", environment), ("service", service)])
+    }
+}
+
 /// Finds deploy.toml in `from` or the nearest folder above it.
 pub fn find(from: &Path) -> Option<PathBuf> {
     from.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file())
@@ -154,15 +160,15 @@ pub fn load(file: &Path) -> Result<Config> {
 fn parse(source: &str, file: &Path) -> Result<Config, Vec<problem::Problem>> {
     let (table, mistakes) = toml::de::DeTable::parse_recoverable(source);
     if !mistakes.is_empty() {
-        return Err(mistakes.into_iter().map(syntax).collect());
+        return Err(mistakes.iter().map(syntax).collect());
     }
     let mut problems = check::structure(&table, &schema());
     // Values of the wrong type are in `problems` already; without them the rest can be checked as well.
     let readable = check::without_wrong_types(source, &table, &problems);
     let resolved = match toml::from_str::<raw::Root>(&readable) {
-        Ok(root) => resolve::resolve(root, file, &mut problems),
+        Ok(root) => Some(resolve::resolve(root, file, &mut problems)),
         Err(error) if problems.is_empty() => {
-            problems.push(syntax(error));
+            problems.push(syntax(&error));
             None
         }
         Err(_) => None,
@@ -173,7 +179,7 @@ fn parse(source: &str, file: &Path) -> Result<Config, Vec<problem::Problem>> {
     }
 }
 
-fn syntax(error: toml::de::Error) -> problem::Problem {
+fn syntax(error: &toml::de::Error) -> problem::Problem {
     problem::Problem {
         span: error.span().unwrap_or(0..0),
         title: error.message().to_owned(),

@@ -92,14 +92,15 @@ impl JsonSchema for Key {
     }
 }
 
+// `required` is said by hand: serde has a default for these too, so that one missing key does not hide other mistakes.
+
 /// deploy.toml: which service becomes which images, for what, in which AWS environments.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(title = "deploy.toml", deny_unknown_fields)]
+#[schemars(title = "deploy.toml", deny_unknown_fields, extend("required" = ["project", "services"]))]
 pub struct Root {
     /// What all services share.
     #[serde(default)]
-    #[schemars(required)]
     pub project: Project,
     /// Which CPU each target runs. Left out, a target has its default: lambda and eks arm64, apprunner amd64.
     #[serde(default)]
@@ -109,7 +110,6 @@ pub struct Root {
     pub environments: Named<Environment>,
     /// The services of the backend, by name.
     #[serde(default)]
-    #[schemars(required)]
     pub services: Named<Service>,
     /// The local AWS of `--sandbox`.
     #[serde(default)]
@@ -130,15 +130,13 @@ pub struct Sandbox {
 /// What all services share.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("required" = ["name", "context"]))]
 pub struct Project {
     /// The name of local images, and of the repository where an environment names none.
     #[serde(default)]
-    #[schemars(required)]
     pub name: Located<String>,
     /// The folder that is sent to the builder, and that Dockerfiles are looked up in, from deploy.toml's folder.
     #[serde(default)]
-    #[schemars(required)]
     pub context: Located<String>,
     /// The service that `docker-build` builds when none is named. With one service it may be left out.
     pub default_service: Option<Located<String>>,
@@ -176,16 +174,14 @@ enum OnlyAmd64 {
 /// An AWS account and region, and what protects it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("required" = ["account", "region"]))]
 pub struct Environment {
     /// The AWS account, twelve digits in quotes.
     #[schemars(regex(pattern = r"^[0-9]{12}$"))]
     #[serde(default)]
-    #[schemars(required)]
     pub account: Located<String>,
     /// The AWS region, such as `eu-west-1`.
     #[serde(default)]
-    #[schemars(required)]
     pub region: Located<String>,
     /// The profile of `~/.aws/config` to use. Default: what `AWS_PROFILE` and the SDK's usual chain find.
     pub profile: Option<Located<String>>,
@@ -205,24 +201,22 @@ pub struct Environment {
 /// A folder of the backend that becomes images.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("required" = ["images"]))]
 pub struct Service {
     /// The value of the build argument `SERVICE_FOLDER`. Default: the service's name.
     pub folder: Option<Located<String>>,
     /// The images that are made of this service.
     #[serde(default)]
-    #[schemars(required)]
     pub images: Located<Vec<Image>>,
 }
 
 /// One image: a service, built from a Dockerfile, for a target.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("required" = ["dockerfile"]))]
 pub struct Image {
     /// The Dockerfile, from the build context. The suffix `.lambda`, `.eks` or `.apprunner` says the target.
     #[serde(default)]
-    #[schemars(required)]
     pub dockerfile: Located<String>,
     /// What runs the image. Needed where the Dockerfile's suffix does not say it.
     #[schemars(with = "Option<TargetName>")]

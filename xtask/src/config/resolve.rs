@@ -16,15 +16,14 @@ use super::{
 use crate::{
     arch::Arch,
     policy::{
-        name,
+        base_image, name,
         tags::{self, TagSet},
         target::Target,
     },
-    sandbox::STAND_INS,
 };
 
-/// Finishes the file's content. `None` when a problem leaves nothing sensible to go on with.
-pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Option<Config> {
+/// Finishes the file's content. With problems the result is of use for finding more of them alone.
+pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Config {
     let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut finding = Finding { problems };
 
@@ -61,7 +60,7 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Opt
     };
     finding.names_that_are_too_long(&root.environments, &config);
     finding.collisions(&root.services, &config);
-    Some(config)
+    config
 }
 
 /// Fills `{name}` in a pattern.
@@ -88,6 +87,9 @@ const RESERVED_BUILD_ARGS: [&str; 12] = [
     "BUILDVARIANT",
     "BUILDKIT_SYNTAX",
 ];
+
+/// A tag's place in the world: account, region, repository and tag.
+type Place = (String, String, String, String);
 
 struct Finding<'p> {
     problems: &'p mut Vec<Problem>,
@@ -359,15 +361,16 @@ impl Finding<'_> {
     }
 
     fn stand_ins(&mut self, images: &raw::Named<Located<String>>) -> BTreeMap<String, String> {
-        let known = || STAND_INS.iter().map(|stand_in| stand_in.image);
         for (key, image) in images {
             if !name::is_build_arg(key.name()) || RESERVED_BUILD_ARGS.contains(&key.name()) {
-                let title = format!("`sandbox.base-images` has `{}`, which names no build argument of yours", key.name().escape_debug());
+                let title =
+                    format!("`sandbox.base-images` has `{}`, which names no build argument of yours", key.name().escape_debug());
                 self.problem(&key.0.span, title, "write the name of the Dockerfiles' `ARG` before `FROM`, such as `PYTHON_BASE`");
             }
-            if !known().any(|known| known == image.value) {
-                let title = format!("`sandbox.base-images.{}` is `{}`, which has no stand-in", key.name(), image.value.escape_debug());
-                self.problem(&image.span, title, suggestion(&image.value, known().collect::<Vec<_>>()));
+            if !base_image::ALL.contains(&image.value.as_str()) {
+                let title =
+                    format!("`sandbox.base-images.{}` is `{}`, which has no stand-in", key.name(), image.value.escape_debug());
+                self.problem(&image.span, title, suggestion(&image.value, base_image::ALL));
             }
         }
         images.iter().map(|(key, image)| (key.name().to_owned(), image.value.clone())).collect()
@@ -400,7 +403,7 @@ impl Finding<'_> {
 
     /// Two images that would write the same tag in one repository, or the same tag with different build arguments.
     fn collisions(&mut self, raw: &raw::Named<raw::Service>, config: &Config) {
-        let mut owners: BTreeMap<(String, String, String, String), (&Service, usize, &Image, &Environment)> = BTreeMap::new();
+        let mut owners: BTreeMap<Place, (&Service, usize, &Image, &Environment)> = BTreeMap::new();
         for (service, image, environment) in placements(config) {
             let index = service.images.iter().position(|other| std::ptr::eq(other, image)).unwrap_or_default();
             let repository = environment.repository(&config.project, &service.name, image.target);

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A build or push that says nothing for this long has lost its other side.
-pub const SILENCE: Duration = Duration::from_secs(30 * 60);
+pub const SILENCE: Duration = Duration::from_mins(30);
 
 /// Docker as this run reaches it.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ impl Docker {
         let (context, dockerfile) = (context.display().to_string(), dockerfile.display().to_string());
         let mut words = vec!["buildx", "build", "--platform", &platforms, "--file", &dockerfile, "--tag", name];
         let args: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        args.iter().for_each(|arg| words.extend(["--build-arg", arg]));
+        words.extend(args.iter().flat_map(|arg| ["--build-arg", arg]));
         words.extend(["--provenance=false", "--sbom=false", "--load", "--progress=plain", &context]);
         for words in [words, vec!["push", name]] {
             let outcome = self.tool.stream(&words, SILENCE, |_| {})?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use git2::{DescribeFormatOptions, DescribeOptions, ErrorCode, Repository, StatusOptions};
 use serde::Serialize;
 
-use crate::process::Tool;
+use crate::{config::Config, process::Tool};
 
 /// A commit and the state of the tree above it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +50,14 @@ pub fn revision(folder: &Path) -> Result<Option<Revision>> {
             from_program(folder).with_context(|| format!("git2 cannot read the repository either: {}", error.message()))
         }
     }
+}
+
+/// The revision of a project, with the context that a person needs when it cannot be read.
+///
+/// # Errors
+/// A repository that cannot be read.
+pub fn project_revision(config: &Config) -> Result<Option<Revision>> {
+    revision(&config.root).with_context(|| format!("failed to read the git revision of `{}`", config.root.display()))
 }
 
 fn has_git_folder(folder: &Path) -> bool {

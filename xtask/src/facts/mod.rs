@@ -2,6 +2,7 @@
 //!
 //! Architecture Invariant: nothing in this room changes anything.
 
+pub mod function;
 pub mod git;
 pub mod host;
 pub mod paths;

@@ -71,34 +71,28 @@ fn create_repository(place: &Place, name: &str) -> String {
 }
 
 fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {
-    let (fresh, known) = match &image.source {
-        Source::Build(_) => (true, format!("imageTag={}", publication.pushed_tag)),
-        Source::Existing { digest } => (false, format!("imageDigest={digest}")),
+    let known = match &image.source {
+        Source::Build(_) => format!("imageTag={}", publication.pushed_tag),
+        Source::Existing { digest } => format!("imageDigest={digest}"),
     };
-    let is_pushed = |tag: &&PlannedTag| fresh && tag.name == publication.pushed_tag;
-    let written: Vec<_> = publication.tags.iter().filter(|tag| tag.action == TagAction::Write && !is_pushed(tag)).collect();
-    if written.is_empty() {
-        return Vec::new();
-    }
-    let repository = &publication.repository;
+    let Publication { repository, tags, .. } = publication;
     let region = &place.region;
-    let query = "images[0].[imageManifest,imageManifestMediaType]";
-    let mut lines = vec![
+    let read = |name: &str, field: &str| {
         format!(
-            "MANIFEST=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} --query '{}' --output text --region {region})\"",
-            query.replace("[imageManifest,imageManifestMediaType]", "imageManifest")
-        ),
-        format!(
-            "TYPE=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} --query '{}' --output text --region {region})\"",
-            query.replace("[imageManifest,imageManifestMediaType]", "imageManifestMediaType")
-        ),
-    ];
-    lines.extend(written.iter().map(|tag| {
+            "{name}=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} \
+             --query 'images[0].{field}' --output text --region {region})\""
+        )
+    };
+    let put = |tag: &PlannedTag| {
         format!(
             "aws ecr put-image --repository-name {repository} --image-tag {} --image-manifest \"$MANIFEST\" \
              --image-manifest-media-type \"$TYPE\" --region {region}",
             tag.name
         )
-    }));
-    lines
+    };
+    let written: Vec<_> = tags.iter().filter(|tag| tag.action == TagAction::Write).map(put).collect();
+    if written.is_empty() {
+        return Vec::new();
+    }
+    [vec![read("MANIFEST", "imageManifest"), read("TYPE", "imageManifestMediaType")], written].concat()
 }

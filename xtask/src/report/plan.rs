@@ -24,7 +24,7 @@ impl fmt::Display for Plan {
         }
         for image in &self.images {
             writeln!(f)?;
-            self.image(f, image)?;
+            show_image(f, image)?;
         }
         writeln!(f, "\ncommands")?;
         let lines = command::script(self);
@@ -35,31 +35,33 @@ impl fmt::Display for Plan {
     }
 }
 
-impl Plan {
-    fn image(&self, f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
-        let target = image.target.map_or_else(|| "no target".to_owned(), |target| target.title().to_owned());
-        writeln!(f, "image {}: {} for {target}", image.name, image.arch.platform())?;
-        writeln!(f, "    because      {}", image.because)?;
-        match &image.source {
-            Source::Build(build) => writeln!(
-                f,
-                "    build        {}",
-                build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()))
-            )?,
-            Source::Existing { digest } => writeln!(f, "    no build     the registry has this revision: {digest}")?,
-        }
-        let Some(publication) = &image.publication else { return Ok(()) };
-        writeln!(f, "    repository   {}", publication.repository)?;
-        for tag in &publication.tags {
-            let action = match tag.action {
-                TagAction::Write => "tag          ",
-                TagAction::Present => "has tag      ",
-                TagAction::Kept => "leaves tag   ",
-            };
-            writeln!(f, "    {action}{}", tag.name)?;
-        }
-        Ok(())
+fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
+    let target = image.target.map_or_else(|| "no target".to_owned(), |target| target.title().to_owned());
+    writeln!(f, "image {}: {} for {target}", image.name, image.arch.platform())?;
+    writeln!(f, "    because      {}", image.because)?;
+    match &image.source {
+        Source::Build(build) => writeln!(
+            f,
+            "    build        {}",
+            build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()))
+        )?,
+        Source::Existing { digest } => writeln!(f, "    no build     the registry has this revision: {digest}")?,
     }
+    if let Some(function) = &image.function {
+        writeln!(f, "    now          {}; a push does not change that", function.describe())?;
+    }
+    let Some(publication) = &image.publication else { return Ok(()) };
+    writeln!(f, "    repository   {}", publication.repository)?;
+    for tag in &publication.tags {
+        let action = match tag.action {
+            TagAction::Push => "pushed as    ",
+            TagAction::Write => "tag          ",
+            TagAction::Present => "has tag      ",
+            TagAction::Kept => "leaves tag   ",
+        };
+        writeln!(f, "    {action}{}", tag.name)?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Refusal {

@@ -1,4 +1,5 @@
 //! Lines for people, on standard error, in cargo's manner.
+#![expect(clippy::disallowed_macros, reason = "this is the room that speaks to people")]
 
 use std::{
     fmt::Display,
@@ -85,25 +86,25 @@ impl Terminal {
         }
     }
 
-    /// Rendered problems, which are shown however quiet we are.
-    pub fn problems(&self, rendered: &str) {
-        anstream::eprintln!("{rendered}\n");
-    }
-
-    /// Asks for a line.
-    pub fn ask(&self, question: &str) -> String {
-        anstream::eprint!("{question} ");
-        let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        let _ = std::io::stdin().lock().read_line(&mut answer);
-        answer.trim().to_owned()
-    }
-
     fn line(&self, least: Verbosity, style: Style, head: &str, text: &str) {
         if self.verbosity >= least {
             anstream::eprintln!("{style}{head}{style:#} {}", printable(text));
         }
     }
+}
+
+/// Asks for a line.
+pub fn ask(question: &str) -> String {
+    anstream::eprint!("{question} ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    answer.trim().to_owned()
+}
+
+/// Rendered problems, which are shown however quiet we are.
+pub fn problems(rendered: &str) {
+    anstream::eprintln!("{rendered}\n");
 }
 
 /// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.

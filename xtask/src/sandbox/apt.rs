@@ -29,9 +29,9 @@ impl Apt {
             fs::create_dir_all(&inner).with_context(|| format!("failed to create `{}`", inner.display()))?;
         }
         let mirror = mirror()?;
-        let lines = releases.iter().map(|release| {
-            format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {release} main\n")
-        });
+        let lines = releases
+            .iter()
+            .map(|release| format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {release} main\n"));
         write(&folder.join("sources.list"), &lines.collect::<String>())?;
         write(&folder.join("status"), "")?;
         write(&folder.join("apt.conf"), &configuration(folder, architecture)?)?;
@@ -114,7 +114,7 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
          Dir::State \"{folder}\";\nDir::State::lists \"{folder}/lists\";\nDir::State::status \"{folder}/status\";\n\
          Dir::Cache \"{folder}/cache\";\nDir::Log \"{folder}\";\n"
     );
-    Ok(kept.map(|line| format!("{line}\n")).collect::<String>() + &ours)
+    Ok(kept.chain(ours.lines()).collect::<Vec<_>>().join("\n") + "\n")
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {

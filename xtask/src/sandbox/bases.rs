@@ -14,35 +14,28 @@ use super::{
     apt::{self, Apt},
     home::{Bases, Home, remove},
 };
-use crate::{
-    arch::Arch,
-    aws::Aws,
-    docker::Docker,
-    facts::host,
-    process::Tool,
-    report::terminal::Terminal,
-};
+use crate::{arch::Arch, aws::Aws, docker::Docker, facts::host, policy::base_image, process::Tool, report::terminal::Terminal};
 
 /// A public base image that the sandbox can stand in for.
-pub struct StandIn {
+struct StandIn {
     /// The public image.
-    pub image: &'static str,
+    image: &'static str,
     repository: &'static str,
     tag: &'static str,
     dockerfile: &'static str,
 }
 
 /// Every stand-in. A later one may be made from an earlier one, as `BASE`.
-pub const STAND_INS: [StandIn; 2] = [
+const STAND_INS: [StandIn; 2] = [
     StandIn {
-        image: "python:3.13-slim",
+        image: base_image::PYTHON,
         repository: "sandbox/python",
         tag: "3.13-slim",
         dockerfile: "FROM scratch\nARG TARGETARCH\nADD rootfs-$TARGETARCH.tar /\n\
                      ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin LANG=C.UTF-8\nCMD [\"python3\"]\n",
     },
     StandIn {
-        image: "public.ecr.aws/lambda/python:3.13",
+        image: base_image::LAMBDA_PYTHON,
         repository: "sandbox/lambda-python",
         tag: "3.13",
         dockerfile: "ARG BASE\nFROM ${BASE}\nENV LAMBDA_TASK_ROOT=/var/task\nWORKDIR /var/task\n\
@@ -91,7 +84,13 @@ pub fn find_out(docker: &Docker, terminal: &Terminal) -> Bases {
 ///
 /// # Errors
 /// A machine without Debian's tools, or a step that fails.
-pub fn make(home: &Home, docker: &Docker, registry: &str, aws: &Aws, terminal: &Terminal) -> Result<BTreeMap<&'static str, String>> {
+pub fn make(
+    home: &Home,
+    docker: &Docker,
+    registry: &str,
+    aws: &Aws,
+    terminal: &Terminal,
+) -> Result<BTreeMap<&'static str, String>> {
     let mut base = String::new();
     for stand_in in &STAND_INS {
         let reference = stand_in.reference(registry);
@@ -145,7 +144,8 @@ fn build_context(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
         remove(&work)?;
     }
     let entry_point = finished.join("stand_in_lambda.py");
-    fs::write(&entry_point, include_str!("stand_in_lambda.py")).with_context(|| format!("failed to write `{}`", entry_point.display()))?;
+    fs::write(&entry_point, include_str!("stand_in_lambda.py"))
+        .with_context(|| format!("failed to write `{}`", entry_point.display()))?;
     Ok(finished)
 }
 
@@ -196,7 +196,8 @@ fn finish(root: &Path) -> Result<()> {
         // In a container there is no system to protect from pip.
         let _ = fs::remove_file(python.join("EXTERNALLY-MANAGED"));
     }
-    let mut certificates: Vec<_> = fs::read_dir(path("usr/share/ca-certificates/mozilla"))?.flatten().map(|entry| entry.path()).collect();
+    let mut certificates: Vec<_> =
+        fs::read_dir(path("usr/share/ca-certificates/mozilla"))?.flatten().map(|entry| entry.path()).collect();
     certificates.sort();
     let bundle: Vec<Vec<u8>> = certificates.iter().map(fs::read).collect::<std::io::Result<_>>()?;
     fs::create_dir_all(path("etc/ssl/certs"))?;
@@ -226,4 +227,3 @@ fn compile(work: &Path, roots: &[PathBuf]) -> Result<()> {
     }
     Ok(())
 }
-

@@ -10,9 +10,12 @@ pub fn ensure(docker: &Docker, wanted: impl Iterator<Item = Arch>, terminal: &Te
     missing.sort();
     missing.dedup();
     for arch in missing {
-        terminal.note(&format!("this engine cannot run {arch}: installing QEMU emulation with tonistiigi/binfmt, a one-time setup"));
+        terminal
+            .note(&format!("this engine cannot run {arch}: installing QEMU emulation with tonistiigi/binfmt, a one-time setup"));
         if let Err(error) = docker.install_emulation(arch) {
-            terminal.warning(&format!("emulation of {arch} was not installed, so steps that execute {arch} programs will fail: {error:#}"));
+            terminal.warning(&format!(
+                "emulation of {arch} was not installed, so steps that execute {arch} programs will fail: {error:#}"
+            ));
         }
     }
 }

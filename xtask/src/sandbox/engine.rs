@@ -204,7 +204,9 @@ impl<'h> Engine<'h> {
         let mut releases = vec![apt::RELEASE, own];
         releases.dedup();
         let apt = Apt::prepare(&work.join("apt"), &debian, &releases)?;
-        let release_of = |package: &str| if matches!(package, "runc" | "iptables") || LIBRARIES.contains(&package) { own } else { apt::RELEASE };
+        let release_of = |package: &str| {
+            if matches!(package, "runc" | "iptables") || LIBRARIES.contains(&package) { own } else { apt::RELEASE }
+        };
         let names = PROGRAMS.iter().map(|(package, _)| *package).chain(LIBRARIES);
         let wanted: Vec<String> = names.map(|package| format!("{package}/{}", release_of(package))).collect();
         apt.download(&wanted.iter().map(String::as_str).collect::<Vec<_>>(), &work.join("packages"))?;
@@ -227,7 +229,8 @@ impl<'h> Engine<'h> {
         remove(&libraries)?;
         let found = fs::read_dir(root.join("usr/lib")).context("failed to read the unpacked libraries")?;
         let multiarch = found.flatten().map(|entry| entry.path()).find(|path| path.join("xtables").is_dir());
-        fs::rename(multiarch.context("Debian's iptables has no libraries")?, &libraries).context("failed to move the libraries")?;
+        fs::rename(multiarch.context("Debian's iptables has no libraries")?, &libraries)
+            .context("failed to move the libraries")?;
         for name in ["iptables", "iptables-save", "iptables-restore", "ip6tables"] {
             let script = format!(
                 "#!/bin/sh\nLD_LIBRARY_PATH='{0}' XTABLES_LIBDIR='{0}/xtables' exec '{1}/xtables-nft-multi' {name} \"$@\"\n",
@@ -248,13 +251,17 @@ impl<'h> Engine<'h> {
 
     fn processes(&self) -> Vec<u32> {
         let dockerd = format!("{} ", self.dockerd().display());
-        process::all().into_iter().filter(|id| process::command_line(*id).is_some_and(|line| line.starts_with(&dockerd))).collect()
+        process::all()
+            .into_iter()
+            .filter(|id| process::command_line(*id).is_some_and(|line| line.starts_with(&dockerd)))
+            .collect()
     }
 
     /// The kernel keeps empty groups, which nobody would remove otherwise.
     fn remove_cgroups(&self) {
         let name = format!("xtask-{}", self.home.id());
-        let hierarchies = fs::read_dir("/sys/fs/cgroup").map(|found| found.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+        let hierarchies =
+            fs::read_dir("/sys/fs/cgroup").map(|found| found.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
         let roots = hierarchies.unwrap_or_default().into_iter().chain([PathBuf::from("/sys/fs/cgroup")]);
         roots.map(|root| root.join(&name)).filter(|group| group.is_dir()).for_each(|group| remove_group(&group));
     }

@@ -100,7 +100,9 @@ impl Home {
         let file = self.path("state.json");
         let next = self.path("state.json.next");
         let text = serde_json::to_string_pretty(state).context("failed to describe the sandbox")?;
-        fs::write(&next, text).and_then(|()| fs::rename(&next, &file)).with_context(|| format!("failed to write `{}`", file.display()))
+        fs::write(&next, text)
+            .and_then(|()| fs::rename(&next, &file))
+            .with_context(|| format!("failed to write `{}`", file.display()))
     }
 }
 

@@ -17,7 +17,6 @@ use std::{collections::BTreeMap, fs};
 
 use anyhow::Result;
 
-pub use bases::STAND_INS;
 pub use emulator::{ACCOUNT, REGION};
 
 use crate::{
@@ -134,7 +133,8 @@ impl Session {
         let made = if dry_run { self.promised_bases() } else { self.made_bases(plan, terminal)? };
         for image in &mut plan.images {
             if let Source::Build(build) = &mut image.source {
-                let args = self.stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
+                let args =
+                    self.stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
                 build.args.extend(args);
             }
         }

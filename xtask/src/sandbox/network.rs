@@ -30,7 +30,9 @@ impl Network {
             return Ok(());
         }
         let current = Self {
-            rules: iptables(bin, "iptables-save").read(&[]).context("this kernel has no packet filter for containers (nf_tables)")?,
+            rules: iptables(bin, "iptables-save")
+                .read(&[])
+                .context("this kernel has no packet filter for containers (nf_tables)")?,
             forwarding: fs::read_to_string(FORWARDING).unwrap_or_default(),
             had_bridge: has_bridge(),
         };
@@ -47,7 +49,9 @@ impl Network {
         let Ok(text) = fs::read(&file) else { return Ok(()) };
         let saved: Self = serde_json::from_slice(&text).with_context(|| format!("failed to read `{}`", file.display()))?;
         let rules = format!("{}\n", saved.rules);
-        iptables(bin, "iptables-restore").read_with_input(&[], rules.as_bytes()).context("failed to put the packet filter back")?;
+        iptables(bin, "iptables-restore")
+            .read_with_input(&[], rules.as_bytes())
+            .context("failed to put the packet filter back")?;
         if !saved.forwarding.is_empty() {
             // Someone else may have come to need forwarding; then this fails or they set it again.
             let _ = fs::write(FORWARDING, &saved.forwarding);

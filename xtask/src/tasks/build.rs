@@ -9,7 +9,7 @@ use crate::{
     arch::Arch,
     cli::LocalSelection,
     docker::Docker,
-    facts::{host, paths},
+    facts::{git, host, paths},
     policy::plan::{LocalRequest, plan_local},
     sandbox,
 };
@@ -18,11 +18,11 @@ use crate::{
 pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> Result<ExitCode> {
     let mut config = context.config()?;
     let request = LocalRequest { services: selection.service, arch, dockerfile: selection.dockerfile };
-    let revision = context.revision(&config)?;
+    let revision = git::project_revision(&config)?;
     let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let missing = paths::missing(&config, request.dockerfile.as_deref());
     let ca_bundle = host::ca_bundle();
-    let mut plan = plan_local(&config, &request, revision, ca_bundle, &missing).map_err(Refused)?;
+    let mut plan = plan_local(&config, &request, revision, ca_bundle.as_deref(), &missing).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }

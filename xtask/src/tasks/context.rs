@@ -14,10 +14,10 @@ use crate::{
     config::{self, Config},
     docker::Docker,
     execute::{Hands, execute},
-    facts::git::{self, Revision},
     policy::plan::{Plan, Refusal, Source},
     report::{
         document,
+        result::Report,
         terminal::{Terminal, Verbosity},
     },
 };
@@ -67,14 +67,6 @@ impl Context {
         load_config(self.global.config.as_deref())
     }
 
-    /// Reads the commit of the project.
-    ///
-    /// # Errors
-    /// A repository that cannot be read.
-    pub fn revision(&self, config: &Config) -> Result<Option<Revision>> {
-        git::revision(&config.root).context("failed to read the git revision")
-    }
-
     /// Shows a plan and, unless this is a dry run, says which CPU each image is for.
     pub fn announce(&self, plan: &Plan) -> Option<ExitCode> {
         if self.global.dry_run {
@@ -86,7 +78,7 @@ impl Context {
         }
         for image in &plan.images {
             if let Source::Build(build) = &image.source {
-                let name = build.dockerfile.file_name().map(Path::new).unwrap_or(&build.dockerfile).display();
+                let name = build.dockerfile.file_name().map_or(build.dockerfile.as_path(), Path::new).display();
                 self.terminal.warning(&format!(
                     "{} ({name}) will be built for {} ({}): {}",
                     image.name,
@@ -109,7 +101,18 @@ impl Context {
             document::print(&report);
         }
         self.terminal.block(&report.to_string());
+        self.say_what_still_runs(plan, &report);
         if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// People take a moved tag for a deployment; it is none.
+    fn say_what_still_runs(&self, plan: &Plan, report: &Report) {
+        for (image, done) in plan.images.iter().zip(&report.images) {
+            let stays = image.function.as_ref().filter(|function| function.exists && function.digest != done.digest);
+            if let (Some(function), None) = (stays, &done.error) {
+                self.terminal.note(&format!("{}: a moved tag changes no function", function.describe()));
+            }
+        }
     }
 }
 

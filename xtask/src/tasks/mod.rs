@@ -28,6 +28,6 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::Sandbox(command) => sandbox::run(&context, command),
         Task::Ci => ci::run(&context),
         Task::Schema(arguments) => schema::print(&context, arguments.write),
-        Task::Completions(arguments) => schema::completions(&context, arguments.shell),
+        Task::Completions(arguments) => Ok(schema::completions(&context, arguments.shell)),
     }
 }

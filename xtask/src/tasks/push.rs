@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Environment},
     docker::Docker,
     facts::{
-        git::Revision,
+        git::{self, Revision},
         host, paths,
         published::{Published, Repository},
     },
@@ -20,6 +20,7 @@ use crate::{
         tags::{TagKind, TagSet},
     },
     registry::{self, CONFIG_LIMIT, Registry},
+    report::terminal,
     sandbox,
 };
 
@@ -29,7 +30,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     let dockerfile = push.selection.dockerfile.as_deref();
     let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
     plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
-    let revision = context.revision(&config)?;
+    let revision = git::project_revision(&config)?;
     refuse_any(guards(environment, revision.as_ref()))?;
 
     // Everything that needs no network has been asked; only now a sandbox is started.
@@ -115,6 +116,7 @@ fn unread(place: Place, revision: Option<Revision>, images: usize) -> PushFacts 
         now: host::now(),
         repositories: BTreeMap::new(),
         published: vec![Published::default(); images],
+        functions: BTreeMap::new(),
         ca_bundle: None,
         missing: Vec::new(),
     }
@@ -146,7 +148,10 @@ fn read(
         published.push(read_image(&name, &tags, &place, aws, &mut registry)?);
     }
     let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
-    Ok(PushFacts { repositories, published, ..unread(place, revision, 0) })
+    let names = selection.iter().filter_map(|selected| plan::function_name(config, environment, *selected));
+    // Someone who may push need not be allowed to read functions.
+    let functions = names.filter_map(|name| Some((name.clone(), aws.function(&name).ok()?))).collect();
+    Ok(PushFacts { repositories, published, functions, ..unread(place, revision, 0) })
 }
 
 fn read_image(
@@ -186,7 +191,7 @@ fn confirm_protected(context: &Context, environment: &Environment) -> Result<(),
     if !host::can_ask() {
         return Err(Refusal::new(format!("`{name}` is protected, and nobody can be asked"), "add `--yes` to the command").into());
     }
-    let answer = context.terminal.ask(&format!("`{name}` is protected. Type its name to go on:"));
+    let answer = terminal::ask(&format!("`{name}` is protected. Type its name to go on:"));
     if answer == *name {
         return Ok(());
     }

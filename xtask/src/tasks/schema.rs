@@ -29,12 +29,12 @@ fn text() -> String {
 }
 
 /// Prints a shell's completions, with the commands of every environment.
-pub fn completions(context: &Context, shell: Shell) -> Result<ExitCode> {
+pub fn completions(context: &Context, shell: Shell) -> ExitCode {
     let environments: Vec<_> = context.config().map(|config| config.environments.into_keys().collect()).unwrap_or_default();
     let mut bytes = Vec::new();
     clap_complete::generate(shell, &mut cli::command(&environments), "xtask", &mut bytes);
     document::text_line(&String::from_utf8_lossy(&bytes));
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

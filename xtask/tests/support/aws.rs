@@ -101,7 +101,7 @@ impl Aws {
             let Some((status, headers, body)) = self.answer(&request) else { return };
             let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: request-7\r\n", body.len());
             for (name, value) in headers {
-                head += &format!("{name}: {value}\r\n");
+                head.extend([name, ": ", value.as_str(), "\r\n"]);
             }
             if stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
                 return;

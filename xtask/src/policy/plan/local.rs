@@ -1,0 +1,124 @@
+//! The plan for images that stay on this machine.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Build, Plan, PlannedImage, Refusal, Source,
+    build::{because, build_args, build_of, finish, labels, missing_paths},
+    select::{names_dockerfile, unknown_services},
+};
+use crate::{
+    arch::Arch,
+    config::{Config, Service},
+    facts::git::Revision,
+    policy::target::Target,
+};
+
+/// What a local build is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct LocalRequest {
+    /// Services; none means the default one.
+    pub services: Vec<String>,
+    /// An architecture other than the target's.
+    pub arch: Option<Arch>,
+    /// A Dockerfile other than `Dockerfile.lambda`.
+    pub dockerfile: Option<String>,
+}
+
+/// The Dockerfile that `docker-build` takes when none is named, as `make docker-build` did.
+const DEFAULT_DOCKERFILE: &str = "Dockerfile.lambda";
+
+/// Plans images that stay on this machine.
+///
+/// # Errors
+/// Every reason not to.
+pub fn plan_local(
+    config: &Config,
+    request: &LocalRequest,
+    revision: Option<Revision>,
+    ca_bundle: Option<&Path>,
+    missing: &[PathBuf],
+) -> Result<Plan, Vec<Refusal>> {
+    let mut refusals = unknown_services(config, &request.services);
+    let names = if request.services.is_empty() { vec![config.default_service.clone()] } else { request.services.clone() };
+    let mut images = Vec::new();
+    for service in names.iter().filter_map(|name| config.services.get(name)) {
+        match local_image(config, service, request, revision.as_ref(), ca_bundle) {
+            Ok(image) => images.push(image),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    refusals.extend(images.iter().filter_map(build_of).flat_map(|build| missing_paths(config, build, missing)));
+    finish(refusals, Plan { place: None, revision, create_repositories: Vec::new(), images })
+}
+
+fn local_image(
+    config: &Config,
+    service: &Service,
+    request: &LocalRequest,
+    revision: Option<&Revision>,
+    ca_bundle: Option<&Path>,
+) -> Result<PlannedImage, Refusal> {
+    let said = request.dockerfile.as_deref();
+    let named = |name: &str| service.images.iter().find(|image| names_dockerfile(name, image, config));
+    let known = match said {
+        Some(name) => named(name),
+        None => named(DEFAULT_DOCKERFILE).or(service.images.first()),
+    };
+    let dockerfile = match (known, said) {
+        (Some(image), _) => config.context.join(&image.dockerfile),
+        (None, Some(name)) => local_dockerfile(config, name)?,
+        (None, None) => {
+            return Err(Refusal::new(format!("service `{}` has no image", service.name), "add one to deploy.toml"));
+        }
+    };
+    let target = known.map(|image| image.target).or_else(|| Target::from_dockerfile(&dockerfile));
+    let (arch, because) = match (request.arch, target) {
+        (Some(arch), _) => (arch, format!("--arch asks for {arch}; local images are never pushed")),
+        (None, Some(target)) => (config.arch(target), because(config, target, known.map(|image| image.target_rule))),
+        (None, None) => {
+            return Err(Refusal::new(
+                format!("nothing says what `{}` is for", config.shown(&dockerfile).display()),
+                "add `--arch arm64` or `--arch amd64`, or name the Dockerfile in deploy.toml with its `target`",
+            ));
+        }
+    };
+    let mut names = vec![format!("{}:{}-{arch}-latest", config.project, service.name)];
+    if service.name == config.default_service {
+        names.insert(0, format!("{}:{arch}-latest", config.project));
+    }
+    let build = Build {
+        dockerfile,
+        context: config.context.clone(),
+        arch,
+        args: build_args(service, arch, None, revision),
+        labels: labels(config, revision),
+        names,
+        ca_bundle: ca_bundle.map(Path::to_path_buf),
+        pushed: false,
+    };
+    let name = service.name.clone();
+    Ok(PlannedImage {
+        name: name.clone(),
+        service: name,
+        target,
+        arch,
+        because,
+        source: Source::Build(build),
+        publication: None,
+        function: None,
+    })
+}
+
+fn local_dockerfile(config: &Config, name: &str) -> Result<PathBuf, Refusal> {
+    let path = Path::new(name);
+    let escapes = path.components().any(|part| matches!(part, std::path::Component::ParentDir));
+    if name.is_empty() || escapes || name.starts_with('-') {
+        return Err(Refusal::new(
+            format!("`{}` is no Dockerfile of this project", name.escape_debug()),
+            "write its path from the build context, such as `Dockerfile.lambda`",
+        ));
+    }
+    let in_root = config.root.join(path);
+    Ok(if in_root.starts_with(&config.context) { in_root } else { config.context.join(path) })
+}

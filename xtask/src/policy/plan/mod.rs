@@ -1,0 +1,184 @@
+//! The plan: everything that a command will do, as data, decided before anything is done.
+//!
+//! Architecture Invariant: equal inputs give equal plans. What is wrong is collected, not returned at the first find, and
+//! each refusal comes with its cure.
+
+mod build;
+mod guards;
+mod local;
+mod push;
+mod select;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Serialize;
+
+pub use guards::{account_guard, guards};
+pub use local::{LocalRequest, plan_local};
+pub use push::{PushFacts, function_name, plan_push, tag_set};
+pub use select::{Selected, environment, select};
+
+use crate::{
+    arch::Arch,
+    facts::{function::Function, git::Revision},
+    policy::{tags::TagKind, target::Target},
+};
+
+/// Labels that every pushed image carries. Source: the OCI image specification's pre-defined annotation keys.
+pub mod label {
+    /// The whole commit.
+    pub const REVISION: &str = "org.opencontainers.image.revision";
+    /// The commit's time: a rebuild of the same commit is the same image.
+    pub const CREATED: &str = "org.opencontainers.image.created";
+    /// Where the source code lives.
+    pub const SOURCE: &str = "org.opencontainers.image.source";
+    /// The nearest git tag, or the short commit.
+    pub const VERSION: &str = "org.opencontainers.image.version";
+}
+
+/// What a repository that this tool creates lets move: revisions of a dirty tree name no fixed content.
+pub const MOVABLE_TAGS: [&str; 2] = ["*latest", "*-dirty"];
+
+/// Everything that will be done.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Plan {
+    /// Where it will be done. `None` when nothing leaves this machine.
+    pub place: Option<Place>,
+    /// The commit.
+    pub revision: Option<Revision>,
+    /// Repositories that will be created first.
+    pub create_repositories: Vec<String>,
+    /// The images.
+    pub images: Vec<PlannedImage>,
+}
+
+/// An environment as this run reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Place {
+    /// The environment's name.
+    pub environment: String,
+    /// The AWS account.
+    pub account: String,
+    /// The AWS region.
+    pub region: String,
+    /// The registry's host, with a port where it has one.
+    pub registry: String,
+    /// Whether this is a local stand-in for AWS.
+    pub sandbox: bool,
+}
+
+/// One image and what happens to it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedImage {
+    /// What people call it: the service, and the Dockerfile's suffix where the service has several images.
+    pub name: String,
+    /// The service.
+    pub service: String,
+    /// What will run it. `None` for a local build from a Dockerfile that deploy.toml does not name.
+    pub target: Option<Target>,
+    /// The architecture that it is built for, and checked against.
+    pub arch: Arch,
+    /// Why that architecture.
+    pub because: String,
+    /// What makes it.
+    pub source: Source,
+    /// Where it goes. `None` for a local image.
+    pub publication: Option<Publication>,
+    /// The Lambda function that the image is for, as it is now. A push does not change it.
+    pub function: Option<Function>,
+}
+
+/// What makes an image.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A build.
+    Build(Build),
+    /// Nothing: the registry has the image of this revision.
+    Existing {
+        /// Its manifest's digest.
+        digest: String,
+    },
+}
+
+/// One call of `docker buildx build`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Build {
+    /// The Dockerfile, an absolute path.
+    pub dockerfile: PathBuf,
+    /// The build context, an absolute path.
+    pub context: PathBuf,
+    /// The architecture.
+    pub arch: Arch,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Names that the local engine gives the image.
+    pub names: Vec<String>,
+    /// Certificates that the build may need, given as a secret so that they end up in no layer.
+    pub ca_bundle: Option<PathBuf>,
+    /// Whether an image leaves this machine. A local build may carry no labels.
+    pub pushed: bool,
+}
+
+/// Where an image goes, and under which tags.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Publication {
+    /// The repository.
+    pub repository: String,
+    /// The tag that a fresh build is pushed under, once.
+    pub pushed_tag: String,
+    /// The six tags in the order in which they are written, moving ones last.
+    pub tags: Vec<PlannedTag>,
+}
+
+/// One tag and what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedTag {
+    /// The tag.
+    pub name: String,
+    /// Whether it moves.
+    pub kind: TagKind,
+    /// What happens to it.
+    pub action: TagAction,
+}
+
+/// What happens to a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagAction {
+    /// The push itself writes it.
+    Push,
+    /// It is written: it is missing, or names another image.
+    Write,
+    /// It names the image already.
+    Present,
+    /// It names another image and the repository does not let it move.
+    Kept,
+}
+
+/// One reason why nothing is done, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub cure: String,
+}
+
+impl Refusal {
+    /// A reason and its cure.
+    pub fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { problem: problem.into(), cure: cure.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

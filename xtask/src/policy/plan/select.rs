@@ -1,0 +1,90 @@
+//! Which images of the configuration a command is about.
+
+use std::path::Path;
+
+use super::Refusal;
+use crate::config::{Config, Environment, Image, Service, suggestion};
+
+/// One image of the configuration that a command is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Selected<'c> {
+    /// Its service.
+    pub service: &'c Service,
+    /// The image.
+    pub image: &'c Image,
+}
+
+impl Selected<'_> {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        if self.service.images.len() == 1 {
+            return self.service.name.clone();
+        }
+        let suffix =
+            self.image.dockerfile.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("Dockerfile."));
+        format!("{}-{}", self.service.name, suffix.unwrap_or(self.image.target.name()))
+    }
+}
+
+/// The environment with this name.
+///
+/// # Errors
+/// A refusal that names the nearest one.
+pub fn environment<'c>(config: &'c Config, name: &str) -> Result<&'c Environment, Refusal> {
+    config.environments.get(name).ok_or_else(|| {
+        let known = config.environments.keys().map(String::as_str);
+        Refusal::new(format!("`{}` is no environment of deploy.toml", name.escape_debug()), suggestion(name, known))
+    })
+}
+
+/// The images that a push is about: those that go to the environment, of these services and this Dockerfile.
+///
+/// # Errors
+/// Every word that selects nothing.
+pub fn select<'c>(
+    config: &'c Config,
+    environment: &Environment,
+    services: &[String],
+    dockerfile: Option<&str>,
+) -> Result<Vec<Selected<'c>>, Vec<Refusal>> {
+    let mut refusals = unknown_services(config, services);
+    let wanted = |service: &&Service| services.is_empty() || services.contains(&service.name);
+    let of_service = |service: &'c Service| service.images.iter().map(move |image| Selected { service, image });
+    let goes_there = |selected: &Selected<'_>| selected.image.environments.contains(&environment.name);
+    let all: Vec<_> = config.services.values().filter(wanted).flat_map(of_service).filter(goes_there).collect();
+    let chosen: Vec<_> =
+        all.iter().copied().filter(|one| dockerfile.is_none_or(|name| names_dockerfile(name, one.image, config))).collect();
+    if chosen.is_empty() && refusals.is_empty() {
+        refusals.push(match dockerfile {
+            Some(name) => {
+                let mut known: Vec<_> = all.iter().filter_map(|one| one.image.dockerfile.to_str()).collect();
+                known.sort_unstable();
+                known.dedup();
+                Refusal::new(
+                    format!("no image for `{}` is built from `{}`", environment.name, name.escape_debug()),
+                    suggestion(name, known.iter().copied()),
+                )
+            }
+            None => Refusal::new(
+                format!("none of these services has an image for `{}`", environment.name),
+                format!("add \"{}\" to an image's `environments` in deploy.toml", environment.name),
+            ),
+        });
+    }
+    if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }
+}
+
+/// `Dockerfile.lambda`, `backend/Dockerfile.lambda` and an absolute path all name the same one.
+pub(super) fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
+    let name = Path::new(name);
+    image.dockerfile == name || config.context.join(&image.dockerfile) == config.root.join(name)
+}
+
+/// Services that deploy.toml lacks.
+pub(super) fn unknown_services(config: &Config, services: &[String]) -> Vec<Refusal> {
+    let known = || config.services.keys().map(String::as_str);
+    let unknown = services.iter().filter(|name| !config.services.contains_key(*name));
+    unknown
+        .map(|name| Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), suggestion(name, known())))
+        .collect()
+}
