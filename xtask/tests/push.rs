@@ -1,4 +1,5 @@
 //! A push, seen from outside: the real binary, a recording docker, and an AWS that keeps its rules.
+#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
 
 mod support;
 
@@ -396,4 +397,62 @@ fn without_a_commit_or_credentials_the_message_says_what_to_do() {
     let project = Project::new();
     let run = project.run_with("push-dev", &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).expect(1);
     assert!(run.stderr.contains("aws sso login"), "{}", run.stderr);
+}
+
+/// Starts a push of which docker hangs, and returns it with docker's process.
+fn hanging_push(project: &Project, stage: &str) -> (std::process::Child, u32) {
+    project.write(&format!("docker/hang-{stage}"), "");
+    let mut command = project.command("push dev --service worker");
+    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let hanging = loop {
+        if let Some(process) = fs::read_to_string(project.path("docker/hanging")).ok().and_then(|text| text.parse().ok()) {
+            break process;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    fs::remove_file(project.path(&format!("docker/hang-{stage}"))).unwrap();
+    fs::remove_file(project.path("docker/hanging")).unwrap();
+    (child, hanging)
+}
+
+fn wait_until_gone(process: u32) {
+    let stat = format!("/proc/{process}/stat");
+    while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+fn private_folders(project: &Project) -> usize {
+    let names = fs::read_dir(project.path("docker")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("xtask-docker")).count()
+}
+
+#[test]
+fn an_interrupted_push_ends_docker_removes_the_login_and_can_be_run_again() {
+    for (stage, signal) in [("build", "-INT"), ("push", "-INT"), ("push", "-TERM")] {
+        let project = Project::new();
+        let (child, docker) = hanging_push(&project, stage);
+        let killed = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{stage} {signal}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+        wait_until_gone(docker);
+        assert_eq!(private_folders(&project), 0);
+        project.run("push dev --service worker").expect(0);
+        assert!(tags(&project, "backend").len() >= 6);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn docker_does_not_outlive_a_push_that_is_killed_outright() {
+    let project = Project::new();
+    let (mut child, docker) = hanging_push(&project, "push");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until_gone(docker);
+    project.run("push dev --service worker").expect(0);
+    assert_eq!(private_folders(&project), 0, "the next run removes what is left of a login");
+    assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
 }

@@ -2,6 +2,7 @@
 //!
 //! Each fixture's first line is the command. After a wanted change: `UPDATE_SNAPSHOTS=1 cargo test --test snapshots`, and
 //! read the difference.
+#![allow(clippy::disallowed_methods, reason = "tests read the environment")]
 
 mod support;
 

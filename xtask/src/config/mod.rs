@@ -7,6 +7,7 @@ mod check;
 mod problem;
 mod raw;
 mod resolve;
+mod tag_clash;
 
 use std::{
     collections::BTreeMap,

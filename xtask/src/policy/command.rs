@@ -40,7 +40,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
     };
     lines.extend(builds().map(|(_, b)| docker_line(&build(b))));
     let Some(place) = &plan.place else { return lines };
-    let aws = |words: &str| format!("aws {words} --region {}", place.region);
+    let aws = |words: &str| format!("aws {words} {}", place.flags());
     lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));
     if builds().next().is_some() {
         let login = format!("docker login --username AWS --password-stdin {}", place.registry);
@@ -64,9 +64,9 @@ fn create_repository(place: &Place, name: &str) -> String {
     let filters = super::plan::MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
     format!(
         "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true \
-         --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {} --region {}",
+         --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {} {}",
         filters.join(" "),
-        place.region
+        place.flags()
     )
 }
 
@@ -76,17 +76,17 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
         Source::Existing { digest } => format!("imageDigest={digest}"),
     };
     let Publication { repository, tags, .. } = publication;
-    let region = &place.region;
+    let flags = place.flags();
     let read = |name: &str, field: &str| {
         format!(
             "{name}=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} \
-             --query 'images[0].{field}' --output text --region {region})\""
+             --query 'images[0].{field}' --output text {flags})\""
         )
     };
     let put = |tag: &PlannedTag| {
         format!(
             "aws ecr put-image --repository-name {repository} --image-tag {} --image-manifest \"$MANIFEST\" \
-             --image-manifest-media-type \"$TYPE\" --region {region}",
+             --image-manifest-media-type \"$TYPE\" {flags}",
             tag.name
         )
     };

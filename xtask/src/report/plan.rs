@@ -13,7 +13,7 @@ use crate::{
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
-            let stand_in = if place.sandbox { " (sandbox)" } else { "" };
+            let stand_in = place.endpoint.as_ref().map_or_else(String::new, |endpoint| format!(", at {endpoint}"));
             writeln!(f, "environment  {}: account {}, {}{stand_in}", place.environment, place.account, place.region)?;
             writeln!(f, "registry     {}", place.registry)?;
         }

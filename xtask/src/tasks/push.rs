@@ -98,7 +98,8 @@ fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Resul
         account: environment.account.clone(),
         region: environment.region.clone(),
         registry: local.unwrap_or_else(|| format!("{}.dkr.ecr.{}.{suffix}", environment.account, environment.region)),
-        sandbox: sandbox.is_some(),
+        profile: environment.profile.clone().filter(|_| sandbox.is_none()),
+        endpoint,
     })
 }
 

@@ -22,6 +22,7 @@ use crate::{
     arch::Arch,
     facts::{function::Function, git::Revision},
     policy::{tags::TagKind, target::Target},
+    process::quoted,
 };
 
 /// Labels that every pushed image carries. Source: the OCI image specification's pre-defined annotation keys.
@@ -65,8 +66,19 @@ pub struct Place {
     pub region: String,
     /// The registry's host, with a port where it has one.
     pub registry: String,
-    /// Whether this is a local stand-in for AWS.
-    pub sandbox: bool,
+    /// The profile of `~/.aws/config`, if not the usual one.
+    pub profile: Option<String>,
+    /// The address of a local stand-in for AWS.
+    pub endpoint: Option<String>,
+}
+
+impl Place {
+    /// What the AWS command line needs to reach this place.
+    pub fn flags(&self) -> String {
+        let profile = self.profile.iter().map(|profile| quoted(["--profile", profile.as_str()]));
+        let endpoint = self.endpoint.iter().map(|endpoint| quoted(["--endpoint-url", endpoint.as_str()]));
+        [format!("--region {}", self.region)].into_iter().chain(profile).chain(endpoint).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// One image and what happens to it.
@@ -179,6 +191,3 @@ impl Refusal {
         Self { problem: problem.into(), cure: cure.into() }
     }
 }
-
-#[cfg(test)]
-mod tests;

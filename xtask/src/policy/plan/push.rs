@@ -83,8 +83,9 @@ fn missing_repository(environment: &Environment, place: &Place, name: &str) -> R
     Refusal::new(
         format!("repository `{name}` does not exist in account {}, {}", place.account, place.region),
         format!(
-            "set `create-repository = true` in [environments.{}], or: aws ecr create-repository --repository-name {name} --region {}",
-            environment.name, place.region
+            "set `create-repository = true` in [environments.{}], or: aws ecr create-repository --repository-name {name} {}",
+            environment.name,
+            place.flags()
         ),
     )
 }
