@@ -23,7 +23,8 @@ fn files() -> Vec<String> {
 }
 
 fn sources() -> impl Iterator<Item = (String, String)> {
-    files().into_iter().filter(|name| name.starts_with("xtask/src/") && name.ends_with(".rs")).map(|name| {
+    let is_source = |name: &String| name.starts_with("xtask/src/") && Path::new(name).extension().is_some_and(|end| end == "rs");
+    files().into_iter().filter(is_source).map(|name| {
         let text = read(&name);
         (name, text)
     })
