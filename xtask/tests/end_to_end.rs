@@ -3,7 +3,7 @@
 //!
 //! `cargo xtask ci` runs this; by hand: `cargo test --test end_to_end -- --ignored --nocapture`. The sandbox of these tests
 //! is their own and is stopped at the end; what it has fetched stays for the next run.
-#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests start programs and print what they do")]
 
 mod support;
 
