@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::Tool;
 
+/// One for the machine: several sandboxes share its network, and the last one puts it back.
+const SAVED: &str = "/run/xtask-network.json";
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 const BRIDGE: &str = "docker0";
 
@@ -24,8 +26,8 @@ impl Network {
     ///
     /// # Errors
     /// A packet filter that cannot be read: then a container could not reach the network either.
-    pub fn save(folder: &Path, bin: &Path) -> Result<()> {
-        let file = folder.join("network.json");
+    pub fn save(bin: &Path) -> Result<()> {
+        let file = Path::new(SAVED);
         if file.exists() {
             return Ok(());
         }
@@ -37,16 +39,16 @@ impl Network {
             had_bridge: has_bridge(),
         };
         let text = serde_json::to_string(&current).context("failed to describe the network")?;
-        fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))
+        fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
     }
 
-    /// Puts back what was written down, if anything was.
+    /// Puts back what was written down, if anything was. Not to be called while another sandbox's engine runs.
     ///
     /// # Errors
     /// Rules that the packet filter does not take back.
-    pub fn restore(folder: &Path, bin: &Path) -> Result<()> {
-        let file = folder.join("network.json");
-        let Ok(text) = fs::read(&file) else { return Ok(()) };
+    pub fn restore(bin: &Path) -> Result<()> {
+        let file = Path::new(SAVED);
+        let Ok(text) = fs::read(file) else { return Ok(()) };
         let saved: Self = serde_json::from_slice(&text).with_context(|| format!("failed to read `{}`", file.display()))?;
         let rules = format!("{}\n", saved.rules);
         iptables(bin, "iptables-restore")
@@ -60,7 +62,7 @@ impl Network {
             // Without `ip` an empty bridge stays, which does no harm.
             let _ = Tool::new("ip").read(&["link", "delete", BRIDGE]);
         }
-        fs::remove_file(&file).with_context(|| format!("failed to remove `{}`", file.display()))
+        fs::remove_file(file).with_context(|| format!("failed to remove `{}`", file.display()))
     }
 }
 
