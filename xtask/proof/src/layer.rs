@@ -1,0 +1,252 @@
+//! One layer, summarised: what matters of each file in it, and what it hides of the layers below.
+//!
+//! Source: the OCI image specification, "Filesystem Layers": a file `.wh.NAME` removes NAME of the layers below, and
+//! `.wh..wh..opq` removes everything that they have in its folder.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    elf::{self, Elf},
+    error::Error,
+    packages::{self, List},
+    path, script,
+    tar::{Entry, Kind, Reader},
+    unpack,
+};
+
+/// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
+pub const FORMAT: u32 = 1;
+
+/// The most entries that a layer may have.
+const ENTRIES: usize = 1_000_000;
+
+/// The most bytes of names that a summary keeps.
+const NAMES: usize = 16 * 1024 * 1024;
+
+/// What a layer has and hides.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Layer {
+    /// The digest of the stored bytes.
+    pub digest: String,
+    /// How many stored bytes there are.
+    pub size: u64,
+    /// The digest of the archive inside.
+    pub diff_id: String,
+    /// Machine code and scripts, by path.
+    pub(crate) files: BTreeMap<String, File>,
+    /// Symbolic links, by path.
+    pub(crate) links: BTreeMap<String, String>,
+    /// Hard links to files of layers below.
+    pub(crate) hard_links: BTreeMap<String, String>,
+    /// Paths that are removed of the layers below.
+    pub(crate) whiteouts: BTreeSet<String>,
+    /// Folders of which everything is removed of the layers below.
+    pub(crate) opaque: BTreeSet<String>,
+    /// Folders.
+    pub(crate) folders: Marks,
+    /// Everything that is no folder.
+    pub(crate) others: Marks,
+}
+
+/// What matters of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    pub(crate) content: Content,
+    /// The package that it came with.
+    pub(crate) package: Option<String>,
+}
+
+/// What a file's first bytes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Content {
+    /// Machine code.
+    Elf(Elf),
+    /// Something that begins like machine code.
+    Damaged(String),
+    /// A script and the words of its first line.
+    Script(Vec<String>),
+}
+
+/// A set of paths, as short as it can be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Marks(Vec<u128>);
+
+impl Marks {
+    pub(crate) fn contains(&self, path: &str) -> bool {
+        self.0.binary_search(&path::mark(path)).is_ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup();
+        self.0.shrink_to_fit();
+    }
+}
+
+impl Serialize for Marks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|mark| mark.to_be_bytes()).collect();
+        serializer.serialize_str(&crate::manifest::hexadecimal(&bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Marks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mark = |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        let marks: Option<Vec<u128>> = text.as_bytes().chunks(32).map(mark).collect();
+        marks.map(Self).ok_or_else(|| serde::de::Error::custom("marks are hexadecimal digits"))
+    }
+}
+
+/// Reads a layer to its end.
+///
+/// # Errors
+/// Bytes that are no layer, that end too early, or that claim more than any real layer has.
+pub fn read(stored: impl Read + Send) -> Result<Layer, Error> {
+    let (layer, digests) = unpack::unpack(stored, |archive| Reading::default().read(archive))?;
+    Ok(Layer { digest: digests.stored, size: digests.size, diff_id: digests.archive, ..layer })
+}
+
+#[derive(Default)]
+struct Reading {
+    layer: Layer,
+    entries: usize,
+    names: usize,
+    lists: Vec<(List, String)>,
+    list_bytes: usize,
+}
+
+impl Reading {
+    fn read(mut self, archive: &mut dyn Read) -> Result<Layer, Error> {
+        let mut reader = Reader::new(archive);
+        while let Some(entry) = reader.next_entry()? {
+            let name = String::from_utf8_lossy(&entry.name).into_owned();
+            self.enter(&entry, &mut reader).map_err(|error| error.about(format!("`{}`", shown(&name))))?;
+        }
+        self.own();
+        self.layer.folders.sort();
+        self.layer.others.sort();
+        Ok(self.layer)
+    }
+
+    fn enter(&mut self, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+        self.entries += 1;
+        if self.entries > ENTRIES {
+            return Err(Error::new(format!("the layer has more than {ENTRIES} entries")));
+        }
+        let path = path::normal(&entry.name).map_err(Error::new)?;
+        let (folder, name) = path::split(&path);
+        if name == ".wh..wh..opq" {
+            self.keep(folder.len())?;
+            self.layer.opaque.insert(folder.to_owned());
+            return Ok(());
+        }
+        if let Some(gone) = name.strip_prefix(".wh.") {
+            // Names that begin with `.wh..wh.` are the storage's own.
+            if !gone.starts_with(".wh.") && !gone.is_empty() {
+                self.keep(path.len())?;
+                self.layer.whiteouts.insert(if folder.is_empty() { gone.to_owned() } else { format!("{folder}/{gone}") });
+            }
+            return Ok(());
+        }
+        // Within a layer the last entry of a name counts.
+        self.layer.files.remove(&path);
+        self.layer.links.remove(&path);
+        self.layer.hard_links.remove(&path);
+        match entry.kind {
+            Kind::Folder => self.layer.folders.0.push(path::mark(&path)),
+            _ => self.layer.others.0.push(path::mark(&path)),
+        }
+        match entry.kind {
+            Kind::File => self.file(path, entry, reader),
+            Kind::HardLink => self.hard_link(path, entry),
+            Kind::SymbolicLink => {
+                self.keep(path.len() + entry.target.len())?;
+                self.layer.links.insert(path, String::from_utf8_lossy(&entry.target).into_owned());
+                Ok(())
+            }
+            Kind::Folder | Kind::Special => Ok(()),
+        }
+    }
+
+    fn file(&mut self, path: String, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+        let head = reader.head(entry, elf::HEAD)?;
+        let content = match elf::parse(&head) {
+            Ok(Some(elf)) => Some(Content::Elf(elf)),
+            Err(reason) => Some(Content::Damaged(reason.to_owned())),
+            Ok(None) => script::interpreter(&head).map(Content::Script),
+        };
+        if let Some(content) = content {
+            self.keep(path.len() + 64)?;
+            self.layer.files.insert(path, File { content, package: None });
+        } else if let Some(list) = List::of(&path) {
+            self.list(list, head, entry, reader)?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, list: List, head: Vec<u8>, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+        let room = packages::LIMIT.saturating_sub(self.list_bytes);
+        if entry.size > room as u64 {
+            return Ok(());
+        }
+        let mut bytes = head;
+        reader.take(room as u64).read_to_end(&mut bytes)?;
+        self.list_bytes += bytes.len();
+        self.lists.push((list, String::from_utf8_lossy(&bytes).into_owned()));
+        Ok(())
+    }
+
+    fn hard_link(&mut self, path: String, entry: &Entry) -> Result<(), Error> {
+        let target = path::normal(&entry.target).map_err(Error::new)?;
+        if let Some(file) = self.layer.files.get(&target).cloned() {
+            self.keep(path.len() + 64)?;
+            self.layer.files.insert(path, file);
+        } else if let Some(link) = self.layer.links.get(&target).cloned() {
+            self.keep(path.len() + link.len())?;
+            self.layer.links.insert(path, link);
+        } else {
+            self.keep(path.len() + target.len())?;
+            let further = self.layer.hard_links.get(&target).cloned();
+            self.layer.hard_links.insert(path, further.unwrap_or(target));
+        }
+        Ok(())
+    }
+
+    /// Finds the packages of machine code: lists come before or after the files that they list.
+    fn own(&mut self) {
+        let mut owners: BTreeMap<String, Option<String>> = self.layer.files.keys().map(|path| (path.clone(), None)).collect();
+        for (list, text) in &self.lists {
+            list.enter(text, &mut owners);
+        }
+        for (path, owner) in owners {
+            if let (Some(file), Some(owner)) = (self.layer.files.get_mut(&path), owner) {
+                file.package = Some(owner);
+            }
+        }
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<(), Error> {
+        self.names += bytes;
+        if self.names > NAMES {
+            return Err(Error::new("the layer has more names of programs and links than any real one"));
+        }
+        Ok(())
+    }
+}
+
+/// A name as it may stand in a message.
+fn shown(name: &str) -> String {
+    let short: String = name.chars().take(120).collect();
+    short.escape_debug().to_string()
+}

@@ -1,0 +1,53 @@
+//! Names inside an image.
+
+use sha2::{Digest as _, Sha256};
+
+/// A path without a leading slash and without `.`: `usr/bin/python3`. The root is empty.
+///
+/// # Errors
+/// A path with `..`, which no layer that a builder made contains.
+pub fn normal(raw: &[u8]) -> Result<String, &'static str> {
+    let text = String::from_utf8_lossy(raw);
+    let mut parts = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => return Err("a name leads out of the image with `..`"),
+            part => parts.push(part),
+        }
+    }
+    Ok(parts.join("/"))
+}
+
+/// The folder of a path, and its last part.
+pub fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// The folders above a path, nearest first, without the root.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(split(path).0), |above| (!above.is_empty()).then(|| split(above).0))
+        .filter(|above| !above.is_empty())
+}
+
+/// A short stand-in for a path: a summary that kept every name would be as long as the image's list of files. Cut from a
+/// cryptographic hash, so that nobody can make two names that are taken for one.
+pub fn mark(path: &str) -> u128 {
+    let hash = Sha256::digest(path.as_bytes());
+    hash.iter().take(16).fold(0, |mark, byte| mark << 8 | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_brought_into_one_form() {
+        assert_eq!(normal(b"./usr//bin/./x/"), Ok("usr/bin/x".into()));
+        assert_eq!(normal(b"/etc/passwd"), Ok("etc/passwd".into()));
+        assert_eq!(normal(b"./"), Ok(String::new()));
+        assert!(normal(b"a/../../b").is_err());
+        assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a/b", "a"]);
+        assert_eq!(ancestors("a").count(), 0);
+    }
+}

@@ -1,0 +1,147 @@
+//! All layers of an image, one on top of the other: which files are there in the end.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    layer::{Content, File, Layer},
+    path,
+};
+
+/// A file that is in the image, and the layer that put it there.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// The file.
+    pub(crate) file: File,
+    /// The layer's place from the bottom.
+    pub(crate) layer: usize,
+}
+
+/// The files of an image.
+pub struct Tree<'l> {
+    layers: &'l [Layer],
+    /// Machine code and scripts.
+    pub(crate) files: BTreeMap<String, Present>,
+    links: BTreeMap<String, String>,
+}
+
+/// What a path leads to.
+pub enum Found<'t> {
+    /// Machine code or a script, at its real path.
+    File(String, &'t File),
+    /// Something else that is there: a file of another kind.
+    Other,
+    /// Nothing.
+    Missing,
+}
+
+/// As many symbolic links as Linux follows.
+const LINKS: usize = 40;
+
+impl<'l> Tree<'l> {
+    /// Puts the layers on each other, bottom first.
+    pub fn new(layers: &'l [Layer]) -> Self {
+        let mut tree = Self { layers, files: BTreeMap::new(), links: BTreeMap::new() };
+        for (place, layer) in layers.iter().enumerate() {
+            tree.add(place, layer);
+        }
+        tree
+    }
+
+    fn add(&mut self, place: usize, layer: &Layer) {
+        // Hard links reach down: what they lead to is looked up before the layer hides it.
+        let linked: Vec<_> = layer
+            .hard_links
+            .iter()
+            .filter_map(|(path, target)| Some((path.clone(), self.files.get(target)?.file.clone())))
+            .collect();
+        if place > 0 {
+            self.files.retain(|path, _| !hides(layer, path));
+            self.links.retain(|path, _| !hides(layer, path));
+        }
+        self.links.extend(layer.links.iter().map(|(path, target)| (path.clone(), target.clone())));
+        let own = layer.files.iter().map(|(path, file)| (path.clone(), file.clone())).chain(linked);
+        for (path, file) in own {
+            // A layer may name a file by a folder that is a link below: `lib/x` where `lib` leads to `usr/lib`.
+            let path = match path::split(&path) {
+                ("", _) => path,
+                (folder, name) => match self.resolve(folder) {
+                    Some(real) if real != folder => format!("{real}/{name}"),
+                    _ => path,
+                },
+            };
+            self.files.insert(path, Present { file, layer: place });
+        }
+    }
+
+    /// What is at a path, all links followed.
+    pub fn find(&self, path: &str) -> Found<'_> {
+        let Some(real) = self.resolve(path) else { return Found::Missing };
+        match self.files.get(&real) {
+            Some(present) => Found::File(real, &present.file),
+            None if self.is_other(&real) => Found::Other,
+            None => Found::Missing,
+        }
+    }
+
+    /// Whether something that is neither machine code nor script is at a real path.
+    fn is_other(&self, path: &str) -> bool {
+        for layer in self.layers.iter().rev() {
+            if layer.others.contains(path) {
+                return true;
+            }
+            if layer.folders.contains(path) || hides(layer, path) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// The path without any links in it. `None` when the links go round in a circle, or out of the image.
+    fn resolve(&self, path: &str) -> Option<String> {
+        let mut followed = 0;
+        let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+        let mut real: Vec<String> = Vec::new();
+        while let Some(part) = rest.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    real.pop();
+                    continue;
+                }
+                _ => real.push(part),
+            }
+            let Some(target) = self.links.get(&real.join("/")) else { continue };
+            followed += 1;
+            if followed > LINKS {
+                return None;
+            }
+            real.pop();
+            if target.starts_with('/') {
+                real.clear();
+            }
+            rest.extend(target.split('/').rev().map(str::to_owned));
+        }
+        Some(real.join("/"))
+    }
+}
+
+/// Whether a layer hides a path of the layers below.
+fn hides(layer: &Layer, path: &str) -> bool {
+    if layer.whiteouts.contains(path) || layer.others.contains(path) || layer.folders.contains(path) {
+        return true;
+    }
+    if layer.opaque.contains("") {
+        return true;
+    }
+    let through = !layer.whiteouts.is_empty() || !layer.opaque.is_empty() || !layer.others.is_empty();
+    through
+        && path::ancestors(path)
+            .any(|above| layer.whiteouts.contains(above) || layer.opaque.contains(above) || layer.others.contains(above))
+}
+
+impl Present {
+    /// The machine code's header.
+    pub fn content(&self) -> &Content {
+        &self.file.content
+    }
+}

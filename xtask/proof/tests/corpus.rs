@@ -1,0 +1,682 @@
+//! Images, good and bad, made at test time: each says what the proof has to find in it, and nothing else may be found.
+
+use std::io::Write;
+
+use image_proof::{Allowed, Config, Layer, Machine, Problem, prove, read_layer};
+
+/// A binary of some kind for a machine, with a loader where it has one.
+fn elf(class: u8, order: u8, kind: u16, machine: u16, loader: Option<&str>) -> Vec<u8> {
+    let mut bytes = vec![0_u8; 64];
+    bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order]);
+    let half = |number: u16| if order == 2 { number.to_be_bytes() } else { number.to_le_bytes() };
+    bytes[16..18].copy_from_slice(&half(kind));
+    bytes[18..20].copy_from_slice(&half(machine));
+    if let Some(loader) = loader {
+        bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        bytes[54..56].copy_from_slice(&half(56));
+        bytes[56..58].copy_from_slice(&half(1));
+        let mut segment = vec![0_u8; 56];
+        segment[..4].copy_from_slice(&3_u32.to_le_bytes());
+        segment[8..16].copy_from_slice(&120_u64.to_le_bytes());
+        segment[32..40].copy_from_slice(&(loader.len() as u64 + 1).to_le_bytes());
+        bytes.extend(segment);
+        bytes.extend(loader.as_bytes());
+        bytes.push(0);
+    }
+    bytes.extend([0x90; 3000]);
+    bytes
+}
+
+fn amd64() -> Vec<u8> {
+    elf(2, 1, 2, 0x3e, None)
+}
+
+fn arm64() -> Vec<u8> {
+    elf(2, 1, 2, 0xb7, None)
+}
+
+/// A layer in the making.
+struct Archive(tar::Builder<Vec<u8>>);
+
+impl Archive {
+    fn new() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+
+    fn file(mut self, path: &str, bytes: &[u8]) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o755);
+        self.0.append_data(&mut header, path, bytes).unwrap();
+        self
+    }
+
+    fn folder(mut self, path: &str) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        self.0.append_data(&mut header, path, &[][..]).unwrap();
+        self
+    }
+
+    fn link(mut self, kind: tar::EntryType, path: &str, target: &str) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        self.0.append_link(&mut header, path, target).unwrap();
+        self
+    }
+
+    fn symlink(self, path: &str, target: &str) -> Self {
+        self.link(tar::EntryType::Symlink, path, target)
+    }
+
+    fn hardlink(self, path: &str, target: &str) -> Self {
+        self.link(tar::EntryType::Link, path, target)
+    }
+
+    /// A file whose name stands in an extended header.
+    fn pax(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.0.append_pax_extensions([("path", path.as_bytes())]).unwrap();
+        self.file("short", bytes)
+    }
+
+    /// An entry as it would never be made by a program: name, type, claimed size, content.
+    fn raw(mut self, name: &[u8], kind: u8, claimed: u64, content: &[u8]) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+        header.as_mut_bytes()[156] = kind;
+        header.set_mode(0o755);
+        header.set_size(claimed);
+        header.set_cksum();
+        let inner = self.0.get_mut();
+        inner.extend(header.as_bytes());
+        inner.extend(content);
+        inner.resize(inner.len().next_multiple_of(512), 0);
+        self
+    }
+
+    fn plain(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+
+    /// Without the two blocks of zeros that end an archive.
+    fn cut(mut self, bytes_less: usize) -> Vec<u8> {
+        let inner = std::mem::take(self.0.get_mut());
+        std::mem::forget(self.0);
+        inner[..inner.len() - bytes_less].to_vec()
+    }
+
+    fn gzip(self) -> Vec<u8> {
+        gzip(&self.plain())
+    }
+
+    fn zstd(self) -> Vec<u8> {
+        zstd::encode_all(&self.plain()[..], 3).unwrap()
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// An image that starts `/app`.
+struct Image {
+    layers: Vec<Vec<u8>>,
+    architecture: &'static str,
+    execution: &'static str,
+    history: String,
+    allowed: Vec<Allowed>,
+}
+
+impl Image {
+    fn new(layers: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self {
+            layers: layers.into_iter().collect(),
+            architecture: "arm64",
+            execution: r#"{"Entrypoint":["/app"]}"#,
+            history: "[]".to_owned(),
+            allowed: Vec::new(),
+        }
+    }
+
+    fn says(self, architecture: &'static str) -> Self {
+        Self { architecture, ..self }
+    }
+
+    fn runs(self, execution: &'static str) -> Self {
+        Self { execution, ..self }
+    }
+
+    fn made_by(self, steps: &[&str]) -> Self {
+        let steps: Vec<_> = steps.iter().map(|step| format!(r#"{{"created_by":"{step}"}}"#)).collect();
+        Self { history: format!("[{}]", steps.join(",")), ..self }
+    }
+
+    fn allows(mut self, path: &str) -> Self {
+        self.allowed.push(Allowed { path: path.to_owned(), reason: "on purpose".to_owned() });
+        self
+    }
+
+    fn layers(&self) -> Vec<Layer> {
+        self.layers.iter().map(|bytes| read_layer(&bytes[..]).unwrap()).collect()
+    }
+
+    fn verdict(&self, expected: Machine) -> image_proof::Verdict {
+        let layers = self.layers();
+        let ids: Vec<_> = layers.iter().map(|layer| format!("\"{}\"", layer.diff_id)).collect();
+        let config = format!(
+            r#"{{"architecture":"{}","os":"linux","config":{},"rootfs":{{"diff_ids":[{}]}},"history":{}}}"#,
+            self.architecture,
+            self.execution,
+            ids.join(","),
+            self.history
+        );
+        // A summary that was kept says the same as a fresh one.
+        let kept: Vec<Layer> = serde_json::from_str(&serde_json::to_string(&layers).unwrap()).unwrap();
+        let config = Config::parse(config.as_bytes()).unwrap();
+        let verdict = prove(&config, &layers, expected, &self.allowed);
+        assert_eq!(prove(&config, &kept, expected, &self.allowed), verdict);
+        verdict
+    }
+}
+
+fn app() -> Archive {
+    Archive::new().file("app", &arm64())
+}
+
+fn long(start: &str) -> String {
+    format!("{start}/{}/tool", "folder-with-a-long-name/".repeat(12).trim_end_matches('/'))
+}
+
+use Problem::{MissingEntrypoint, MissingInterpreter, MissingLoader, NotExecutable, WrongConfig, WrongMachine};
+
+type Case = (&'static str, Image, Machine, Vec<(Problem, &'static str)>);
+
+/// Every case: a name, an image, the CPU that it is meant for, and all that has to be found, with a part of the path or text.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn cases() -> Vec<Case> {
+    let arm = Machine::ARM64;
+    let amd = Machine::AMD64;
+    let wrong = |path| vec![(WrongMachine, path)];
+    vec![
+        ("a right binary", Image::new([app().plain()]), arm, vec![]),
+        ("a right binary, gzip", Image::new([app().gzip()]), arm, vec![]),
+        ("a right binary, zstd", Image::new([app().zstd()]), arm, vec![]),
+        ("a right amd64 binary", Image::new([Archive::new().file("app", &amd64()).gzip()]).says("amd64"), amd, vec![]),
+        (
+            "the lie: an amd64 binary in an image that says arm64",
+            Image::new([Archive::new().file("app", &amd64()).gzip()]),
+            arm,
+            wrong("app"),
+        ),
+        ("the same the other way round", Image::new([app().zstd()]).says("amd64"), amd, wrong("app")),
+        (
+            "an honest image for the other CPU",
+            Image::new([Archive::new().file("app", &amd64()).gzip()]).says("amd64"),
+            arm,
+            vec![(WrongConfig, "linux/amd64"), (WrongMachine, "app")],
+        ),
+        ("a config for another system", Image::new([app().gzip()]).says("riscv64"), arm, vec![(WrongConfig, "linux/riscv64")]),
+        ("right and wrong at the same time", Image::new([app().file("opt/tool", &amd64()).gzip()]), arm, wrong("opt/tool")),
+        (
+            "a wrong library deep in a Python package",
+            Image::new([
+                app().gzip(),
+                Archive::new()
+                    .file("usr/lib/python3.13/site-packages/numpy/core.cpython-313.so", &elf(2, 1, 3, 0x3e, None))
+                    .gzip(),
+            ]),
+            arm,
+            wrong("numpy/core"),
+        ),
+        (
+            "a wrong file that a later layer deletes",
+            Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().file("opt/.wh.tool", b"").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a deleted file that comes back",
+            Image::new([app().gzip(), Archive::new().file(".wh.tool", b"").gzip(), Archive::new().file("tool", &amd64()).gzip()]),
+            arm,
+            wrong("tool"),
+        ),
+        (
+            "a wrong file beside a whiteout of its name in the same layer",
+            Image::new([app().gzip(), Archive::new().file("tool", &amd64()).file(".wh.tool", b"").gzip()]),
+            arm,
+            wrong("tool"),
+        ),
+        (
+            "a folder that a later layer deletes",
+            Image::new([app().file("opt/a/b/tool", &amd64()).gzip(), Archive::new().file(".wh.opt", b"").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a folder whose name only begins like a deleted one",
+            Image::new([app().file("opt2/tool", &amd64()).gzip(), Archive::new().file(".wh.opt", b"").gzip()]),
+            arm,
+            wrong("opt2/tool"),
+        ),
+        (
+            "an opaque folder",
+            Image::new([
+                app().file("opt/tool", &amd64()).gzip(),
+                Archive::new().folder("opt/").file("opt/.wh..wh..opq", b"").gzip(),
+            ]),
+            arm,
+            vec![],
+        ),
+        (
+            "an opaque folder keeps what its own layer has",
+            Image::new([app().gzip(), Archive::new().file("opt/.wh..wh..opq", b"").file("opt/tool", &amd64()).gzip()]),
+            arm,
+            wrong("opt/tool"),
+        ),
+        (
+            "an opaque marker that comes after the files",
+            Image::new([app().gzip(), Archive::new().file("opt/tool", &amd64()).file("opt/.wh..wh..opq", b"").gzip()]),
+            arm,
+            wrong("opt/tool"),
+        ),
+        (
+            "a wrong file that is replaced by a right one",
+            Image::new([Archive::new().file("app", &amd64()).gzip(), app().gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a right file that is replaced by a wrong one",
+            Image::new([app().gzip(), Archive::new().file("app", &amd64()).gzip()]),
+            arm,
+            wrong("app"),
+        ),
+        (
+            "a wrong file that is replaced by a text",
+            Image::new([app().file("tool", &amd64()).gzip(), Archive::new().file("tool", b"text").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a wrong file that is replaced by a folder",
+            Image::new([app().file("tool", &amd64()).gzip(), Archive::new().folder("tool/").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a folder with a wrong file that is replaced by a link",
+            Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().symlink("opt", "/usr").gzip()]),
+            arm,
+            vec![],
+        ),
+        ("the same name twice in one layer, wrong last", Image::new([app().file("app", &amd64()).gzip()]), arm, wrong("app")),
+        (
+            "the same name twice in one layer, right last",
+            Image::new([Archive::new().file("app", &amd64()).file("app", &arm64()).gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a hard link to a wrong file",
+            Image::new([app().file("a", &amd64()).hardlink("b", "a").gzip()]),
+            arm,
+            vec![(WrongMachine, "a"), (WrongMachine, "b")],
+        ),
+        (
+            "a hard link that outlives the file",
+            Image::new([app().file("a", &amd64()).gzip(), Archive::new().hardlink("b", "a").file(".wh.a", b"").gzip()]),
+            arm,
+            wrong("b"),
+        ),
+        (
+            "an entry point that is a hard link",
+            Image::new([Archive::new().file("real", &arm64()).hardlink("app", "real").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a symbolic link to a wrong file is not a second finding",
+            Image::new([app().file("a", &amd64()).symlink("b", "a").gzip()]),
+            arm,
+            wrong("a"),
+        ),
+        ("a long name, GNU", Image::new([app().file(&long("gnu"), &amd64()).gzip()]), arm, wrong("gnu/folder")),
+        ("a long name, PAX", Image::new([app().pax(&long("pax"), &amd64()).gzip()]), arm, wrong("pax/folder")),
+        (
+            "a long whiteout",
+            Image::new([
+                app().file(&long("x"), &amd64()).gzip(),
+                Archive::new().file(&long("x").replace("/tool", "/.wh.tool"), b"").gzip(),
+            ]),
+            arm,
+            vec![],
+        ),
+        (
+            "names with ./ and double slashes",
+            Image::new([
+                app().raw(b".//opt/./tool", b'0', 3064, &amd64()).gzip(),
+                Archive::new().file("opt/.wh.tool", b"").gzip(),
+            ]),
+            arm,
+            vec![],
+        ),
+        (
+            "a static and a dynamic binary",
+            Image::new([Archive::new()
+                .file("app", &elf(2, 1, 3, 0xb7, Some("/lib/ld-linux-aarch64.so.1")))
+                .file("lib/ld-linux-aarch64.so.1", &elf(2, 1, 3, 0xb7, None))
+                .gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a loader that is missing",
+            Image::new([Archive::new().file("app", &elf(2, 1, 3, 0xb7, Some("/lib/ld-musl-aarch64.so.1"))).gzip()]),
+            arm,
+            vec![(MissingLoader, "ld-musl")],
+        ),
+        (
+            "a loader behind a link of a lower layer",
+            Image::new([
+                Archive::new().symlink("lib", "usr/lib").file("usr/lib/ld.so", &elf(2, 1, 3, 0xb7, None)).gzip(),
+                Archive::new().file("app", &elf(2, 1, 3, 0xb7, Some("/lib/ld.so"))).gzip(),
+            ]),
+            arm,
+            vec![],
+        ),
+        (
+            "32-bit compatibility libraries",
+            Image::new([Archive::new().file("app", &amd64()).file("lib32/libc.so.6", &elf(1, 1, 3, 3, None)).gzip()])
+                .says("amd64"),
+            amd,
+            vec![],
+        ),
+        ("32-bit arm on arm64", Image::new([app().file("lib/libc.so.6", &elf(1, 1, 3, 40, None)).gzip()]), arm, vec![]),
+        ("i386 on arm64", Image::new([app().file("lib/libc.so.6", &elf(1, 1, 3, 3, None)).gzip()]), arm, wrong("libc")),
+        (
+            "x32 is not amd64",
+            Image::new([Archive::new().file("app", &elf(1, 1, 2, 0x3e, None)).gzip()]).says("amd64"),
+            amd,
+            wrong("app"),
+        ),
+        (
+            "big-endian arm64 is not arm64",
+            Image::new([Archive::new().file("app", &elf(2, 2, 2, 0xb7, None)).gzip()]),
+            arm,
+            wrong("app"),
+        ),
+        (
+            "code for GPUs and for the kernel",
+            Image::new([app().file("k.cubin", &elf(2, 1, 2, 190, None)).file("p.o", &elf(2, 1, 1, 247, None)).gzip()]),
+            arm,
+            vec![],
+        ),
+        ("foreign object files", Image::new([app().file("crt1.o", &elf(2, 1, 1, 0x3e, None)).gzip()]), arm, vec![]),
+        (
+            "Go's test data",
+            Image::new([app().file("usr/local/go/src/debug/elf/testdata/gcc-amd64-linux-exec", &amd64()).gzip()]),
+            arm,
+            vec![],
+        ),
+        ("a damaged library", Image::new([app().file("x.so", b"\x7fELF\x09").gzip()]), arm, vec![]),
+        (
+            "a damaged entry point",
+            Image::new([Archive::new().file("app", b"\x7fELF\x02\x01").gzip()]),
+            arm,
+            vec![(NotExecutable, "begins like machine code")],
+        ),
+        ("a file that only mentions ELF", Image::new([app().file("doc", b"ELF \x7fELF").gzip()]), arm, vec![]),
+        (
+            "no native code at all",
+            Image::new([Archive::new().file("app", b"#!/sh\n").file("sh", b"#!/app\n").gzip()]),
+            arm,
+            vec![],
+        ),
+        ("nothing at all", Image::new([]).runs("{}"), arm, vec![]),
+        ("an empty layer", Image::new([app().gzip(), Archive::new().gzip()]), arm, vec![]),
+        (
+            "a script with its interpreter",
+            Image::new([Archive::new().file("app", b"#!/bin/sh -e\n").file("bin/sh", &arm64()).gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a script whose interpreter is for the other CPU",
+            Image::new([Archive::new().file("app", b"#!/bin/sh\n").file("bin/sh", &amd64()).gzip()]),
+            arm,
+            wrong("bin/sh"),
+        ),
+        (
+            "a script whose interpreter is missing",
+            Image::new([Archive::new().file("app", b"#!/bin/bash\n").file("bin/sh", &arm64()).gzip()]),
+            arm,
+            vec![(MissingInterpreter, "/bin/bash")],
+        ),
+        (
+            "a script that env finds an interpreter for",
+            Image::new([Archive::new()
+                .file("app", b"#!/usr/bin/env -S python3 -u\n")
+                .file("usr/bin/env", &arm64())
+                .file("opt/py/python3", &arm64())
+                .gzip()])
+            .runs(r#"{"Entrypoint":["/app"],"Env":["PATH=/bin:/opt/py"]}"#),
+            arm,
+            vec![],
+        ),
+        (
+            "a script that env finds no interpreter for",
+            Image::new([Archive::new().file("app", b"#!/usr/bin/env python3\n").file("usr/bin/env", &arm64()).gzip()]),
+            arm,
+            vec![(MissingInterpreter, "python3")],
+        ),
+        (
+            "an entry point that is missing",
+            Image::new([Archive::new().file("other", &arm64()).gzip()]),
+            arm,
+            vec![(MissingEntrypoint, "/app")],
+        ),
+        (
+            "an entry point that a later layer deletes",
+            Image::new([app().gzip(), Archive::new().file(".wh.app", b"").gzip()]),
+            arm,
+            vec![(MissingEntrypoint, "/app")],
+        ),
+        (
+            "an entry point that is a text",
+            Image::new([Archive::new().file("app", b"echo hello\n").gzip()]),
+            arm,
+            vec![(NotExecutable, "neither machine code nor a script")],
+        ),
+        (
+            "an entry point on PATH",
+            Image::new([Archive::new().file("usr/local/bin/serve", &arm64()).gzip()]).runs(r#"{"Cmd":["serve","-v"]}"#),
+            arm,
+            vec![],
+        ),
+        (
+            "an entry point from the working folder",
+            Image::new([Archive::new().file("srv/serve", &arm64()).gzip()]).runs(r#"{"Cmd":["./serve"],"WorkingDir":"/srv"}"#),
+            arm,
+            vec![],
+        ),
+        (
+            "an entry point behind links",
+            Image::new([Archive::new()
+                .symlink("app", "/usr/bin/../lib/x")
+                .symlink("usr/lib/x", "y")
+                .file("usr/lib/y", &arm64())
+                .gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "links in a circle",
+            Image::new([Archive::new().symlink("app", "b").symlink("b", "app").gzip()]),
+            arm,
+            vec![(MissingEntrypoint, "/app")],
+        ),
+        (
+            "a foreign binary that is allowed",
+            Image::new([app().file("opt/qemu/x", &amd64()).gzip()]).allows("/opt/qemu/*"),
+            arm,
+            vec![],
+        ),
+        (
+            "a foreign binary beside the allowed one",
+            Image::new([app().file("opt/qemu/x", &amd64()).file("opt/y", &amd64()).gzip()]).allows("/opt/qemu/*"),
+            arm,
+            wrong("opt/y"),
+        ),
+        (
+            "several gzip members in one layer",
+            Image::new([{
+                let whole = app().file("tool", &amd64()).plain();
+                [gzip(&whole[..700]), gzip(&whole[700..])].concat()
+            }]),
+            arm,
+            wrong("tool"),
+        ),
+    ]
+}
+
+#[test]
+fn the_corpus_is_judged_right_without_a_false_alarm() {
+    let cases = cases();
+    assert!(cases.len() >= 60, "{}", cases.len());
+    for (name, image, expected, problems) in cases {
+        let verdict = image.verdict(expected);
+        let found: Vec<_> = verdict
+            .findings
+            .iter()
+            .map(|finding| (finding.problem.clone(), format!("{} {}", finding.path, finding.found)))
+            .collect();
+        assert_eq!(found.len(), problems.len(), "{name}: {found:#?}");
+        for ((problem, part), (found, text)) in problems.iter().zip(&found) {
+            assert!(problem == found && text.contains(part), "{name}: {problem:?} with {part} is not {found:?} {text}");
+        }
+    }
+}
+
+#[test]
+fn an_image_without_machine_code_has_nothing_to_prove() {
+    let image = Image::new([Archive::new().file("etc/x", b"text").gzip()]).runs("{}");
+    assert_eq!(image.verdict(Machine::ARM64).summary(), "nothing to prove: no native code");
+    assert_eq!(Image::new([app().gzip()]).verdict(Machine::ARM64).summary(), "proven: one file of machine code, for arm64");
+}
+
+#[test]
+fn a_finding_names_layer_instruction_package_and_cure() {
+    let so = elf(2, 1, 3, 0x3e, None);
+    let python = Archive::new()
+        .file("packages/site-packages/numpy/core.so", &so)
+        .file("packages/site-packages/numpy-2.3.1.dist-info/RECORD", b"numpy/core.so,sha256=x,1\n")
+        .gzip();
+    let debian =
+        Archive::new().file("var/lib/dpkg/info/tool:amd64.list", b"/.\n/usr/bin/tool\n").file("usr/bin/tool", &amd64()).gzip();
+    let image = Image::new([app().gzip(), python, debian]).made_by(&[
+        "COPY app /app # buildkit",
+        "RUN /bin/sh -c pip install numpy # buildkit",
+        "RUN apt-get install tool",
+    ]);
+    let verdict = image.verdict(Machine::ARM64);
+    let layers = image.layers();
+    let [numpy, tool] = verdict.findings.as_slice() else { panic!("{:#?}", verdict.findings) };
+    assert_eq!(numpy.package.as_deref(), Some("Python package numpy 2.3.1"));
+    assert_eq!(numpy.instruction.as_deref(), Some("RUN /bin/sh -c pip install numpy"));
+    assert_eq!(numpy.layer.as_deref(), Some(layers[1].digest.as_str()));
+    assert!(numpy.cause.contains("$BUILDPLATFORM") && numpy.cause.contains("--python-platform"), "{}", numpy.cause);
+    assert_eq!(tool.package.as_deref(), Some("Debian package tool"));
+    assert!(numpy.to_string().contains("/packages/site-packages/numpy/core.so: machine code for amd64, expected arm64"));
+}
+
+#[test]
+fn a_layer_that_the_config_does_not_name_is_found() {
+    let layer = read_layer(&app().gzip()[..]).unwrap();
+    let config = |ids: &str| {
+        let text =
+            format!(r#"{{"architecture":"arm64","os":"linux","config":{{"Cmd":["/app"]}},"rootfs":{{"diff_ids":[{ids}]}}}}"#);
+        Config::parse(text.as_bytes()).unwrap()
+    };
+    let right = format!("\"{}\"", layer.diff_id);
+    let problems = |ids: &str| prove(&config(ids), std::slice::from_ref(&layer), Machine::ARM64, &[]).findings.len();
+    assert_eq!((problems(&right), problems("\"sha256:other\""), problems("")), (0, 1, 1));
+}
+
+#[test]
+fn hostile_layers_are_refused_with_a_reason() {
+    let many_links = || {
+        let links = (0..10_000).map(|number| (format!("l{number}"), format!("l{}", number + 1)));
+        links.fold(Archive::new(), |archive, (path, target)| archive.symlink(&path, &target))
+    };
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("no archive", b"this is no archive at all".repeat(40), "no tar archive"),
+        ("an archive that ends in a header", app().plain()[..100].to_vec(), "ends inside a header"),
+        ("an archive that ends in a file", app().plain()[..1000].to_vec(), "ends"),
+        ("a gzip stream that ends too early", app().gzip()[..40].to_vec(), "ends too early"),
+        (
+            "a damaged gzip stream",
+            {
+                let mut bytes = app().gzip();
+                let end = bytes.len();
+                bytes[end - 6] ^= 1;
+                bytes
+            },
+            "damaged",
+        ),
+        ("a zstd stream that ends too early", app().zstd()[..20].to_vec(), "end"),
+        ("a name with ..", Archive::new().raw(b"../../etc/passwd", b'0', 0, b"").plain(), "`..`"),
+        ("a link to ..", Archive::new().raw(b"a", b'1', 0, b"").hardlink("b", "../../x").plain(), "`..`"),
+        ("a file of 2^60 bytes", Archive::new().raw(b"big", b'0', 1 << 60, b"x").plain(), "ends"),
+        ("a name of 2^40 bytes", Archive::new().raw(b"././@LongLink", b'L', 1 << 40, b"x").plain(), "claims 1099511627776 bytes"),
+        ("an extended header of 2^40 bytes", Archive::new().raw(b"pax", b'x', 1 << 40, b"x").plain(), "claims"),
+        ("a damaged extended header", Archive::new().raw(b"pax", b'x', 9, b"99999 a=b").plain(), "damaged"),
+        (
+            "a wrong checksum",
+            {
+                let mut bytes = app().plain();
+                bytes[0] ^= 1;
+                bytes
+            },
+            "checksum",
+        ),
+    ];
+    for (name, bytes, expected) in cases {
+        let error = read_layer(&bytes[..]).expect_err(name).to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    let deep = Image::new([many_links().file("l10000", &arm64()).gzip()]).runs(r#"{"Cmd":["/l0"]}"#);
+    assert_eq!(deep.verdict(Machine::ARM64).findings[0].problem, MissingEntrypoint, "Linux follows 40 links");
+    assert!(read_layer(&app().cut(0)[..]).is_ok(), "builders may leave out the end of an archive");
+    assert!(
+        read_layer(&Archive::new().raw(b"/etc/app", b'0', 3064, &arm64()).plain()[..]).is_ok(),
+        "absolute names are taken from the root"
+    );
+}
+
+#[test]
+fn sparse_files_are_read_from_their_first_part() {
+    // PAX format 1.0, as `tar --sparse --format=pax` makes it: a map in front of the content.
+    let sparse = |first: u64, content: &[u8]| {
+        let map = format!("1\n{first}\n{}\n", content.len());
+        let mut data = map.into_bytes();
+        data.resize(512, 0);
+        data.extend(content);
+        let records: [(&str, &[u8]); 4] = [
+            ("GNU.sparse.major", b"1"),
+            ("GNU.sparse.minor", b"0"),
+            ("GNU.sparse.name", b"opt/tool"),
+            ("GNU.sparse.realsize", b"1000000"),
+        ];
+        let mut archive = app();
+        archive.0.append_pax_extensions(records).unwrap();
+        archive.file("GNUSparseFile.0/tool", &data).gzip()
+    };
+    let found =
+        |layer: Vec<u8>| Image::new([layer]).verdict(Machine::ARM64).findings.iter().map(|f| f.path.clone()).collect::<Vec<_>>();
+    assert_eq!(found(sparse(0, &amd64())), ["opt/tool"]);
+    assert_eq!(found(sparse(512, &amd64())), [""; 0], "the file begins with a hole, so it is no machine code");
+}
