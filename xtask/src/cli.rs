@@ -78,6 +78,9 @@ pub enum Task {
                             cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
                             cargo xtask push prod --dry-run")]
     Push(Push),
+    /// Check what an image really is
+    #[command(subcommand)]
+    Verify(Verify),
     /// The local AWS that `--sandbox` uses
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -150,6 +153,31 @@ fn refuse_arch(_: &str) -> Result<Arch, String> {
     Err("the architecture of a pushed image is policy: `[targets]` in deploy.toml says which CPU each target runs. \
          For a local image of another architecture: cargo xtask docker-build --arch ARCH"
         .to_owned())
+}
+
+/// What is checked.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verify {
+    /// Prove from an image's bytes which CPU it is for
+    #[command(after_help = "REF is an image of the local engine, a reference in a registry, a folder in the OCI layout, or an \
+                            archive of `docker save`.\n\nExamples:\n  cargo xtask verify image backend:arm64-latest\n  \
+                            cargo xtask verify image public.ecr.aws/lambda/python:3.13 --target lambda\n  \
+                            docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64")]
+    Image(VerifyImage),
+}
+
+/// An image and what it is meant for.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyImage {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub image: String,
+    /// What will run it: lambda, eks or apprunner [default: the image's own config says the CPU]
+    #[arg(long, value_name = "TARGET", conflicts_with = "arch")]
+    pub target: Option<String>,
+    /// The CPU that it is meant for: arm64 or amd64
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
 }
 
 /// The local AWS.

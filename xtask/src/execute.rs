@@ -1,7 +1,7 @@
-//! Walks a plan: build all, push all, tag all, confirm all.
+//! Walks a plan: build all, prove all, push all, tag all, confirm all.
 //!
-//! Architecture Invariant: no decision is taken here. The stages are batches: a build that fails leaves AWS untouched, a
-//! push or check that fails leaves every tag untouched, and moving tags are written after all others.
+//! Architecture Invariant: no decision is taken here. The stages are batches: a build or proof that fails leaves AWS
+//! untouched, a push or check that fails leaves every tag untouched, and moving tags are written after all others.
 
 use std::{
     collections::BTreeMap,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use image_proof::Allowed;
 
 use crate::{
     aws::Aws,
@@ -18,6 +19,7 @@ use crate::{
         plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction, label},
         tags::TagKind,
     },
+    proof::{self, Kept, Proof, Remote},
     registry::{CONFIG_LIMIT, Registry},
     report::{
         result::{ImageReport, Report},
@@ -33,6 +35,8 @@ pub struct Hands<'a> {
     pub aws: Option<&'a Aws>,
     /// Where people watch.
     pub terminal: &'a Terminal,
+    /// Summaries of layers that were read before.
+    pub kept: &'a Kept,
     /// How many images are worked on at a time.
     pub jobs: usize,
 }
@@ -41,6 +45,7 @@ pub struct Hands<'a> {
 struct Work<'p> {
     image: &'p PlannedImage,
     built: Option<Built>,
+    proof: Option<Proof>,
     manifest: Option<Manifest>,
     found: Option<Found>,
     tagged: BTreeMap<String, String>,
@@ -51,6 +56,7 @@ struct Work<'p> {
 pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
     let mut work: Vec<Work<'_>> = plan.images.iter().map(Work::new).collect();
     hands.stage(&mut work, |hands, work| hands.build(work));
+    hands.stage(&mut work, |hands, work| hands.prove(work));
     if let (Some(place), Some(aws)) = (&plan.place, hands.aws) {
         let outcome = hands.publish(plan, place, aws, &mut work);
         if let Err(error) = outcome {
@@ -63,7 +69,7 @@ pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
 
 impl<'p> Work<'p> {
     fn new(image: &'p PlannedImage) -> Self {
-        Self { image, built: None, manifest: None, found: None, tagged: BTreeMap::new(), error: None }
+        Self { image, built: None, proof: None, manifest: None, found: None, tagged: BTreeMap::new(), error: None }
     }
 
     fn build(&self) -> Option<&'p Build> {
@@ -143,10 +149,15 @@ impl<'p> Work<'p> {
             platform: self.found.as_ref().map(|found| found.platform.clone()),
             repository: self.image.publication.as_ref().map(|publication| publication.repository.clone()),
             tags: self.tagged,
+            proof: self.proof,
             local_names: if published { Vec::new() } else { local },
             error: self.error.map(|error| format!("{error:#}")),
         }
     }
+}
+
+fn allowed(image: &PlannedImage) -> Vec<Allowed> {
+    image.foreign.iter().map(|one| Allowed { path: one.path.clone(), reason: one.reason.clone() }).collect()
 }
 
 impl Hands<'_> {
@@ -181,6 +192,45 @@ impl Hands<'_> {
         Ok(())
     }
 
+    /// Reads every byte of a fresh image before it leaves this machine. One that stays here may be whatever it likes.
+    fn prove(&self, work: &mut Work<'_>) -> Result<()> {
+        if work.image.publication.is_none() {
+            return Ok(());
+        }
+        let Some(name) = work.build().and_then(|build| build.names.first()) else { return Ok(()) };
+        self.terminal.status("Proving", &work.image.name);
+        let proof = self.docker.prove(name, Some(work.image.arch), &allowed(work.image), self.kept)?;
+        proof.require()?;
+        self.proven(work, proof);
+        Ok(())
+    }
+
+    fn proven(&self, work: &mut Work<'_>, proof: Proof) {
+        self.terminal.status("Proven", &format!("{}: {}", work.image.name, proof.verdict.summary()));
+        for note in &proof.verdict.notes {
+            self.terminal.note(&format!("{}: {note}", work.image.name));
+        }
+        work.proof = Some(proof);
+    }
+
+    /// An image that was in the registry before this run is proven from there; what was read before is not read again.
+    fn prove_in_registry(&self, registry: &Registry, work: &mut Work<'_>) -> Result<()> {
+        let repository = work.publication()?.repository.clone();
+        if work.proof.is_none() {
+            let reference = work.manifest()?.digest.clone();
+            let mut remote = Remote { registry, repository, reference, kept: self.kept.clone() };
+            let proof = proof::prove(&mut remote, Some(work.image.arch), &allowed(work.image))?;
+            proof.require()?;
+            self.proven(work, proof);
+        }
+        let (proof, manifest) = (work.proof.as_ref().context("the image was not proven")?, work.manifest()?);
+        let (config, _) = manifest.config()?;
+        if proof.config_digest != config {
+            bail!("the registry has an image with config {config}, but the proof is of {}", proof.config_digest);
+        }
+        Ok(())
+    }
+
     fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>]) -> Result<()> {
         let failed = |work: &[Work<'_>]| work.iter().filter(|work| work.error.is_some()).count();
         if failed(work) > 0 {
@@ -195,8 +245,9 @@ impl Hands<'_> {
             self.stage(work, |hands, work| hands.push(&session, work));
         }
         let login = aws.reader().login()?;
-        let registry = Registry::new(&place.registry, &login);
+        let registry = Registry::new(&place.registry, Some(&login));
         self.stage(work, |_, work| work.read_back(plan, &registry, aws));
+        self.stage(work, |hands, work| hands.prove_in_registry(&registry, work));
         if failed(work) > 0 {
             bail!("no tag was moved, because another image failed");
         }

@@ -30,6 +30,7 @@ mod facts;
 mod interrupt;
 mod policy;
 mod process;
+mod proof;
 mod registry;
 mod report;
 mod sandbox;

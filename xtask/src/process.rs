@@ -170,6 +170,33 @@ impl Tool {
         Ok(Outcome { status: (!silent).then_some(status), tail })
     }
 
+    /// Runs it and hands its standard output to `work` as a stream.
+    ///
+    /// # Errors
+    /// A program that is missing or fails, and whatever `work` finds.
+    pub fn pipe<T>(&self, args: &[&str], work: impl FnOnce(std::process::ChildStdout) -> Result<T>) -> Result<T> {
+        let mut child = self.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.as_mut().map_err(|error| self.not_started(error))?;
+        let registered = Registered::new(child);
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut stderr = child.stderr.take();
+        let (outcome, said) = std::thread::scope(|scope| {
+            let said = scope.spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = stderr.as_mut().map(|pipe| pipe.read_to_end(&mut bytes));
+                String::from_utf8_lossy(&bytes).trim().to_owned()
+            });
+            (work(stdout), said.join().unwrap_or_default())
+        });
+        let status = child.wait().with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
+        drop(registered);
+        // Its own words say best why a stream broke off.
+        if !status.success() && !said.is_empty() {
+            bail!("`{}` failed: {said}", self.shown(args));
+        }
+        outcome
+    }
+
     /// Runs it in the foreground with this program's own terminal.
     ///
     /// # Errors

@@ -237,11 +237,21 @@ fn a_login_that_has_run_out_is_renewed_once() {
 }
 
 #[test]
-fn an_image_that_says_another_cpu_gets_no_tag_that_moves() {
+fn an_image_that_says_another_cpu_is_not_pushed() {
     let project = Project::new();
     project.write("docker/lie", "amd64");
+    let run = project.run("push dev --service worker --json").expect(1);
+    assert!(run.stderr.contains("the config says `linux/amd64`, expected linux/arm64"), "{}", run.stderr);
+    assert!(!project.docker_verbs().iter().any(|verb| verb.starts_with("push") || verb.starts_with("login")));
+    assert!(project.aws.state().repositories.is_empty());
+}
+
+#[test]
+fn another_image_in_the_registry_than_the_one_that_was_proven_gets_no_further_tag() {
+    let project = Project::new();
+    project.write("docker/swap", "");
     let run = project.run("push dev --service worker").expect(1);
-    assert!(run.stderr.contains("linux/amd64") && run.stderr.contains("linux/arm64 was asked for"), "{}", run.stderr);
+    assert!(run.stderr.contains("but the build made"), "{}", run.stderr);
     let all = tags(&project, "backend");
     assert_eq!(all.len(), 1, "only the pushed tag is there: {all:?}");
     assert!(!all[0].0.ends_with("latest"));

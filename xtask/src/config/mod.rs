@@ -104,6 +104,17 @@ pub struct Image {
     function: String,
     /// What stands before every tag.
     pub tag_prefix: String,
+    /// Machine code for another CPU that is there on purpose.
+    pub foreign: Vec<Foreign>,
+}
+
+/// Machine code for another CPU that is in an image on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Foreign {
+    /// The files, from the image's root; `*` stands for any characters.
+    pub path: String,
+    /// Why they are there.
+    pub reason: String,
 }
 
 /// Which rule decided what an image is for.

@@ -225,9 +225,24 @@ pub struct Image {
     pub environments: Option<Vec<Located<String>>>,
     /// The Lambda function's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{project}-{env}-{service}`.
     pub function: Option<Located<String>>,
+    /// Machine code for another CPU that is in the image on purpose.
+    pub foreign: Option<Vec<Foreign>>,
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.
     /// Empty gives plain tags, for a repository that holds one image.
     pub tag_prefix: Option<Located<String>>,
+}
+
+/// Machine code for another CPU that is in an image on purpose.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields, extend("required" = ["path", "reason"]))]
+pub struct Foreign {
+    /// The files, from the image's root; `*` stands for any characters.
+    #[serde(default)]
+    pub path: Located<String>,
+    /// Why they are there.
+    #[serde(default)]
+    pub reason: Located<String>,
 }
 
 /// What runs an image.

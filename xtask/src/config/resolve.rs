@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Config, Environment, Image, Service, TargetRule,
+    Config, Environment, Foreign, Image, Service, TargetRule,
     check::suggestion,
     problem::Problem,
     raw::{self, Located},
@@ -299,6 +299,7 @@ impl Finding<'_> {
         let default_prefix = || if several { format!("{service}-{target}-") } else { format!("{service}-") };
         let everywhere = || environments.keys().cloned().collect();
         Some(Image {
+            foreign: self.foreign(path, image.foreign.as_deref().unwrap_or_default()),
             dockerfile: dockerfile?,
             target,
             target_rule,
@@ -309,6 +310,23 @@ impl Finding<'_> {
             function: function.to_owned(),
             tag_prefix: image.tag_prefix.as_ref().map_or_else(default_prefix, |prefix| prefix.value.clone()),
         })
+    }
+
+    fn foreign(&mut self, path: &str, foreign: &[raw::Foreign]) -> Vec<Foreign> {
+        for one in foreign {
+            if one.path.value.trim_matches(['/', '*']).is_empty() {
+                let title = format!("`{path}.foreign` has the path `{}`, which is every file", one.path.value.escape_debug());
+                self.problem(&one.path.span, title, "name the files: `opt/tool/*`");
+            }
+            if one.reason.value.trim().is_empty() {
+                self.problem(
+                    &one.reason.span,
+                    format!("`{path}.foreign` gives no reason"),
+                    "say why such a file has to be there",
+                );
+            }
+        }
+        foreign.iter().map(|one| Foreign { path: one.path.value.clone(), reason: one.reason.value.clone() }).collect()
     }
 
     fn target(&mut self, path: &str, image: &raw::Image) -> Option<(Target, TargetRule)> {

@@ -8,6 +8,7 @@ mod credentials;
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use image_proof::Allowed;
 use serde::Deserialize;
 
 pub use credentials::Session;
@@ -16,6 +17,7 @@ use crate::{
     arch::Arch,
     policy::{command, plan::Build},
     process::Tool,
+    proof::{Archive, Kept, Proof},
 };
 
 /// A build or push that says nothing for this long has lost its other side.
@@ -150,6 +152,21 @@ impl Docker {
     pub fn install_emulation(&self, arch: Arch) -> Result<()> {
         self.tool.read(&["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", arch.oci()])?;
         Ok(())
+    }
+
+    /// Whether the local engine has an image of this name.
+    pub fn has(&self, name: &str) -> bool {
+        // A word that begins with a dash would be an option.
+        !name.starts_with('-') && self.tool.read(&["image", "inspect", "--format", "{{.Id}}", name]).is_ok()
+    }
+
+    /// Judges an image of the local engine by its bytes, as `docker save` hands them out.
+    ///
+    /// # Errors
+    /// An image that the engine does not have, or a damaged one.
+    pub fn prove(&self, name: &str, arch: Option<Arch>, allowed: &[Allowed], kept: &Kept) -> Result<Proof> {
+        let archive = self.tool.pipe(&["image", "save", name], |stream| Archive::read(stream, kept));
+        archive?.prove(arch, allowed).with_context(|| format!("failed to prove `{name}`"))
     }
 
     /// Takes a name away from an image of the local engine. An image that has no other goes with it.

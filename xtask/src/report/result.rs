@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     policy::{plan::Place, target::Target},
+    proof::Proof,
 };
 
 /// What came of a plan, for every image of it.
@@ -43,6 +44,8 @@ pub struct ImageReport {
     pub repository: Option<String>,
     /// Tags that were read back, and the digest that each names.
     pub tags: BTreeMap<String, String>,
+    /// What the image's bytes say.
+    pub proof: Option<Proof>,
     /// Names in the local engine.
     pub local_names: Vec<String>,
     /// Why it failed.

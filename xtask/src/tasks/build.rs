@@ -31,5 +31,5 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> 
     }
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
-    Ok(context.carry_out(&plan, &docker, None, selection.jobs))
+    Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))
 }

@@ -14,7 +14,9 @@ use crate::{
     config::{self, Config},
     docker::Docker,
     execute::{Hands, execute},
+    facts::host,
     policy::plan::{Plan, Refusal, Source},
+    proof::Kept,
     report::{
         document,
         result::Report,
@@ -92,11 +94,12 @@ impl Context {
     }
 
     /// Carries out a plan and shows what came of it.
-    pub fn carry_out(&self, plan: &Plan, docker: &Docker, aws: Option<&crate::aws::Aws>, jobs: u8) -> ExitCode {
+    pub fn carry_out(&self, config: &Config, plan: &Plan, docker: &Docker, aws: Option<&crate::aws::Aws>, jobs: u8) -> ExitCode {
         for line in crate::policy::command::script(plan) {
             self.terminal.detail(&line);
         }
-        let report = execute(plan, &Hands { docker, aws, terminal: &self.terminal, jobs: jobs.into() });
+        let kept = Kept::below(&host::target_folder(&config.root));
+        let report = execute(plan, &Hands { docker, aws, terminal: &self.terminal, kept: &kept, jobs: jobs.into() });
         if self.global.json {
             document::print(&report);
         }

@@ -6,6 +6,7 @@ mod context;
 mod push;
 mod sandbox;
 mod schema;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ use anyhow::Result;
 
 pub use context::{Context, Refused, load_config};
 
-use crate::cli::{Global, Task};
+use crate::cli::{Global, Task, Verify};
 
 /// Does what was typed.
 ///
@@ -25,6 +26,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
+        Task::Verify(Verify::Image(arguments)) => verify::image(&context, &arguments),
         Task::Sandbox(command) => sandbox::run(&context, command),
         Task::Ci => ci::run(&context),
         Task::Schema(arguments) => schema::print(&context, arguments.write),

@@ -67,7 +67,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     if plan.images.iter().any(|image| matches!(image.source, plan::Source::Build(_))) {
         context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
     }
-    Ok(context.carry_out(&plan, &docker, Some(&aws), push.selection.jobs))
+    Ok(context.carry_out(&config, &plan, &docker, Some(&aws), push.selection.jobs))
 }
 
 fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
@@ -175,7 +175,7 @@ fn read_image(
         return Ok(published);
     }
     if registry.is_none() {
-        *registry = Some(Registry::new(&place.registry, &aws.login()?));
+        *registry = Some(Registry::new(&place.registry, Some(&aws.login()?)));
     }
     let Some(registry) = registry else { return Ok(published) };
     published.revision_image = Some(manifest.describe(&registry.blob(repository, &digest, CONFIG_LIMIT)?)?);

@@ -313,6 +313,13 @@ fn registry(state: &mut State, request: &Request) -> Answer {
     let call = format!("{} /v2/{name}/{kind}/{reference}", request.method);
     let answer = match (request.method.as_str(), kind) {
         ("GET", "blobs") => repository.blobs.get(reference).map_or((404, vec![], vec![]), |bytes| (200, vec![], bytes.clone())),
+        ("GET", "manifests") => {
+            let digest = repository.tags.get(reference).map_or(reference, String::as_str);
+            let found = repository.manifests.get(digest);
+            found.map_or((404, vec![], vec![]), |(kind, bytes)| {
+                (200, vec![("content-type", kind.clone())], bytes.clone().into_bytes())
+            })
+        }
         ("PUT", "blobs") => {
             repository.blobs.insert(reference.to_owned(), request.body.clone());
             (201, vec![], vec![])

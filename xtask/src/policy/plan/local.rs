@@ -106,6 +106,7 @@ fn local_image(
         because,
         source: Source::Build(build),
         publication: None,
+        foreign: known.map(|image| image.foreign.clone()).unwrap_or_default(),
         function: None,
     })
 }

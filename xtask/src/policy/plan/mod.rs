@@ -20,6 +20,7 @@ pub use select::{Selected, environment, select};
 
 use crate::{
     arch::Arch,
+    config::Foreign,
     facts::{function::Function, git::Revision},
     policy::{tags::TagKind, target::Target},
     process::quoted,
@@ -99,6 +100,8 @@ pub struct PlannedImage {
     pub source: Source,
     /// Where it goes. `None` for a local image.
     pub publication: Option<Publication>,
+    /// Machine code for another CPU that is there on purpose.
+    pub foreign: Vec<Foreign>,
     /// The Lambda function that the image is for, as it is now. A push does not change it.
     pub function: Option<Function>,
 }

@@ -155,6 +155,7 @@ fn pushed_image(
         because: because(config, image.target, Some(image.target_rule)),
         function: function_name(config, environment, selected).and_then(|name| facts.functions.get(&name).cloned()),
         source,
+        foreign: image.foreign.clone(),
         publication: Some(Publication { repository: repository.to_owned(), pushed_tag, tags: planned_tags }),
     }
 }

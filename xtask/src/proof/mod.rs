@@ -1,0 +1,164 @@
+//! From an image, wherever it lies, to the verdict of `image-proof`: which blobs it has, and whether they are what their
+//! descriptors say.
+//!
+//! Architecture Invariant: what is judged is what was read. A blob whose digest or size differs from its descriptor is an
+//! error, never a note; and the config that a verdict is about is named by its digest, so that a push can be held to it.
+
+mod archive;
+mod blobs;
+mod kept;
+
+use std::io::Read;
+
+use anyhow::{Context, Result, bail};
+use image_proof::{Allowed, Config, Layer, Machine, Manifest, Verdict, digest_of};
+use serde::Serialize;
+
+pub use archive::Archive;
+pub use blobs::{Blobs, Layout, Remote};
+pub use kept::Kept;
+
+use crate::arch::Arch;
+
+/// A verdict, and the image that it is about.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Proof {
+    /// The manifest's digest. `None` for archives in docker's own old form, which have none.
+    pub digest: Option<String>,
+    /// The config's digest.
+    pub config_digest: String,
+    /// The platform that the image claims.
+    pub platform: String,
+    /// What its bytes say.
+    pub verdict: Verdict,
+}
+
+impl Proof {
+    /// An error that lists every finding, unless there is none.
+    ///
+    /// # Errors
+    /// The findings.
+    pub fn require(&self) -> Result<()> {
+        if self.verdict.holds() {
+            return Ok(());
+        }
+        let shown = 20;
+        let mut lines: Vec<_> = self.verdict.findings.iter().take(shown).map(|finding| format!("  {finding}")).collect();
+        if self.verdict.findings.len() > shown {
+            lines.push(format!("  … and {} more", self.verdict.findings.len() - shown));
+        }
+        bail!("the image is {}\n{}", self.verdict.summary(), lines.join("\n"))
+    }
+}
+
+/// The machine code of an architecture.
+pub fn machine(arch: Arch) -> Machine {
+    match arch {
+        Arch::Amd64 => Machine::AMD64,
+        Arch::Arm64 => Machine::ARM64,
+    }
+}
+
+/// The most bytes of a manifest or config. Registries take manifests of 4 MiB.
+pub const JSON_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// Judges the one image that `blobs` has for this architecture. Without an architecture, the image's own config says what
+/// its bytes must be.
+///
+/// # Errors
+/// An image that cannot be read, or is damaged.
+pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
+    let root = blobs.root()?;
+    let (bytes, digest) = choose(blobs, root, arch, 0)?;
+    let manifest = Manifest::parse(&bytes)?;
+    let described = manifest.config.clone().context("the manifest has no config")?;
+    let config_bytes = json(blobs, &described.digest, Some(described.size))?;
+    let config = Config::parse(&config_bytes)?;
+    let mut layers = Vec::new();
+    for descriptor in &manifest.layers {
+        let layer = blobs.layer(&descriptor.digest).with_context(|| format!("failed to read layer {}", descriptor.digest))?;
+        if layer.digest != descriptor.digest || layer.size != descriptor.size {
+            bail!(
+                "layer {} of {} bytes is {} of {} bytes: the image is damaged",
+                descriptor.digest,
+                descriptor.size,
+                layer.digest,
+                layer.size
+            );
+        }
+        layers.push(layer);
+    }
+    Ok(Proof { digest: Some(digest), ..judge(&config, &config_bytes, &layers, arch, allowed)? })
+}
+
+/// Judges a config and its layers.
+fn judge(config: &Config, bytes: &[u8], layers: &[Layer], arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
+    let claimed = Machine::from_oci(&config.architecture);
+    let platform = format!("{}/{}", config.os, config.architecture);
+    let expected = arch.map(machine).or(claimed);
+    let expected = expected.with_context(|| {
+        format!("the image says that it is for `{platform}`, which is none of ours: say `--arch arm64` or `--arch amd64`")
+    })?;
+    let verdict = image_proof::prove(config, layers, expected, allowed);
+    Ok(Proof { digest: None, config_digest: digest_of(bytes), platform, verdict })
+}
+
+/// Follows lists of manifests to the one image for an architecture.
+fn choose(blobs: &mut dyn Blobs, bytes: Vec<u8>, arch: Option<Arch>, depth: usize) -> Result<(Vec<u8>, String)> {
+    const DEEPEST: usize = 4;
+    let manifest = Manifest::parse(&bytes)?;
+    if manifest.config.is_some() {
+        let digest = digest_of(&bytes);
+        return Ok((bytes, digest));
+    }
+    if depth == DEEPEST {
+        bail!("lists of manifests lie in each other more than {DEEPEST} deep");
+    }
+    // Attestations are entered as images for a platform named `unknown`.
+    let is_image = |os: &str, architecture: &str| os != "unknown" && architecture != "unknown";
+    let images: Vec<_> = manifest
+        .manifests
+        .iter()
+        .filter(|child| child.platform.as_ref().is_none_or(|p| is_image(&p.os, &p.architecture)))
+        .collect();
+    let wanted = |architecture: &str| arch.is_none_or(|arch| architecture.parse() == Ok(arch));
+    let fitting: Vec<_> =
+        images.iter().filter(|child| child.platform.as_ref().is_none_or(|platform| wanted(&platform.architecture))).collect();
+    let platforms = || {
+        let names = images.iter().filter_map(|child| child.platform.as_ref()).map(|p| format!("{}/{}", p.os, p.architecture));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match fitting.as_slice() {
+        [only] => {
+            let child = json(blobs, &only.digest, Some(only.size))?;
+            choose(blobs, child, arch, depth + 1)
+        }
+        [] if images.is_empty() => bail!("the index lists no image"),
+        [] => bail!("the index has no image for {}: it has {}", arch.map_or("this".to_owned(), Arch::platform), platforms()),
+        _ => bail!("the index has several images ({}): say which with `--arch`", platforms()),
+    }
+}
+
+/// A small blob, checked.
+fn json(blobs: &mut dyn Blobs, digest: &str, size: Option<u64>) -> Result<Vec<u8>> {
+    let bytes = blobs.small(digest).with_context(|| format!("failed to read {digest}"))?;
+    let found = digest_of(&bytes);
+    if found != digest {
+        bail!("a blob is named {digest}, but has the digest {found}: the image is damaged");
+    }
+    if let Some(size) = size.filter(|size| *size != bytes.len() as u64) {
+        bail!("blob {digest} has {} bytes, but its descriptor says {size}: the image is damaged", bytes.len());
+    }
+    Ok(bytes)
+}
+
+/// Reads a small text to its end.
+fn read_small(reader: &mut dyn Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(JSON_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > JSON_LIMIT {
+        bail!("it has more than {JSON_LIMIT} bytes, and no real manifest or config does");
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,113 @@
+//! `verify`: what an image really is, wherever it lies.
+
+use std::{fs::File, path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use super::{Context, Refused};
+use crate::{
+    arch::Arch,
+    aws::{Aws, Connection},
+    cli::VerifyImage,
+    config::{Config, suggestion},
+    docker::Docker,
+    facts::host,
+    policy::{plan::Refusal, target::Target},
+    proof::{self, Archive, Kept, Layout, Proof, Remote},
+    registry::{Reference, Registry},
+    sandbox,
+};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'p> {
+    image: &'p str,
+    /// Where it was found.
+    place: &'static str,
+    #[serde(flatten)]
+    proof: &'p Proof,
+}
+
+/// Proves one image.
+pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
+    // An image can be looked at anywhere; only `--target` and `--sandbox` need to know the project.
+    let mut config =
+        if arguments.target.is_some() || context.global.sandbox { Some(context.config()?) } else { context.config().ok() };
+    let arch = wanted(config.as_ref(), arguments)?;
+    let kept = config.as_ref().map_or_else(Kept::nothing, |config| Kept::below(&host::target_folder(&config.root)));
+    let sandbox = match &mut config {
+        Some(config) => sandbox::for_command(context.global.sandbox, context.global.dry_run, config, &context.terminal)?,
+        None => None,
+    };
+    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    let (place, proof) = prove(&arguments.image, arch, &docker, &kept)?;
+    show(context, &arguments.image, place, &proof);
+    Ok(if proof.verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
+    let Some(name) = &arguments.target else { return Ok(arguments.arch) };
+    let target = Target::from_name(name).ok_or_else(|| {
+        let problem = format!("`{}` is no target", name.escape_debug());
+        Refused::from(Refusal::new(problem, suggestion(name, Target::ALL.map(Target::name))))
+    })?;
+    Ok(Some(config.map_or_else(|| target.default_arch(), |config| config.arch(target))))
+}
+
+/// Looks for the image in the nearest place first.
+fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Result<(&'static str, Proof)> {
+    let path = Path::new(image);
+    if path.is_dir() {
+        return Ok(("an OCI layout", proof::prove(&mut Layout::new(path), arch, &[])?));
+    }
+    if path.is_file() {
+        let file = File::open(path).with_context(|| format!("failed to open `{image}`"))?;
+        // Names in an archive from elsewhere may lie: everything is read.
+        let archive = Archive::read(file, &Kept::nothing()).with_context(|| format!("failed to read `{image}`"))?;
+        return Ok(("an archive", archive.prove(arch, &[]).with_context(|| format!("failed to prove `{image}`"))?));
+    }
+    if docker.has(image) {
+        return Ok(("the local engine", docker.prove(image, arch, &[], kept)?));
+    }
+    let reference: Reference = image.parse().map_err(|error| {
+        Refused::from(Refusal::new(
+            format!("`{}` is no file, no image of the local engine, and no reference: {error}", image.escape_debug()),
+            "write `NAME:TAG`, `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, or a path",
+        ))
+    })?;
+    let registry = open(&reference)?;
+    let mut remote =
+        Remote { registry: &registry, repository: reference.repository, reference: reference.tag, kept: kept.clone() };
+    let proof = proof::prove(&mut remote, arch, &[]).with_context(|| format!("failed to prove `{image}` from its registry"))?;
+    Ok(("the registry", proof))
+}
+
+fn open(reference: &Reference) -> Result<Registry> {
+    if let Some(region) = reference.ecr_region() {
+        let connection = Connection { region, profile: None, endpoint: None, dummy_credentials: false };
+        let login = Aws::connect(&connection)?.reader().login()?;
+        return Ok(Registry::new(&reference.host, Some(&login)));
+    }
+    Registry::anonymous(&reference.host, &reference.repository)
+}
+
+fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
+    if context.global.json {
+        crate::report::document::print(&Document { image, place, proof });
+    }
+    let verdict = &proof.verdict;
+    let terminal = &context.terminal;
+    terminal.status("Read", &format!("{image} from {place}: config {}, {}", proof.config_digest, proof.platform));
+    for finding in &verdict.findings {
+        terminal.error(finding);
+    }
+    for note in &verdict.notes {
+        terminal.note(note);
+    }
+    if verdict.holds() {
+        terminal.status("Proven", &verdict.summary());
+    } else {
+        terminal.error(format!("{image}: {}", verdict.summary()));
+    }
+}
