@@ -148,6 +148,7 @@ fn the_whole_way_with_real_parts() {
     local_builds_stay_local(&clone);
     a_run_that_is_killed_anywhere_can_be_run_again(&clone);
     other_dockerfiles_build_too(&clone);
+    an_image_that_lies_is_not_pushed(&clone);
     protected_environments_are_refused_before_anything_is_built(&clone);
 
     assert_eq!(docker_config.and_then(|file| fs::read(file).ok()), login_before, "the user's docker configuration was touched");
@@ -300,6 +301,58 @@ fn other_dockerfiles_build_too(clone: &Clone) {
     let refused = clone.run("docker-build --sandbox --dockerfile Dockerfile.other").expect(2);
     assert!(refused.stderr.contains("--arch"), "{}", refused.stderr);
     fs::remove_file(clone.folder.path().join("backend/Dockerfile.other")).unwrap();
+}
+
+/// The seeds' lesson, "Python is not Go", and its compiled twin: the config says arm64 and the bytes do not.
+fn an_image_that_lies_is_not_pushed(clone: &Clone) {
+    println!("--- lies");
+    let file = clone.folder.path().join("backend/Dockerfile.eks");
+    let honest = fs::read_to_string(&file).unwrap();
+    let wheels = "ARG PYTHON_BASE\nFROM --platform=$BUILDPLATFORM ${PYTHON_BASE} AS packages\n\
+                  RUN --mount=type=secret,id=ca PIP_CERT=/run/secrets/ca pip install --quiet --root-user-action=ignore --target /packages orjson==3.13.0\n\
+                  FROM ${PYTHON_BASE}\nCOPY --from=packages /packages /packages\nCMD [\"python3\"]\n";
+    let copied = "ARG PYTHON_BASE\nFROM --platform=$BUILDPLATFORM ${PYTHON_BASE} AS build\nFROM ${PYTHON_BASE}\n\
+                  COPY --from=build /usr/bin/uname /opt/tool\nCMD [\"python3\"]\n";
+    // On an arm64 machine the same Dockerfiles are honest: then there is nothing to see here.
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    for (lie, path, words) in [
+        (wheels, "packages/orjson/", ["Python package orjson 3.13.0", "COPY /packages /packages", "--python-platform"]),
+        (copied, "opt/tool", ["opt/tool", "COPY /usr/bin/uname /opt/tool", "$TARGETARCH"]),
+    ] {
+        fs::write(&file, lie).unwrap();
+        clone.commit("lie");
+        let before = clone.look();
+        let run = clone.run("push-dev --sandbox --service api --dockerfile Dockerfile.eks --json").expect(1);
+        let error = run.json()["images"][0]["error"].as_str().unwrap().to_owned();
+        assert!(error.contains(path) && error.contains("machine code for amd64, expected arm64"), "{error}");
+        for word in words {
+            assert!(error.contains(word), "{word} is not in {error}");
+        }
+        assert_eq!(clone.look(), before, "nothing was pushed");
+    }
+    let commit = clone.git("rev-parse --short=7 HEAD");
+    let allowed = fs::read_to_string(clone.folder.path().join("deploy.toml")).unwrap().replace(
+        "dockerfile = \"Dockerfile.eks\"",
+        "dockerfile = \"Dockerfile.eks\"\nforeign = [{ path = \"opt/tool\", reason = \"shows that it can be\" }]",
+    );
+    fs::write(clone.folder.path().join("allowed.toml"), allowed).unwrap();
+    let config = "push-dev --sandbox --service api --dockerfile Dockerfile.eks --config allowed.toml";
+    clone.run(config).expect(0);
+    let registry = clone.status()["registry"].as_str().unwrap().to_owned();
+    let verify = clone.run(&format!("verify image {registry}/backend:api-eks-{commit}-dirty --sandbox --json")).expect(1);
+    assert_eq!(verify.json()["verdict"]["findings"][0]["path"], "opt/tool");
+    clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target lambda")).expect(0);
+    clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target apprunner")).expect(1);
+    let archive = clone.folder.path().join("saved.tar");
+    clone.client("docker", &["save", "--output", archive.to_str().unwrap(), "backend:arm64-latest"]);
+    clone.run("verify image ./saved.tar --arch arm64").expect(0);
+    clone.run("verify image ./saved.tar --arch amd64").expect(1);
+    fs::remove_file(archive).unwrap();
+    fs::remove_file(clone.folder.path().join("allowed.toml")).unwrap();
+    fs::write(&file, honest).unwrap();
+    clone.commit("honest");
 }
 
 fn protected_environments_are_refused_before_anything_is_built(clone: &Clone) {

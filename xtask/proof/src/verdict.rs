@@ -103,8 +103,8 @@ impl Verdict {
     pub fn summary(&self) -> String {
         match (self.findings.len(), self.checked) {
             (0, 0) => "nothing to prove: no native code".to_owned(),
-            (0, 1) => format!("proven: one file of machine code, for {}", self.expected),
-            (0, files) => format!("proven: {files} files of machine code, all for {}", self.expected),
+            (0, 1) => format!("the one file of machine code is for {}", self.expected),
+            (0, files) => format!("all {files} files of machine code are for {}", self.expected),
             (count, _) => format!("not for {}: {count} {}", self.expected, if count == 1 { "finding" } else { "findings" }),
         }
     }

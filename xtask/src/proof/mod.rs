@@ -43,14 +43,16 @@ impl Proof {
         if self.verdict.holds() {
             return Ok(());
         }
-        let shown = 20;
-        let mut lines: Vec<_> = self.verdict.findings.iter().take(shown).map(|finding| format!("  {finding}")).collect();
-        if self.verdict.findings.len() > shown {
-            lines.push(format!("  … and {} more", self.verdict.findings.len() - shown));
+        let mut lines: Vec<_> = self.verdict.findings.iter().take(SHOWN).map(|finding| format!("  {finding}")).collect();
+        if self.verdict.findings.len() > SHOWN {
+            lines.push(format!("  … and {} more; `verify image --json` has them all", self.verdict.findings.len() - SHOWN));
         }
         bail!("the image is {}\n{}", self.verdict.summary(), lines.join("\n"))
     }
 }
+
+/// How many findings people are shown: an image for the other CPU has one for each of its programs.
+pub const SHOWN: usize = 10;
 
 /// The machine code of an architecture.
 pub fn machine(arch: Arch) -> Machine {

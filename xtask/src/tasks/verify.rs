@@ -99,8 +99,11 @@ fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
     let verdict = &proof.verdict;
     let terminal = &context.terminal;
     terminal.status("Read", &format!("{image} from {place}: config {}, {}", proof.config_digest, proof.platform));
-    for finding in &verdict.findings {
+    for finding in verdict.findings.iter().take(proof::SHOWN) {
         terminal.error(finding);
+    }
+    if let Some(more) = verdict.findings.len().checked_sub(proof::SHOWN).filter(|more| *more > 0) {
+        terminal.error(format!("… and {more} more; `--json` has them all"));
     }
     for note in &verdict.notes {
         terminal.note(note);
