@@ -101,8 +101,8 @@ pub struct LocalSelection {
     /// A service of deploy.toml; may be given several times [default: the default service]
     #[arg(long, short, value_name = "SERVICE")]
     pub service: Vec<String>,
-    /// The Dockerfile, from the build context [default: Dockerfile.lambda]
-    #[arg(long, value_name = "FILE", env = "DOCKERFILE", hide_env_values = true)]
+    /// The Dockerfile, from the build context [env: DOCKERFILE] [default: Dockerfile.lambda]
+    #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
     /// How many images are built at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -115,8 +115,8 @@ pub struct DockerBuild {
     /// Which images.
     #[command(flatten)]
     pub selection: LocalSelection,
-    /// arm64 or amd64 [default: what the image's target runs]
-    #[arg(long, value_name = "ARCH", env = "ARCH", hide_env_values = true)]
+    /// arm64 or amd64 [env: ARCH] [default: what the image's target runs]
+    #[arg(long, value_name = "ARCH")]
     pub arch: Option<Arch>,
 }
 

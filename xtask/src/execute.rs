@@ -61,6 +61,7 @@ pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
         let outcome = hands.publish(plan, place, aws, &mut work);
         if let Err(error) = outcome {
             let message = format!("{error:#}");
+            hands.terminal.error(&message);
             work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
         }
     }

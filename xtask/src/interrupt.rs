@@ -6,7 +6,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use signal_hook::{
@@ -16,11 +19,17 @@ use signal_hook::{
 
 use crate::{
     process,
-    report::terminal::{Terminal, Verbosity},
+    report::{
+        document,
+        terminal::{Terminal, Verbosity},
+    },
 };
 
 /// The exit code of an interrupted run, as shells have it for `SIGINT`.
 pub const EXIT_CODE: i32 = 130;
+
+/// Whether standard output has to be a JSON document, however the run ends.
+pub static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Folders that must not outlive the run.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -35,6 +44,9 @@ pub fn listen() {
                 let _ = std::fs::remove_dir_all(folder);
             }
             Terminal::new(Verbosity::Normal).error("interrupted; the same command goes on from what is there");
+            if JSON.load(Ordering::Relaxed) {
+                document::print(&serde_json::json!({ "failed": "interrupted" }));
+            }
             std::process::exit(EXIT_CODE);
         }
     });

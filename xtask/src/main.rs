@@ -29,6 +29,7 @@ mod execute;
 mod facts;
 mod interrupt;
 mod policy;
+mod problem;
 mod process;
 mod proof;
 mod registry;
@@ -36,13 +37,13 @@ mod report;
 mod sandbox;
 mod tasks;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::atomic::Ordering};
 
 use clap::ColorChoice;
 use serde_json::json;
 
 use crate::{
-    config::Problems,
+    problem::Problems,
     report::{
         document,
         terminal::{self, Terminal, Verbosity},
@@ -69,7 +70,9 @@ fn main() -> ExitCode {
         ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
     }
     let json = global.json;
-    tasks::run(global, task).unwrap_or_else(|error| explain(&error, json))
+    interrupt::JSON.store(json, Ordering::Relaxed);
+    let code = tasks::run(global, task).unwrap_or_else(|error| explain(&error, json));
+    if document::was_lost() { ExitCode::FAILURE } else { code }
 }
 
 /// The environments that have commands of their own. A deploy.toml with mistakes has none; the command that is then run

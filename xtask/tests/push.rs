@@ -466,3 +466,72 @@ fn docker_does_not_outlive_a_push_that_is_killed_outright() {
     assert_eq!(private_folders(&project), 0, "the next run removes what is left of a login");
     assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
 }
+
+#[test]
+fn two_pushes_at_once_take_turns_and_end_with_one_image() {
+    let project = Project::new();
+    let start = || project.command("push dev --service worker --json").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let outcomes =
+        [start(), start()].map(|child| support::project::Run::from(child.wait_with_output().unwrap()).expect(0).json());
+    assert_eq!(outcomes[0]["images"][0]["digest"], outcomes[1]["images"][0]["digest"]);
+    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 1);
+    assert_eq!(tags(&project, "backend").len(), 6);
+}
+
+#[test]
+fn a_timestamp_names_one_push_even_within_a_second() {
+    let project = Project::new();
+    for content in ["a", "b", "c"] {
+        project.write("backend/Dockerfile.lambda", &format!("FROM scratch\n# {content}\n"));
+        project.run("push dev --service worker").expect(0);
+    }
+    let all = tags(&project, "backend");
+    let times = all.iter().filter(|(tag, _)| tag.starts_with("worker-dev-2") && !tag.ends_with("arm64")).count();
+    assert_eq!(times, 3, "{all:?}");
+}
+
+#[test]
+fn a_change_in_a_submodule_is_a_change() {
+    let project = Project::new();
+    let other = Project::new();
+    let module = other.path("");
+    project.git(&format!("-c protocol.file.allow=always submodule --quiet add {} backend/module", module.display()));
+    project.commit();
+    let clean = project.run("push-dev --dry-run").expect(0);
+    assert!(!clean.stderr.contains("-dirty"), "{}", clean.stderr);
+    project.write("backend/module/deploy.toml", "changed");
+    let dirty = project.run("push-dev --dry-run").expect(0);
+    assert!(dirty.stderr.contains("-dirty"), "{}", dirty.stderr);
+}
+
+#[test]
+fn an_answer_that_is_not_aws_s_is_called_by_its_name() {
+    let project = Project::new();
+    project.aws.fail("DescribeRepositories", 9, Fault::Status(404));
+    let run = project.run("push-dev").expect(1);
+    assert!(run.stderr.contains("what answers is not AWS") && run.stderr.contains("AWS_ENDPOINT_URL"), "{}", run.stderr);
+    let refused = project.run_with("push-dev", &[("AWS_ENDPOINT_URL", "garbage")]).expect(2);
+    assert!(refused.stderr.contains("`garbage`, which is no URL"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_document_that_cannot_be_written_is_a_failure() {
+    let project = Project::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let status = project.command("push-dev --dry-run --json --quiet").stdout(full).stderr(std::process::Stdio::null()).status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}
+
+#[test]
+fn environment_variables_work_as_they_did_for_make() {
+    let project = Project::new();
+    let arch = |line: &str, variables: &[(&str, &str)]| project.run_with(line, variables);
+    let build = "docker-build --dry-run";
+    assert!(arch(build, &[("ARCH", "amd64")]).expect(0).stderr.contains("linux/amd64"));
+    assert!(arch("docker-build --dry-run --arch arm64", &[("ARCH", "amd64")]).expect(0).stderr.contains("linux/arm64"));
+    assert!(arch(build, &[("ARCH", "")]).expect(0).stderr.contains("linux/arm64"));
+    assert!(arch(build, &[("DOCKERFILE", "Dockerfile.apprunner")]).expect(0).stderr.contains("linux/amd64"));
+    assert!(arch(build, &[("ARCH", "mips")]).expect(2).stderr.contains("ARCH in the environment is `mips`"));
+    let once = project.run("docker-build --dry-run --service api --service api").expect(0);
+    assert_eq!(once.stderr.matches("image api").count(), 1, "{}", once.stderr);
+}

@@ -6,21 +6,29 @@ use std::error::Error;
 
 use anyhow::anyhow;
 use aws_sdk_ecr::{
+    config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
 };
 
 /// The error for people. `operation` is AWS's name for the call, `about` the resource.
-pub fn explain<E, R>(operation: &str, about: &str, error: &SdkError<E, R>) -> anyhow::Error
+pub fn explain<E>(operation: &str, about: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug,
-    SdkError<E, R>: RequestId + Error,
 {
     let head = format!("failed to call {operation} for {about}");
     let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
     if let SdkError::ServiceError(service) = error {
-        let code = service.err().code().unwrap_or("no error code");
+        let Some(code) = service.err().code() else {
+            let status = service.raw().status().as_u16();
+            if status >= 500 || status == 429 {
+                return anyhow!("{head}: AWS answered HTTP {status} and gave no reason{request}\ntry again in a moment");
+            }
+            return anyhow!(
+                "{head}: HTTP {status}: what answers is not AWS, or something between changes its answers\n\
+                 check AWS_ENDPOINT_URL, and the proxy (HTTPS_PROXY, NO_PROXY)"
+            );
+        };
         let message = service.err().message().unwrap_or("AWS gave no message");
         return anyhow!("{head}: {code}: {message}{request}{}", cure(code));
     }

@@ -23,6 +23,8 @@ pub use writer::Writer;
 /// How AWS is reached.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    /// The account whose registry is meant: the caller's own may be another.
+    pub account: String,
     /// The region.
     pub region: String,
     /// The profile, if not the usual one.
@@ -36,6 +38,7 @@ pub struct Connection {
 /// Clients for one account and region.
 pub struct Aws {
     runtime: Runtime,
+    account: String,
     ecr: aws_sdk_ecr::Client,
     lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
@@ -85,8 +88,8 @@ impl Aws {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start tokio")?;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(20))
-            .operation_timeout(Duration::from_secs(90))
+            .operation_attempt_timeout(Duration::from_secs(15))
+            .operation_timeout(Duration::from_mins(1))
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(connection.region.clone()))
@@ -105,7 +108,7 @@ impl Aws {
         let ecr = aws_sdk_ecr::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
-        Ok(Self { runtime, ecr, lambda, sts })
+        Ok(Self { runtime, account: connection.account.clone(), ecr, lambda, sts })
     }
 
     /// The half that looks.

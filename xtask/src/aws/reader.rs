@@ -53,7 +53,7 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails.
     pub fn repository(&self, name: &str) -> Result<Option<Repository>> {
-        let call = self.0.ecr.describe_repositories().repository_names(name).send();
+        let call = self.0.ecr.describe_repositories().registry_id(&self.0.account).repository_names(name).send();
         let answer = match self.0.runtime.block_on(call) {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_repository_not_found_exception()) => return Ok(None),
@@ -84,7 +84,7 @@ impl Reader<'_> {
             let mut calls = JoinSet::new();
             for tag in tags {
                 let id = ImageIdentifier::builder().image_tag(tag).build();
-                calls.spawn(manifest(self.0.ecr.clone(), repository.to_owned(), id, tag.clone()));
+                calls.spawn(manifest(self.0.ecr.clone(), self.0.account.clone(), repository.to_owned(), id, tag.clone()));
             }
             let mut found = BTreeMap::new();
             while let Some(call) = calls.join_next().await {
@@ -104,7 +104,7 @@ impl Reader<'_> {
     /// A call that fails, or bytes that do not have the digest.
     pub fn manifest(&self, repository: &str, digest: &str) -> Result<Option<Manifest>> {
         let id = ImageIdentifier::builder().image_digest(digest).build();
-        let call = manifest(self.0.ecr.clone(), repository.to_owned(), id, digest.to_owned());
+        let call = manifest(self.0.ecr.clone(), self.0.account.clone(), repository.to_owned(), id, digest.to_owned());
         let (_, found) = self.0.runtime.block_on(call)?;
         if let Some(other) = found.as_ref().filter(|manifest| manifest.digest != digest) {
             anyhow::bail!("repository `{repository}` answers for {digest} with bytes of digest {}", other.digest);
@@ -139,7 +139,7 @@ impl Reader<'_> {
     /// A call that fails.
     pub fn tags(&self, repository: &str, digest: &str) -> Result<BTreeSet<String>> {
         let id = ImageIdentifier::builder().image_digest(digest).build();
-        let call = self.0.ecr.describe_images().repository_name(repository).image_ids(id).send();
+        let call = self.0.ecr.describe_images().registry_id(&self.0.account).repository_name(repository).image_ids(id).send();
         let answer = match self.0.runtime.block_on(call) {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_image_not_found_exception()) => {
@@ -155,12 +155,18 @@ impl Reader<'_> {
 /// A missing image is HTTP 200 with an entry in `failures`, not an error; a missing repository is an error.
 async fn manifest(
     ecr: aws_sdk_ecr::Client,
+    account: String,
     repository: String,
     id: ImageIdentifier,
     name: String,
 ) -> Result<(String, Option<Manifest>)> {
     let accepted = SINGLE_MANIFESTS.into_iter().chain(INDEXES).map(str::to_owned).collect();
-    let call = ecr.batch_get_image().repository_name(&repository).image_ids(id).set_accepted_media_types(Some(accepted));
+    let call = ecr
+        .batch_get_image()
+        .registry_id(account)
+        .repository_name(&repository)
+        .image_ids(id)
+        .set_accepted_media_types(Some(accepted));
     let answer = call.send().await.map_err(|e| explain("ecr:BatchGetImage", &format!("`{repository}:{name}`"), &e))?;
     let failure = answer.failures().iter().find(|failure| {
         !matches!(failure.failure_code().map(|code| code.as_str()), Some("ImageNotFound" | "ImageTagDoesNotMatchDigest") | None)

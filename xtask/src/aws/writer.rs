@@ -23,6 +23,7 @@ impl Writer<'_> {
             .0
             .ecr
             .create_repository()
+            .registry_id(&self.0.account)
             .repository_name(name)
             .image_scanning_configuration(ImageScanningConfiguration::builder().scan_on_push(true).build())
             .image_tag_mutability(ImageTagMutability::ImmutableWithExclusion);
@@ -50,6 +51,7 @@ impl Writer<'_> {
             .0
             .ecr
             .put_image()
+            .registry_id(&self.0.account)
             .repository_name(repository)
             .image_manifest(&manifest.bytes)
             .image_manifest_media_type(&manifest.media_type)

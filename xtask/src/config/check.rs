@@ -11,20 +11,21 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
-/// Compares a parsed file with the schema and returns everything that does not fit.
-pub fn structure(table: &Spanned<DeTable<'_>>, schema: &Value) -> Vec<Problem> {
-    let mut walk = Walk { definitions: schema.get("$defs"), problems: Vec::new() };
+/// Compares a parsed file with the schema. Returns everything that does not fit, and the places of values that have the
+/// wrong type.
+pub fn structure(table: &Spanned<DeTable<'_>>, schema: &Value) -> (Vec<Problem>, Vec<Range<usize>>) {
+    let mut walk = Walk { definitions: schema.get("$defs"), problems: Vec::new(), wrong_types: Vec::new() };
     walk.table(table.get_ref(), table.span(), schema, "");
-    walk.problems
+    (walk.problems, walk.wrong_types)
 }
 
 /// The file with every pair whose value has the wrong type blanked out; all other bytes keep their places.
-pub fn without_wrong_types(source: &str, table: &Spanned<DeTable<'_>>, problems: &[Problem]) -> String {
+pub fn without_wrong_types(source: &str, table: &Spanned<DeTable<'_>>, wrong_types: &[Range<usize>]) -> String {
     let mut pairs = Vec::new();
     pairs_of(table.get_ref(), &mut pairs);
-    let wrong = pairs.into_iter().filter(|(_, value)| problems.iter().any(|problem| problem.span == *value));
+    let wrong = pairs.into_iter().filter(|(_, value)| wrong_types.contains(value));
     let mut bytes = source.as_bytes().to_vec();
     for (key, value) in wrong {
         for byte in bytes[key.start.min(value.start)..value.end].iter_mut().filter(|byte| **byte != b'\n') {
@@ -55,7 +56,8 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clo
     if let Some(name) = nearest(word, known.clone()) {
         return format!("did you mean `{name}`?");
     }
-    let all: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
+    const MOST: usize = 20;
+    let all: Vec<_> = known.into_iter().take(MOST).map(|name| format!("`{}`", name.escape_debug())).collect();
     match all.as_slice() {
         [] => "remove it: nothing can stand here".to_owned(),
         [only] => format!("write {only}"),
@@ -66,6 +68,7 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clo
 struct Walk<'s> {
     definitions: Option<&'s Value>,
     problems: Vec<Problem>,
+    wrong_types: Vec<Range<usize>>,
 }
 
 impl<'s> Walk<'s> {
@@ -109,6 +112,7 @@ impl<'s> Walk<'s> {
         let found = type_name(value.get_ref());
         if !expected.is_empty() && !expected.contains(&found) {
             let wanted = expected.join(" or ");
+            self.wrong_types.push(value.span());
             self.problems.push(Problem {
                 span: value.span(),
                 title: format!("`{path}` must be {}, not {}", with_article(&wanted), with_article(found)),
@@ -118,9 +122,10 @@ impl<'s> Walk<'s> {
         }
         match value.get_ref() {
             DeValue::Table(table) => {
-                let mut walk = Walk { definitions, problems: Vec::new() };
+                let mut walk = Walk { definitions, problems: Vec::new(), wrong_types: Vec::new() };
                 walk.table(table, value.span(), schema, path);
                 self.problems.append(&mut walk.problems);
+                self.wrong_types.append(&mut walk.wrong_types);
             }
             DeValue::Array(array) => {
                 for (index, item) in array.iter().enumerate() {

@@ -4,7 +4,6 @@
 //! still needs checking: names are legal where they will be used, and every image has its target and architecture.
 
 mod check;
-mod problem;
 mod raw;
 mod resolve;
 mod tag_clash;
@@ -18,10 +17,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 pub use check::suggestion;
-pub use problem::Problems;
 pub use raw::schema;
 
-use crate::{arch::Arch, policy::target::Target};
+use crate::{
+    arch::Arch,
+    policy::target::Target,
+    problem::{Problem, Problems},
+};
 
 /// The file's name, looked for in the current folder and those above it.
 pub const FILE: &str = "deploy.toml";
@@ -163,20 +165,32 @@ pub fn find(from: &Path) -> Option<PathBuf> {
 /// # Errors
 /// A file that cannot be read, or [`Problems`] with everything that is wrong in it.
 pub fn load(file: &Path) -> Result<Config> {
-    let source = std::fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    const LONGEST: usize = 1024 * 1024;
+    let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let whole = |title: String| {
+        let problem = Problem { span: 0..0, title, cure: "write it as TOML, in UTF-8".to_owned() };
+        Problems::new(shortened(file), String::new(), vec![problem])
+    };
+    if bytes.len() > LONGEST {
+        return Err(whole(format!("the file has {} bytes, and more than {LONGEST} are not read", bytes.len())).into());
+    }
+    let source = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        whole(format!("line {line} is not UTF-8 text"))
+    })?;
     let absolute = std::path::absolute(file).with_context(|| format!("failed to resolve `{}`", file.display()))?;
     parse(&source, &absolute).map_err(|problems| Problems::new(shortened(file), source, problems).into())
 }
 
 /// Checks the text of a deploy.toml. `file` is where it lies; nothing is read.
-fn parse(source: &str, file: &Path) -> Result<Config, Vec<problem::Problem>> {
+fn parse(source: &str, file: &Path) -> Result<Config, Vec<Problem>> {
     let (table, mistakes) = toml::de::DeTable::parse_recoverable(source);
     if !mistakes.is_empty() {
         return Err(mistakes.iter().map(syntax).collect());
     }
-    let mut problems = check::structure(&table, &schema());
+    let (mut problems, wrong_types) = check::structure(&table, &schema());
     // Values of the wrong type are in `problems` already; without them the rest can be checked as well.
-    let readable = check::without_wrong_types(source, &table, &problems);
+    let readable = check::without_wrong_types(source, &table, &wrong_types);
     let resolved = match toml::from_str::<raw::Root>(&readable) {
         Ok(root) => Some(resolve::resolve(root, file, &mut problems)),
         Err(error) if problems.is_empty() => {
@@ -191,8 +205,8 @@ fn parse(source: &str, file: &Path) -> Result<Config, Vec<problem::Problem>> {
     }
 }
 
-fn syntax(error: &toml::de::Error) -> problem::Problem {
-    problem::Problem {
+fn syntax(error: &toml::de::Error) -> Problem {
+    Problem {
         span: error.span().unwrap_or(0..0),
         title: error.message().to_owned(),
         cure: "correct the TOML at this place".to_owned(),

@@ -10,13 +10,13 @@ use std::{
 use super::{
     Config, Environment, Foreign, Image, Service, TargetRule,
     check::suggestion,
-    problem::Problem,
     raw::{self, Located},
     tag_clash,
 };
 use crate::{
     arch::Arch,
     policy::{base_image, name, target::Target},
+    problem::Problem,
 };
 
 /// Finishes the file's content. With problems the result is of use for finding more of them alone.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::policy::{
     name,
-    tags::{self, TagSet},
+    tags::{self, TagKind, TagSet},
 };
 
 /// A tag's place in the world: account, region, repository and tag.
@@ -46,22 +46,24 @@ pub fn collisions(finding: &mut Finding<'_>, raw: &raw::Named<raw::Service>, con
         let index = service.images.iter().position(|other| std::ptr::eq(other, image)).unwrap_or_default();
         let repository = environment.repository(&config.project, &service.name, image.target);
         let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
-        for tag in tags.all() {
-            let place = (environment.account.clone(), environment.region.clone(), repository.clone(), tag.to_owned());
+        for tag in tags.iter() {
+            let place = (environment.account.clone(), environment.region.clone(), repository.clone(), tag.name.clone());
             let Some((other, other_index, other_image, other_environment)) =
                 owners.insert(place, (service, index, image, environment))
             else {
                 continue;
             };
             let same_image = other.name == service.name && std::ptr::eq(other_image, image);
-            if same_image && other_environment.build_args == environment.build_args {
+            // The tag of a revision names the same image for every environment, if it is built alike for all.
+            let is_shared = tag.kind == TagKind::Revision && same_image;
+            if is_shared && other_environment.build_args == environment.build_args {
                 continue;
             }
             let span = raw.get_key_value(&raw_key(&service.name)).map_or(0..0, |(key, value)| {
                 value.images.value.get(index).map_or(key.0.span.clone(), |image| image.dockerfile.span.clone())
             });
-            let shown = tags::shown(tag);
-            if same_image {
+            let shown = tags::shown(&tag.name);
+            if is_shared {
                 finding.problem(
                     &span,
                     format!(
@@ -75,11 +77,11 @@ pub fn collisions(finding: &mut Finding<'_>, raw: &raw::Named<raw::Service>, con
                 finding.problem(
                     &span,
                     format!(
-                        "services.{}.images[{index}] would write the tag `{shown}` in repository `{repository}`, and so \
-                         would services.{}.images[{other_index}]",
-                        service.name, other.name
+                        "services.{}.images[{index}] for `{}` would write the tag `{shown}` in repository `{repository}`, and so \
+                         would services.{}.images[{other_index}] for `{}`",
+                        service.name, environment.name, other.name, other_environment.name
                     ),
-                    "give one of them another `tag-prefix`, or let `repository` contain `{service}` or `{target}`",
+                    "give one of them another `tag-prefix` or environment another `repository`, which may contain `{service}` and `{target}`",
                 );
             }
             break;

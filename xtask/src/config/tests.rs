@@ -132,6 +132,23 @@ fn one_repository_for_two_environments_needs_equal_build_arguments() {
 }
 
 #[test]
+fn an_environment_may_not_be_named_so_that_it_writes_another_s_tags() {
+    let second = "\n[environments.dev-arm64]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\n";
+    let found = problems(&format!("{MINIMAL}{second}"));
+    assert!(found[0].contains("`api-dev-arm64-latest`") && found[0].contains("`dev`"), "{found:?}");
+}
+
+#[test]
+fn a_missing_key_hides_no_other_mistake_of_its_table() {
+    let found = problems(
+        &MINIMAL.replace("context = \"backend\"", "revision-length = 99").replace("name = \"backend\"", "name = \"--output=x\""),
+    );
+    for expected in ["lacks the key `context`", "`project.revision-length` is `99`", "`project.name` is `--output=x`"] {
+        assert!(found.iter().any(|title| title.contains(expected)), "{expected} is not in {found:?}");
+    }
+}
+
+#[test]
 fn no_text_whatever_makes_the_reader_panic() {
     let nasty = [
         "",

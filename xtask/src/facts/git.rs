@@ -68,7 +68,7 @@ fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
     let head = repository.head()?;
     let commit = head.peel_to_commit()?;
     let mut options = StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(false).exclude_submodules(true);
+    options.include_untracked(true).recurse_untracked_dirs(false);
     let dirty = !repository.statuses(Some(&mut options))?.is_empty();
     let mut describe = DescribeOptions::new();
     describe.describe_tags().show_commit_oid_as_fallback(true);
@@ -100,7 +100,7 @@ fn from_program(folder: &Path) -> Result<Option<Revision>> {
         }
         return Err(error);
     };
-    let dirty = !git.read(&["status", "--porcelain", "--ignore-submodules"])?.is_empty();
+    let dirty = !git.read(&["status", "--porcelain"])?.is_empty();
     let time = git.read(&["show", "--no-patch", "--format=%ct", "HEAD"])?;
     let suffix = if dirty { "-dirty" } else { "" };
     Ok(Some(Revision {

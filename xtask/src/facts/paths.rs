@@ -15,7 +15,13 @@ pub fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
         let real = path.canonicalize().ok();
         real.is_some_and(|real| inside.as_ref().is_some_and(|inside| real.starts_with(inside)))
     };
-    let mut gone: Vec<_> = named.chain(extra).filter(|path| !is_fine(path) || !path.is_file()).collect();
+    // BuildKit is sent the context alone: a link that leads out of it leads nowhere there.
+    let context = config.context.canonicalize().ok();
+    let in_context = |path: &Path| {
+        let real = path.canonicalize().ok();
+        real.is_some_and(|real| context.as_ref().is_some_and(|context| real.starts_with(context)))
+    };
+    let mut gone: Vec<_> = named.chain(extra).filter(|path| !in_context(path) || !path.is_file()).collect();
     if !is_fine(&config.context) || !config.context.is_dir() {
         gone.push(config.context.clone());
     }

@@ -2,6 +2,7 @@
 
 pub mod base_image;
 pub mod command;
+pub mod dockerfile;
 pub mod name;
 pub mod plan;
 pub mod tags;

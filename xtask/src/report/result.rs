@@ -62,8 +62,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for image in &self.images {
-            if let Some(error) = &image.error {
-                writeln!(f, "{}: failed: {error}", image.name)?;
+            if image.error.is_some() {
+                writeln!(f, "{}: failed, as said above", image.name)?;
                 continue;
             }
             let how = if image.built { "built" } else { "unchanged" };

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{config::Config, facts::host};
+use crate::facts::host;
 
 /// The folder of a sandbox.
 #[derive(Debug, Clone)]
@@ -54,8 +54,8 @@ impl Home {
     ///
     /// # Errors
     /// A folder that cannot be made.
-    pub fn of(config: &Config) -> Result<Self> {
-        let folder = host::target_folder(&config.root).join("sandbox");
+    pub fn of(root: &Path) -> Result<Self> {
+        let folder = host::target_folder(root).join("sandbox");
         fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
         let folder = folder.canonicalize().with_context(|| format!("failed to resolve `{}`", folder.display()))?;
         Ok(Self(folder))

@@ -13,7 +13,7 @@ mod engine;
 mod home;
 mod network;
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::Result;
 
@@ -41,22 +41,22 @@ pub struct Session {
 const NO_PORT: u16 = 0;
 
 impl Session {
-    /// The project's sandbox as it is, without starting anything.
+    /// The sandbox of the project in this folder as it is, without starting anything.
     ///
     /// # Errors
     /// A folder that cannot be made.
-    pub fn look(config: &Config) -> Result<Self> {
-        let home = Home::of(config)?;
+    pub fn look(root: &Path) -> Result<Self> {
+        let home = Home::of(root)?;
         let state = home.state();
-        Ok(Self { home, state, stand_ins: config.stand_ins.clone() })
+        Ok(Self { home, state, stand_ins: BTreeMap::new() })
     }
 
     /// Starts what is missing. Two calls at once wait for each other.
     ///
     /// # Errors
     /// A machine that cannot have an engine or an emulator.
-    pub fn up(config: &Config, terminal: &Terminal) -> Result<Self> {
-        let mut session = Self::look(config)?;
+    pub fn up(root: &Path, terminal: &Terminal) -> Result<Self> {
+        let mut session = Self::look(root)?;
         let _lock = session.home.lock()?;
         session.state = session.home.state();
         session.start_engine(terminal)?;
@@ -68,8 +68,8 @@ impl Session {
     ///
     /// # Errors
     /// A setting of the host that cannot be put back.
-    pub fn down(config: &Config) -> Result<bool> {
-        let session = Self::look(config)?;
+    pub fn down(root: &Path) -> Result<bool> {
+        let session = Self::look(root)?;
         let _lock = session.home.lock()?;
         let state = session.home.state();
         if let Some(emulator) = &state.emulator {
@@ -82,6 +82,11 @@ impl Session {
         session.home.remember(&State::default())?;
         let _ = fs::remove_dir_all(session.home.path("tmp"));
         Ok(ran)
+    }
+
+    /// Whether the private engine answers. `None` where the user's own is used.
+    pub fn engine_is_up(&self) -> Option<bool> {
+        self.state.private_engine.then(|| Engine::of(&self.home).answers())
     }
 
     /// Whether the local AWS answers.
@@ -172,7 +177,13 @@ impl Session {
 
     /// How the SDK reaches the local AWS.
     pub fn connection(&self) -> Connection {
-        Connection { region: REGION.to_owned(), profile: None, endpoint: Some(self.endpoint()), dummy_credentials: true }
+        Connection {
+            account: ACCOUNT.to_owned(),
+            region: REGION.to_owned(),
+            profile: None,
+            endpoint: Some(self.endpoint()),
+            dummy_credentials: true,
+        }
     }
 
     fn port(&self) -> u16 {
@@ -216,7 +227,8 @@ pub fn for_command(wanted: bool, dry_run: bool, config: &mut Config, terminal: &
     if !wanted {
         return Ok(None);
     }
-    let session = if dry_run { Session::look(config)? } else { Session::up(config, terminal)? };
+    let mut session = if dry_run { Session::look(&config.root)? } else { Session::up(&config.root, terminal)? };
+    session.stand_ins = config.stand_ins.clone();
     if !session.is_up() {
         terminal.note("no sandbox runs: this is the plan for an empty one");
     }

@@ -10,14 +10,21 @@ use crate::{
     cli::LocalSelection,
     docker::Docker,
     facts::{git, host, paths},
-    policy::plan::{LocalRequest, plan_local},
+    policy::plan::{LocalRequest, Refusal, plan_local},
     sandbox,
 };
 
 /// Builds local images.
 pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> Result<ExitCode> {
     let mut config = context.config()?;
-    let request = LocalRequest { services: selection.service, arch, dockerfile: selection.dockerfile };
+    // As make had them: a variable that is empty is not set, and a flag wins.
+    let (arch, arch_from) = match (arch, host::variable("ARCH")) {
+        (Some(arch), _) => (Some(arch), "--arch"),
+        (None, Some(word)) => (Some(from_environment(&word)?), "ARCH in the environment"),
+        (None, None) => (None, ""),
+    };
+    let dockerfile = selection.dockerfile.or_else(|| host::variable("DOCKERFILE"));
+    let request = LocalRequest { services: selection.service, arch, arch_from, dockerfile };
     let revision = git::project_revision(&config)?;
     let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let missing = paths::missing(&config, request.dockerfile.as_deref());
@@ -32,4 +39,11 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> 
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
     Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))
+}
+
+fn from_environment(word: &str) -> Result<Arch, Refused> {
+    word.parse().map_err(|_| {
+        let problem = format!("ARCH in the environment is `{}`, which is no architecture", word.escape_debug());
+        Refused::from(Refusal::new(problem, "write `arm64` or `amd64`, or unset it"))
+    })
 }

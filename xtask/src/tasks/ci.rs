@@ -34,6 +34,9 @@ pub fn run(context: &Context) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
+    if context.global.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
     context.terminal.status("Passed", "format, lints, tests and the end-to-end run");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,9 @@
 //! `push`: images for an environment, built, pushed under their six tags, and checked.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, fs::File, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Context, Refused};
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     config::{Config, Environment},
     docker::Docker,
     facts::{
+        function::Function,
         git::{self, Revision},
         host, paths,
         published::{Published, Repository},
@@ -33,6 +35,8 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     let revision = git::project_revision(&config)?;
     refuse_any(guards(environment, revision.as_ref()))?;
 
+    // Two pushes of one project at once would give their images the same names in the local engine.
+    let _turn = if context.global.dry_run { None } else { Some(turn(context, &config)?) };
     // Everything that needs no network has been asked; only now a sandbox is started.
     let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
@@ -45,15 +49,21 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         account_guard(environment, &identity.account, &identity.arn).map_err(Refused::from)?;
     }
     let selection = plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
+    let facts = if readable {
+        context.terminal.detail(&format!("reading what `{}` has", place.registry));
+        read(&config, environment, &selection, &place, revision.as_ref(), aws.reader())?
+    } else {
+        Read::nothing(selection.len())
+    };
     let facts = PushFacts {
-        now: host::now(),
+        place,
+        revision,
+        now: facts.now,
+        repositories: facts.repositories,
+        published: facts.published,
+        functions: facts.functions,
         ca_bundle: host::ca_bundle(),
         missing: paths::missing(&config, None),
-        ..if readable {
-            read(&config, environment, &selection, place, revision, aws.reader())?
-        } else {
-            unread(place, revision, selection.len())
-        }
     };
     let mut plan = plan_push(&config, environment, &selection, facts).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
@@ -77,6 +87,7 @@ fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
 fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
     sandbox.map_or_else(
         || Connection {
+            account: environment.account.clone(),
             region: environment.region.clone(),
             profile: environment.profile.clone(),
             endpoint: None,
@@ -110,16 +121,37 @@ fn authority(endpoint: &str) -> Result<String> {
     Ok(rest.split('/').next().unwrap_or(rest).to_owned())
 }
 
-fn unread(place: Place, revision: Option<Revision>, images: usize) -> PushFacts {
-    PushFacts {
-        place,
-        revision,
-        now: host::now(),
-        repositories: BTreeMap::new(),
-        published: vec![Published::default(); images],
-        functions: BTreeMap::new(),
-        ca_bundle: None,
-        missing: Vec::new(),
+/// Waits for other pushes of this project on this machine. The turn ends with the file.
+fn turn(context: &Context, config: &Config) -> Result<File> {
+    let folder = host::target_folder(&config.root);
+    std::fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+    let path = folder.join("push.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("failed to open `{}`", path.display()))?;
+    if file.try_lock().is_err() {
+        context.terminal.note("another push of this project is running: waiting for it to end");
+        file.lock().with_context(|| format!("failed to lock `{}`", path.display()))?;
+    }
+    Ok(file)
+}
+
+/// What the registry has of some images.
+struct Read {
+    now: DateTime<Utc>,
+    repositories: BTreeMap<String, Repository>,
+    published: Vec<Published>,
+    functions: BTreeMap<String, Function>,
+}
+
+impl Read {
+    /// An empty registry.
+    fn nothing(images: usize) -> Self {
+        Self {
+            now: host::now(),
+            repositories: BTreeMap::new(),
+            published: vec![Published::default(); images],
+            functions: BTreeMap::new(),
+        }
     }
 }
 
@@ -128,31 +160,36 @@ fn read(
     config: &Config,
     environment: &Environment,
     selection: &[Selected<'_>],
-    place: Place,
-    revision: Option<Revision>,
+    place: &Place,
+    revision: Option<&Revision>,
     aws: Reader<'_>,
-) -> Result<PushFacts> {
+) -> Result<Read> {
     let mut repositories: BTreeMap<String, Option<Repository>> = BTreeMap::new();
     let mut published = Vec::new();
     let mut registry = None;
+    let mut now = host::now();
     for selected in selection {
         let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
         if !repositories.contains_key(&name) {
             repositories.insert(name.clone(), aws.repository(&name)?);
         }
         let exists = repositories.get(&name).is_some_and(Option::is_some);
-        let (true, Some(revision)) = (exists, &revision) else {
+        let (true, Some(revision)) = (exists, revision) else {
             published.push(Published::default());
             continue;
         };
-        let tags = plan::tag_set(config, environment, selected.image, revision, "");
-        published.push(read_image(&name, &tags, &place, aws, &mut registry)?);
+        let tags = |now: &DateTime<Utc>| plan::tag_set(config, environment, selected.image, revision, &plan::timestamp(now));
+        // Somebody may have pushed within this second; a timestamp names one push for ever.
+        while !aws.manifests(&name, &[tags(&now).pushed().to_owned()])?.is_empty() {
+            now += TimeDelta::seconds(1);
+        }
+        published.push(read_image(&name, &tags(&now), place, aws, &mut registry)?);
     }
-    let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
     let names = selection.iter().filter_map(|selected| plan::function_name(config, environment, *selected));
     // Someone who may push need not be allowed to read functions.
     let functions = names.filter_map(|name| Some((name.clone(), aws.function(&name).ok()?))).collect();
-    Ok(PushFacts { repositories, published, functions, ..unread(place, revision, 0) })
+    let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
+    Ok(Read { now, repositories, published, functions })
 }
 
 fn read_image(

@@ -1,13 +1,19 @@
 //! `sandbox`: the local AWS by itself.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, Refused};
 use crate::{
     cli::Sandbox,
+    config,
+    facts::host::variable,
+    policy::plan::Refusal,
     process::quoted,
     report::document,
     sandbox::{ACCOUNT, REGION, Session},
@@ -15,25 +21,27 @@ use crate::{
 
 /// Starts, stops or describes the sandbox.
 pub fn run(context: &Context, command: Sandbox) -> Result<ExitCode> {
-    let config = context.config()?;
+    // A sandbox can be stopped and looked at whatever is wrong in deploy.toml: only its place is needed.
+    let root = project_root(context.global.config.as_deref())?;
+    let config = root.as_path();
     let terminal = &context.terminal;
     if context.global.dry_run && matches!(command, Sandbox::Up | Sandbox::Down) {
         let doing = if matches!(command, Sandbox::Up) { "start what is missing of" } else { "stop" };
-        terminal.note(&format!("this would {doing} the sandbox:"));
-        return Ok(status(context, &Session::look(&config)?));
+        terminal.note(&format!("this would {doing} the sandbox in `{}`", root.display()));
+        return Ok(ExitCode::SUCCESS);
     }
     match command {
-        Sandbox::Up => Ok(status(context, &Session::up(&config, terminal)?)),
+        Sandbox::Up => Ok(status(context, &Session::up(config, terminal)?)),
         Sandbox::Down => {
-            let text = if Session::down(&config)? { "the sandbox" } else { "nothing: no sandbox was running" };
+            let text = if Session::down(config)? { "the sandbox" } else { "nothing: no sandbox was running" };
             terminal.status("Stopped", text);
             if context.global.json {
                 document::print(&Status::default());
             }
             Ok(ExitCode::SUCCESS)
         }
-        Sandbox::Status => Ok(status(context, &Session::look(&config)?)),
-        Sandbox::Env => env(context, &Session::look(&config)?),
+        Sandbox::Status => Ok(status(context, &Session::look(config)?)),
+        Sandbox::Env => env(context, &Session::look(config)?),
     }
 }
 
@@ -53,17 +61,23 @@ struct Status {
 
 impl Status {
     fn of(session: &Session) -> Self {
+        let engine = session.engine_is_up();
+        let host = session
+            .docker_host()
+            .filter(|_| engine == Some(true))
+            .or_else(|| variable("DOCKER_HOST").filter(|_| engine.is_none()));
+        let private_engine = engine == Some(true);
         if !session.is_up() {
-            return Self::default();
+            return Self { docker_host: host.filter(|_| private_engine), private_engine, ..Self::default() };
         }
         Self {
-            running: true,
+            running: engine != Some(false),
             endpoint: Some(session.endpoint()),
             registry: Some(session.registry()),
             region: Some(REGION),
             account: Some(ACCOUNT),
-            private_engine: session.docker_host().is_some(),
-            docker_host: session.docker_host().or_else(|| crate::facts::host::variable("DOCKER_HOST")),
+            docker_host: host,
+            private_engine,
         }
     }
 }
@@ -73,24 +87,40 @@ fn status(context: &Context, session: &Session) -> ExitCode {
     if context.global.json {
         document::print(&status);
     }
-    let (Some(endpoint), Some(registry)) = (&status.endpoint, &status.registry) else {
-        context.terminal.block("no sandbox is running; `cargo xtask sandbox up` starts one");
-        return ExitCode::SUCCESS;
-    };
-    let docker = match (&status.docker_host, status.private_engine) {
-        (Some(host), true) => format!("{host} (private)"),
-        (Some(host), false) => host.clone(),
-        (None, _) => "your own Docker Engine".to_owned(),
-    };
-    context.terminal.block(&format!(
-        "endpoint     {endpoint}\nregistry     {registry}\nregion       {REGION}\naccount      {ACCOUNT}\ndocker       {docker}"
-    ));
+    let mut lines = Vec::new();
+    if let (Some(endpoint), Some(registry)) = (&status.endpoint, &status.registry) {
+        lines.push(format!("endpoint     {endpoint}\nregistry     {registry}\nregion       {REGION}\naccount      {ACCOUNT}"));
+    }
+    match (&status.docker_host, status.private_engine) {
+        (Some(host), true) => lines.push(format!("docker       {host} (private)")),
+        (Some(host), false) if status.running => lines.push(format!("docker       {host}")),
+        (None, _) if status.running => lines.push("docker       your own Docker Engine".to_owned()),
+        _ => {}
+    }
+    let rest = "`cargo xtask sandbox up` starts what is missing, `sandbox down` stops the rest";
+    match (lines.is_empty(), status.running) {
+        (true, _) => lines.push("no sandbox is running; `cargo xtask sandbox up` starts one".to_owned()),
+        (false, false) => lines.push(format!("only a part of the sandbox is running; {rest}")),
+        (false, true) => {}
+    }
+    context.terminal.block(&lines.join("\n"));
     ExitCode::SUCCESS
+}
+
+/// The folder of deploy.toml, which may have mistakes.
+fn project_root(file: Option<&Path>) -> Result<PathBuf> {
+    let here = std::env::current_dir().context("failed to read the current folder")?;
+    let found = file.map(|file| here.join(file)).or_else(|| config::find(&here));
+    let root = found.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    root.ok_or_else(|| {
+        let problem = format!("there is no {} in `{}` or above it", config::FILE, here.display());
+        Refused::from(Refusal::new(problem, "go to the project's folder, or name the file with `--config`")).into()
+    })
 }
 
 fn env(context: &Context, session: &Session) -> Result<ExitCode> {
     if !session.is_up() {
-        bail!("no sandbox is running: `cargo xtask sandbox up` starts one");
+        return Err(Refused::from(Refusal::new("no sandbox is running", "cargo xtask sandbox up")).into());
     }
     if context.global.json {
         document::print(&session.variables().into_iter().collect::<std::collections::BTreeMap<_, _>>());

@@ -85,7 +85,8 @@ fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Resul
 
 fn open(reference: &Reference) -> Result<Registry> {
     if let Some(region) = reference.ecr_region() {
-        let connection = Connection { region, profile: None, endpoint: None, dummy_credentials: false };
+        let account = reference.host.split('.').next().unwrap_or_default().to_owned();
+        let connection = Connection { account, region, profile: None, endpoint: None, dummy_credentials: false };
         let login = Aws::connect(&connection)?.reader().login()?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }

@@ -23,7 +23,7 @@ pub(super) fn missing_paths(config: &Config, build: &Build, missing: &[PathBuf])
     let gone = wanted.into_iter().find(|path| missing.contains(path));
     gone.map(|path| {
         Refusal::new(
-            format!("`{}` does not exist, or lies outside the project", config.shown(path).display()),
+            format!("`{}` is no file (or folder) inside the build context", config.shown(path).display()),
             "correct `context` or `dockerfile` in deploy.toml, or create the file",
         )
     })

@@ -8,7 +8,7 @@ pub fn guards(environment: &Environment, revision: Option<&Revision>) -> Vec<Ref
     let Some(revision) = revision else {
         return vec![Refusal::new(
             "there is no git commit to name the image after",
-            "commit your work: git add --all && git commit",
+            "commit your work: git init, if there is no repository yet; then git add --all && git commit",
         )];
     };
     let mut refusals = Vec::new();

@@ -21,6 +21,8 @@ pub struct LocalRequest {
     pub services: Vec<String>,
     /// An architecture other than the target's.
     pub arch: Option<Arch>,
+    /// What asked for it.
+    pub arch_from: &'static str,
     /// A Dockerfile other than `Dockerfile.lambda`.
     pub dockerfile: Option<String>,
 }
@@ -42,6 +44,9 @@ pub fn plan_local(
     let mut refusals = unknown_services(config, &request.services);
     let names = if request.services.is_empty() { vec![config.default_service.clone()] } else { request.services.clone() };
     let mut images = Vec::new();
+    let mut names = names;
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     for service in names.iter().filter_map(|name| config.services.get(name)) {
         match local_image(config, service, request, revision.as_ref(), ca_bundle) {
             Ok(image) => images.push(image),
@@ -74,7 +79,7 @@ fn local_image(
     };
     let target = known.map(|image| image.target).or_else(|| Target::from_dockerfile(&dockerfile));
     let (arch, because) = match (request.arch, target) {
-        (Some(arch), _) => (arch, format!("--arch asks for {arch}; local images are never pushed")),
+        (Some(arch), _) => (arch, format!("{} asks for {arch}; local images are never pushed", request.arch_from)),
         (None, Some(target)) => (config.arch(target), because(config, target, known.map(|image| image.target_rule))),
         (None, None) => {
             return Err(Refusal::new(

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use guards::{account_guard, guards};
 pub use local::{LocalRequest, plan_local};
-pub use push::{PushFacts, function_name, plan_push, tag_set};
+pub use push::{PushFacts, function_name, plan_push, tag_set, timestamp};
 pub use select::{Selected, environment, select};
 
 use crate::{

@@ -125,8 +125,7 @@ fn pushed_image(
 ) -> PlannedImage {
     let Selected { service, image } = selected;
     let arch = config.arch(image.target);
-    let timestamp = facts.now.format("%Y%m%d-%H%M%S").to_string();
-    let tags = tag_set(config, environment, image, revision, &timestamp);
+    let tags = tag_set(config, environment, image, revision, &timestamp(&facts.now));
     let reused = reusable(published, revision, arch);
     let mutability = facts.repositories.get(repository).map(|repository| &repository.mutability);
     let planned_tags = match reused {
@@ -164,6 +163,11 @@ fn pushed_image(
 pub fn function_name(config: &Config, environment: &Environment, selected: Selected<'_>) -> Option<String> {
     let is_lambda = selected.image.target == Target::Lambda;
     is_lambda.then(|| selected.image.function(&config.project, &environment.name, &selected.service.name))
+}
+
+/// A time as it stands in a tag: `YYYYMMDD-HHMMSS`, in UTC.
+pub fn timestamp(time: &DateTime<Utc>) -> String {
+    time.format("%Y%m%d-%H%M%S").to_string()
 }
 
 /// The tags of one image at one time.

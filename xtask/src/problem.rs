@@ -1,4 +1,4 @@
-//! What is wrong in deploy.toml: every problem with its place and its cure, shown together.
+//! What is wrong in a file that somebody wrote: every problem with its place and its cure, shown together.
 
 use std::{fmt, ops::Range, path::PathBuf};
 
@@ -16,7 +16,7 @@ pub struct Problem {
     pub cure: String,
 }
 
-/// A deploy.toml that is refused, with everything that is wrong in it.
+/// A file with everything that is wrong in it.
 #[derive(Debug)]
 pub struct Problems {
     path: PathBuf,
@@ -34,6 +34,9 @@ pub struct ProblemReport {
     cure: String,
 }
 
+/// How many problems people are shown. Nobody mends more at once, and each shows its lines of the file.
+const SHOWN: usize = 50;
+
 impl Problems {
     /// Puts the problems in the file's order.
     pub fn new(path: PathBuf, source: String, mut problems: Vec<Problem>) -> Self {
@@ -46,7 +49,7 @@ impl Problems {
     pub fn render(&self) -> String {
         let path = self.path.display().to_string();
         let renderer = Renderer::styled();
-        let shown = self.problems.iter().map(|problem| {
+        let shown = self.problems.iter().take(SHOWN).map(|problem| {
             let snippet = Snippet::source(self.source.as_str())
                 .path(path.as_str())
                 .annotation(AnnotationKind::Primary.span(self.visible(&problem.span)));
@@ -56,7 +59,8 @@ impl Problems {
                 .element(Level::HELP.message(problem.cure.as_str()))];
             renderer.render(&report)
         });
-        shown.collect::<Vec<_>>().join("\n\n")
+        let more = self.problems.len().checked_sub(SHOWN).filter(|more| *more > 0);
+        shown.chain(more.map(|more| format!("… and {more} more"))).collect::<Vec<_>>().join("\n\n")
     }
 
     /// The problems as a program reads them.

@@ -1,0 +1,246 @@
+//! A Dockerfile as the rules see it: stages with their platforms, instructions with their lines, and who copies from whom.
+//!
+//! `parse-dockerfile` reads continuation lines, heredocs and directives. It leaves variables as they are, so that a rule can
+//! tell `$TARGETARCH` from what stands in its place.
+
+mod rules;
+
+use std::{collections::BTreeMap, ops::Range};
+
+use parse_dockerfile::{Command, Dockerfile, Flag, Instruction, Source};
+
+pub use rules::{RULES, check};
+
+/// What a stage's `FROM --platform` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Platform {
+    /// Nothing: the target's, as BuildKit does by itself.
+    Unsaid,
+    /// `$BUILDPLATFORM`: the CPU that the build runs on.
+    Build,
+    /// `$TARGETPLATFORM`.
+    Target,
+    /// A platform by its name.
+    Constant(String),
+    /// Some other variable.
+    Variable,
+}
+
+/// One stage.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its name, in lower case, where it has one.
+    pub name: Option<String>,
+    /// The base image as it is written.
+    pub image: String,
+    /// Where the base image stands.
+    pub image_span: Range<usize>,
+    /// The stage that it goes on from.
+    pub parent: Option<usize>,
+    /// What it asks for, or its parent does.
+    pub platform: Platform,
+    /// Where that stands.
+    pub from_span: Range<usize>,
+    /// Its instructions, in order.
+    pub steps: Vec<Step>,
+}
+
+/// An instruction, as far as rules need it.
+#[derive(Debug)]
+pub struct Step {
+    /// What it does.
+    pub kind: StepKind,
+    /// Where it stands.
+    pub span: Range<usize>,
+}
+
+/// What an instruction does.
+#[derive(Debug)]
+pub enum StepKind {
+    /// `RUN`, with its heredocs.
+    Run(String),
+    /// `COPY` or `ADD`: from where, and what.
+    Copy {
+        /// The stage, where it is one.
+        from: Option<usize>,
+        /// What is copied.
+        sources: Vec<String>,
+    },
+    /// `ARG NAME` or `ARG NAME=value`.
+    Arg(String, Option<String>),
+    /// `ENV`, name by name.
+    Env(Vec<(String, String)>),
+    /// `WORKDIR`.
+    Workdir(String),
+    /// Anything else.
+    Other,
+}
+
+/// A Dockerfile that could be read.
+#[derive(Debug)]
+pub struct Model {
+    /// Its stages, first to last.
+    pub stages: Vec<Stage>,
+    /// `ARG`s before the first `FROM`, with their defaults.
+    pub globals: BTreeMap<String, Option<String>>,
+    /// `# syntax=`, with its place.
+    pub syntax: Option<(String, Range<usize>)>,
+}
+
+impl Model {
+    /// Reads a Dockerfile.
+    ///
+    /// # Errors
+    /// What BuildKit would not read either, in words and with its place.
+    pub fn parse(text: &str) -> Result<Self, (String, usize)> {
+        let file = parse_dockerfile::parse(text).map_err(|error| (error.to_string(), error.line()))?;
+        let globals = file.global_args().map(|arg| split_arg(&arg.arguments.value)).collect();
+        let mut stages: Vec<Stage> = Vec::new();
+        for stage in file.stages() {
+            let next = read_stage(&file, &stage, &stages);
+            stages.push(next);
+        }
+        let syntax = file.parser_directives.syntax.as_ref();
+        Ok(Self { stages, globals, syntax: syntax.map(|found| (found.value.value.to_owned(), found.span())) })
+    }
+
+    /// The stage that becomes the image, and the stages that it goes on from.
+    pub fn last(&self) -> Option<&Stage> {
+        self.stages.last()
+    }
+
+    /// A stage and those that it goes on from, itself first.
+    pub fn lineage(&self, stage: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(stage), |place| self.stages.get(*place).and_then(|stage| stage.parent))
+    }
+
+    /// A base image with build arguments in place of variables: those given, then the file's own defaults. `None` where a
+    /// variable has no value.
+    pub fn expand(&self, image: &str, given: &BTreeMap<String, String>) -> Option<String> {
+        let mut expanded = String::new();
+        let mut rest = image;
+        while let Some(at) = rest.find('$') {
+            expanded.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            let (name, default, after) = variable(rest)?;
+            let value =
+                given.get(name).cloned().or_else(|| self.globals.get(name).cloned().flatten()).filter(|value| !value.is_empty());
+            expanded.push_str(&value.or_else(|| default.map(str::to_owned))?);
+            rest = after;
+        }
+        Some(expanded + rest)
+    }
+}
+
+/// A variable after its `$`: its name, its default, and what comes after it.
+fn variable(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    if let Some(braced) = text.strip_prefix('{') {
+        let (inner, after) = braced.split_once('}')?;
+        return Some(match inner.split_once(":-").or_else(|| inner.split_once('-')) {
+            Some((name, default)) => (name, Some(default), after),
+            None => (inner, None, after),
+        });
+    }
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+    (end > 0).then(|| (&text[..end], None, &text[end..]))
+}
+
+/// Whether a text uses one of these variables.
+pub fn uses(text: &str, names: &[&str]) -> bool {
+    text.match_indices('$').any(|(at, _)| variable(&text[at + 1..]).is_some_and(|(name, ..)| names.contains(&name)))
+}
+
+fn read_stage(file: &Dockerfile<'_>, stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage]) -> Stage {
+    let from = stage.from;
+    let image = from.image.value.to_string();
+    let named = |name: &str| before.iter().position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
+    let parent = named(&image);
+    let platform = match flag(&from.options, "platform") {
+        None => parent.map_or(Platform::Unsaid, |parent| before[parent].platform.clone()),
+        Some(value) => match variable(value.trim_start_matches('$')).map(|(name, ..)| name).filter(|_| value.starts_with('$')) {
+            Some("BUILDPLATFORM") => Platform::Build,
+            Some("TARGETPLATFORM") => Platform::Target,
+            Some(_) => Platform::Variable,
+            None if value.contains('$') => Platform::Variable,
+            None => Platform::Constant(value.to_owned()),
+        },
+    };
+    let place = |name: &str| name.parse().ok().filter(|place| *place < before.len()).or_else(|| named(name));
+    let _ = file;
+    Stage {
+        name: from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()),
+        image_span: range(&from.image.span),
+        image,
+        parent,
+        platform,
+        from_span: from.from.span.start..from.image.span.end,
+        steps: stage.instructions.iter().filter_map(|instruction| read_step(instruction, &place)).collect(),
+    }
+}
+
+fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize>) -> Option<Step> {
+    let (kind, span) = match instruction {
+        Instruction::Run(run) => {
+            let text = match &run.arguments {
+                Command::Shell(shell) => shell.value.to_owned(),
+                Command::Exec(words) => words.value.iter().map(|word| word.value.as_ref()).collect::<Vec<_>>().join(" "),
+                _ => String::new(),
+            };
+            let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
+            let whole = std::iter::once(text.as_str()).chain(heredocs).collect::<Vec<_>>().join("\n");
+            (StepKind::Run(whole), run.run.span.clone())
+        }
+        Instruction::Copy(copy) => {
+            let from = flag(&copy.options, "from").and_then(|name| place(&name));
+            (StepKind::Copy { from, sources: sources(&copy.src) }, copy.copy.span.clone())
+        }
+        Instruction::Add(add) => (StepKind::Copy { from: None, sources: sources(&add.src) }, add.add.span.clone()),
+        Instruction::Arg(arg) => {
+            let (name, default) = split_arg(&arg.arguments.value);
+            (StepKind::Arg(name, default), arg.arg.span.clone())
+        }
+        Instruction::Env(env) => (StepKind::Env(pairs(&env.arguments.value)), env.env.span.clone()),
+        Instruction::Workdir(workdir) => (StepKind::Workdir(workdir.arguments.value.to_string()), workdir.workdir.span.clone()),
+        Instruction::From(_) => return None,
+        _ => return Some(Step { kind: StepKind::Other, span: 0..0 }),
+    };
+    Some(Step { kind, span: range(&span) })
+}
+
+fn range(span: &Range<usize>) -> Range<usize> {
+    span.clone()
+}
+
+fn flag(flags: &[Flag<'_>], name: &str) -> Option<String> {
+    let found = flags.iter().find(|flag| flag.name.value == name)?;
+    found.value.as_ref().map(|value| value.value.to_string())
+}
+
+fn sources(sources: &[Source<'_>]) -> Vec<String> {
+    let path = |source: &Source<'_>| match source {
+        Source::Path(path) => Some(path.value.to_string()),
+        _ => None,
+    };
+    sources.iter().filter_map(path).collect()
+}
+
+fn split_arg(text: &str) -> (String, Option<String>) {
+    match text.split_once('=') {
+        Some((name, value)) => (name.trim().to_owned(), Some(value.trim().trim_matches(['"', '\'']).to_owned())),
+        None => (text.trim().to_owned(), None),
+    }
+}
+
+/// `A=1 B="x y"`, and the old form `A x y`.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if !first.contains('=') {
+        let value = text.trim_start().strip_prefix(first).unwrap_or_default();
+        return vec![(first.to_owned(), value.trim().to_owned())];
+    }
+    let words = shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
+    words.iter().filter_map(|word| word.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests;
