@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// How file names and addresses spell the two architectures.
+pub const SPELLINGS: [&str; 6] = ["x86_64", "x86-64", "amd64", "aarch64", "arm64", "armv8"];
+
 /// A CPU architecture that images are built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

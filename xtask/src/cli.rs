@@ -164,6 +164,10 @@ pub enum Verify {
                             cargo xtask verify image public.ecr.aws/lambda/python:3.13 --target lambda\n  \
                             docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64")]
     Image(VerifyImage),
+    /// Look for what makes an image for the wrong CPU in the Dockerfiles
+    #[command(after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExample:\n  \
+                            cargo xtask verify dockerfiles")]
+    Dockerfiles,
 }
 
 /// An image and what it is meant for.

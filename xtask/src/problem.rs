@@ -28,7 +28,8 @@ pub struct Problems {
 #[derive(Debug, Serialize)]
 pub struct ProblemReport {
     file: String,
-    line: usize,
+    /// From 1.
+    pub line: usize,
     column: usize,
     problem: String,
     cure: String,
@@ -61,6 +62,12 @@ impl Problems {
         });
         let more = self.problems.len().checked_sub(SHOWN).filter(|more| *more > 0);
         shown.chain(more.map(|more| format!("… and {more} more"))).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// One line for each problem, as compilers print them.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |problem: &ProblemReport| format!("{}:{}: {}; {}", problem.file, problem.line, problem.problem, problem.cure);
+        self.report().iter().map(line).collect()
     }
 
     /// The problems as a program reads them.

@@ -497,11 +497,10 @@ fn a_change_in_a_submodule_is_a_change() {
     let module = other.path("");
     project.git(&format!("-c protocol.file.allow=always submodule --quiet add {} backend/module", module.display()));
     project.commit();
-    let clean = project.run("push-dev --dry-run").expect(0);
-    assert!(!clean.stderr.contains("-dirty"), "{}", clean.stderr);
+    let is_dirty = || project.run("push-dev --dry-run --json").expect(0).json()["plan"]["revision"]["dirty"].clone();
+    assert_eq!(is_dirty(), false);
     project.write("backend/module/deploy.toml", "changed");
-    let dirty = project.run("push-dev --dry-run").expect(0);
-    assert!(dirty.stderr.contains("-dirty"), "{}", dirty.stderr);
+    assert_eq!(is_dirty(), true);
 }
 
 #[test]
@@ -534,4 +533,33 @@ fn environment_variables_work_as_they_did_for_make() {
     assert!(arch(build, &[("ARCH", "mips")]).expect(2).stderr.contains("ARCH in the environment is `mips`"));
     let once = project.run("docker-build --dry-run --service api --service api").expect(0);
     assert_eq!(once.stderr.matches("image api").count(), 1, "{}", once.stderr);
+}
+
+#[test]
+fn a_base_image_without_the_platform_is_refused_before_the_build() {
+    let project = Project::new();
+    project.write("backend/Dockerfile.lambda", "ARG BASE=python:3\nFROM ${BASE}\n");
+    project.commit();
+    project.write("docker/platforms", r#"{"linux/amd64":{},"linux/s390x":{}}"#);
+    let run = project.run("push dev --service worker").expect(2);
+    assert!(
+        run.stderr.contains("`base:1`") && run.stderr.contains("has no linux/arm64: it has linux/amd64, linux/s390x"),
+        "{}",
+        run.stderr
+    );
+    assert!(!project.docker_verbs().contains(&"buildx build".to_owned()));
+    project.write("docker/platforms", r#"{"os":"linux","architecture":"arm64","config":{}}"#);
+    project.run("push dev --service worker").expect(0);
+}
+
+#[test]
+fn what_a_dockerfile_does_wrong_is_said_before_the_build() {
+    let project = Project::new();
+    project.write("backend/Dockerfile.lambda", "FROM --platform=$BUILDPLATFORM scratch\n");
+    project.commit();
+    let run = project.run("push dev --service worker").expect(0);
+    let warning = run.stderr.find("backend/Dockerfile.lambda:1: last-stage-on-build-platform");
+    assert!(warning.is_some() && warning < run.stderr.find("Building"), "{}", run.stderr);
+    let verify = project.run("verify dockerfiles --json").expect(1);
+    assert_eq!(verify.json()["problems"][0]["line"], 1);
 }

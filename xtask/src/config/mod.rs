@@ -175,7 +175,7 @@ pub fn load(file: &Path) -> Result<Config> {
         return Err(whole(format!("the file has {} bytes, and more than {LONGEST} are not read", bytes.len())).into());
     }
     let source = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).matches('\n').count() + 1;
         whole(format!("line {line} is not UTF-8 text"))
     })?;
     let absolute = std::path::absolute(file).with_context(|| format!("failed to resolve `{}`", file.display()))?;

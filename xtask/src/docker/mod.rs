@@ -5,7 +5,7 @@
 
 mod credentials;
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use image_proof::Allowed;
@@ -47,6 +47,14 @@ impl Built {
         let known = [&self.digest, &self.config_digest];
         known.into_iter().flatten().any(|digest| digest == manifest_digest || digest == config_digest)
     }
+}
+
+/// What `imagetools inspect` says of an image: one, or one for each platform.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Images {
+    One { os: String, architecture: String },
+    Many(BTreeMap<String, serde_json::Value>),
 }
 
 /// A build that failed, with the last that it said.
@@ -133,6 +141,28 @@ impl Docker {
         let patience = Duration::from_secs(20);
         let outcome = self.tool.stream(&["buildx", "imagetools", "inspect", "--raw", image], patience, |_| {});
         outcome.is_ok_and(|outcome| outcome.success())
+    }
+
+    /// The platforms that an image in a registry has, as `linux/arm64`.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached, or refuses.
+    pub fn platforms_of(&self, image: &str) -> Result<Vec<String>> {
+        let patience = Duration::from_secs(15);
+        let mut said = String::new();
+        let words = ["buildx", "imagetools", "inspect", "--format", "{{json .Image}}", image];
+        let outcome = self.tool.stream(&words, patience, |line| {
+            said.push_str(line);
+            said.push('\n');
+        })?;
+        if !outcome.success() {
+            bail!("{}", last_line(&said));
+        }
+        let start = said.find('{').context("no answer")?;
+        Ok(match serde_json::from_str(&said[start..]).context("the answer is not valid JSON")? {
+            Images::One { os, architecture } => vec![format!("{os}/{architecture}")],
+            Images::Many(images) => images.into_keys().collect(),
+        })
     }
 
     /// The platforms that the current builder can build for, as `linux/arm64`.

@@ -1,8 +1,22 @@
 //! Which of the files that a build needs are there, inside the project.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::config::Config;
+
+/// The text of every Dockerfile of the build context: those that images are built from, and others beside them. One that
+/// cannot be read is left out; a build says so.
+pub fn dockerfiles(config: &Config) -> BTreeMap<PathBuf, String> {
+    let images = config.services.values().flat_map(|service| &service.images);
+    let named = images.map(|image| config.context.join(&image.dockerfile));
+    let beside = std::fs::read_dir(&config.context).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_dockerfile = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("Dockerfile"));
+    let all = named.chain(beside.filter(is_dockerfile));
+    all.filter_map(|path| Some((path.clone(), std::fs::read_to_string(&path).ok()?))).collect()
+}
 
 /// The build context and every Dockerfile, also `extra`, that is missing or lies outside the build context once symbolic
 /// links are followed.

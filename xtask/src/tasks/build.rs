@@ -38,6 +38,7 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> 
     }
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
+    context.look_at_dockerfiles(&config, &plan, &docker)?;
     Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))
 }
 

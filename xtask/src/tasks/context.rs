@@ -1,6 +1,7 @@
 //! What every command works with: the global options, the terminal and the configuration.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -15,7 +16,11 @@ use crate::{
     docker::Docker,
     execute::{Hands, execute},
     facts::host,
-    policy::plan::{Plan, Refusal, Source},
+    policy::{
+        dockerfile::{self, Model},
+        plan::{Plan, Refusal, Source},
+    },
+    problem::Problems,
     proof::Kept,
     report::{
         document,
@@ -67,6 +72,43 @@ impl Context {
     /// Every problem in it.
     pub fn config(&self) -> Result<Config> {
         load_config(self.global.config.as_deref())
+    }
+
+    /// Looks into the Dockerfiles of a plan: what the rules find is said, and a base image that lacks the wanted CPU is a
+    /// reason to stop. A registry that cannot be asked is none: the build will say so.
+    ///
+    /// # Errors
+    /// A refusal for each base image that does not have the platform.
+    pub fn look_at_dockerfiles(&self, config: &Config, plan: &Plan, docker: &Docker) -> Result<(), Refused> {
+        let mut refusals: Vec<Refusal> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for image in &plan.images {
+            let Source::Build(build) = &image.source else { continue };
+            let Ok(text) = std::fs::read_to_string(&build.dockerfile) else { continue };
+            let shown = config.shown(&build.dockerfile).to_path_buf();
+            if seen.insert(shown.clone()) {
+                let problems = Problems::new(shown.clone(), text.clone(), dockerfile::check(&text));
+                problems.lines().iter().for_each(|line| self.terminal.warning(line));
+            }
+            let base = Model::parse(&text).ok().and_then(|model| model.base(&build.args));
+            let Some(base) = base.filter(|base| seen.insert(PathBuf::from(format!("{base} {}", build.arch)))) else { continue };
+            match docker.platforms_of(&base) {
+                Ok(platforms) if platforms.iter().any(|platform| platform.starts_with(&build.arch.platform())) => {}
+                Ok(platforms) => refusals.push(Refusal::new(
+                    format!(
+                        "the base image `{base}` of {} has no {}: it has {}",
+                        shown.display(),
+                        build.arch.platform(),
+                        platforms.join(", ")
+                    ),
+                    "choose a tag that has it: `docker buildx imagetools inspect` shows what a tag has",
+                )),
+                Err(error) => {
+                    self.terminal.detail(&format!("the registry of `{base}` cannot be asked for its platforms: {error:#}"));
+                }
+            }
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(Refused(refusals)) }
     }
 
     /// Shows a plan and, unless this is a dry run, says which CPU each image is for.

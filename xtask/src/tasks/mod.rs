@@ -27,6 +27,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
         Task::Verify(Verify::Image(arguments)) => verify::image(&context, &arguments),
+        Task::Verify(Verify::Dockerfiles) => verify::dockerfiles(&context),
         Task::Sandbox(command) => sandbox::run(&context, command),
         Task::Ci => ci::run(&context),
         Task::Schema(arguments) => schema::print(&context, arguments.write),

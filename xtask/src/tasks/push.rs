@@ -76,6 +76,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     if plan.images.iter().any(|image| matches!(image.source, plan::Source::Build(_))) {
         context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
+        context.look_at_dockerfiles(&config, &plan, &docker)?;
     }
     Ok(context.carry_out(&config, &plan, &docker, Some(&aws), push.selection.jobs))
 }
@@ -116,8 +117,10 @@ fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Resul
 
 fn authority(endpoint: &str) -> Result<String> {
     let rest = endpoint.split_once("://").map(|(_, rest)| rest);
-    let rest =
-        rest.with_context(|| format!("AWS_ENDPOINT_URL is `{endpoint}`, which is no URL: write `http://localhost:PORT`"))?;
+    let rest = rest.ok_or_else(|| {
+        let problem = format!("AWS_ENDPOINT_URL is `{}`, which is no URL", endpoint.escape_debug());
+        Refused::from(Refusal::new(problem, "write `http://localhost:PORT`, or unset it"))
+    })?;
     Ok(rest.split('/').next().unwrap_or(rest).to_owned())
 }
 

@@ -12,10 +12,12 @@ use crate::{
     cli::VerifyImage,
     config::{Config, suggestion},
     docker::Docker,
-    facts::host,
-    policy::{plan::Refusal, target::Target},
+    facts::{host, paths},
+    policy::{dockerfile, plan::Refusal, target::Target},
+    problem::Problems,
     proof::{self, Archive, Kept, Layout, Proof, Remote},
     registry::{Reference, Registry},
+    report::{document, terminal},
     sandbox,
 };
 
@@ -44,6 +46,29 @@ pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     let (place, proof) = prove(&arguments.image, arch, &docker, &kept)?;
     show(context, &arguments.image, place, &proof);
     Ok(if proof.verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks every Dockerfile of the build context.
+pub fn dockerfiles(context: &Context) -> Result<ExitCode> {
+    let config = context.config()?;
+    let mut reports = Vec::new();
+    let mut wrong = 0;
+    for (path, text) in paths::dockerfiles(&config) {
+        let found = dockerfile::check(&text);
+        let shown = config.shown(&path).to_path_buf();
+        context.terminal.status("Checked", &shown.display().to_string());
+        wrong += found.iter().filter(|problem| !dockerfile::is_note(problem)).count();
+        if found.is_empty() {
+            continue;
+        }
+        let problems = Problems::new(shown, text, found);
+        terminal::problems(&problems.render());
+        reports.extend(problems.report());
+    }
+    if context.global.json {
+        document::print(&serde_json::json!({ "problems": reports }));
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
@@ -95,7 +120,7 @@ fn open(reference: &Reference) -> Result<Registry> {
 
 fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
     if context.global.json {
-        crate::report::document::print(&Document { image, place, proof });
+        document::print(&Document { image, place, proof });
     }
     let verdict = &proof.verdict;
     let terminal = &context.terminal;

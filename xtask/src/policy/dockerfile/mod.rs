@@ -7,9 +7,9 @@ mod rules;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use parse_dockerfile::{Command, Dockerfile, Flag, Instruction, Source};
+use parse_dockerfile::{Command as Words, Flag, Instruction, Source};
 
-pub use rules::{RULES, check};
+pub use rules::{check, is_note};
 
 /// What a stage's `FROM --platform` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum StepKind {
         sources: Vec<String>,
     },
     /// `ARG NAME` or `ARG NAME=value`.
-    Arg(String, Option<String>),
+    Arg(String),
     /// `ENV`, name by name.
     Env(Vec<(String, String)>),
     /// `WORKDIR`.
@@ -97,7 +97,7 @@ impl Model {
         let globals = file.global_args().map(|arg| split_arg(&arg.arguments.value)).collect();
         let mut stages: Vec<Stage> = Vec::new();
         for stage in file.stages() {
-            let next = read_stage(&file, &stage, &stages);
+            let next = read_stage(&stage, &stages);
             stages.push(next);
         }
         let syntax = file.parser_directives.syntax.as_ref();
@@ -112,6 +112,15 @@ impl Model {
     /// A stage and those that it goes on from, itself first.
     pub fn lineage(&self, stage: usize) -> impl Iterator<Item = usize> {
         std::iter::successors(Some(stage), |place| self.stages.get(*place).and_then(|stage| stage.parent))
+    }
+
+    /// The base image that the last stage stands on in the end, with build arguments in place of variables. `None` for
+    /// `scratch`, and where a `--platform` or an unknown variable makes it another than the one that was asked for.
+    pub fn base(&self, given: &BTreeMap<String, String>) -> Option<String> {
+        let root = self.lineage(self.stages.len().checked_sub(1)?).last()?;
+        let stage = self.stages.get(root)?;
+        let is_targets = matches!(stage.platform, Platform::Unsaid | Platform::Target);
+        self.expand(&stage.image, given).filter(|image| is_targets && image != "scratch")
     }
 
     /// A base image with build arguments in place of variables: those given, then the file's own defaults. `None` where a
@@ -150,7 +159,7 @@ pub fn uses(text: &str, names: &[&str]) -> bool {
     text.match_indices('$').any(|(at, _)| variable(&text[at + 1..]).is_some_and(|(name, ..)| names.contains(&name)))
 }
 
-fn read_stage(file: &Dockerfile<'_>, stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage]) -> Stage {
+fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage]) -> Stage {
     let from = stage.from;
     let image = from.image.value.to_string();
     let named = |name: &str| before.iter().position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
@@ -162,14 +171,13 @@ fn read_stage(file: &Dockerfile<'_>, stage: &parse_dockerfile::Stage<'_, '_>, be
             Some("TARGETPLATFORM") => Platform::Target,
             Some(_) => Platform::Variable,
             None if value.contains('$') => Platform::Variable,
-            None => Platform::Constant(value.to_owned()),
+            None => Platform::Constant(value.clone()),
         },
     };
     let place = |name: &str| name.parse().ok().filter(|place| *place < before.len()).or_else(|| named(name));
-    let _ = file;
     Stage {
         name: from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()),
-        image_span: range(&from.image.span),
+        image_span: from.image.span.clone(),
         image,
         parent,
         platform,
@@ -182,8 +190,8 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
     let (kind, span) = match instruction {
         Instruction::Run(run) => {
             let text = match &run.arguments {
-                Command::Shell(shell) => shell.value.to_owned(),
-                Command::Exec(words) => words.value.iter().map(|word| word.value.as_ref()).collect::<Vec<_>>().join(" "),
+                Words::Shell(shell) => shell.value.to_owned(),
+                Words::Exec(words) => words.value.iter().map(|word| word.value.as_ref()).collect::<Vec<_>>().join(" "),
                 _ => String::new(),
             };
             let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
@@ -196,19 +204,15 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
         }
         Instruction::Add(add) => (StepKind::Copy { from: None, sources: sources(&add.src) }, add.add.span.clone()),
         Instruction::Arg(arg) => {
-            let (name, default) = split_arg(&arg.arguments.value);
-            (StepKind::Arg(name, default), arg.arg.span.clone())
+            let (name, _) = split_arg(&arg.arguments.value);
+            (StepKind::Arg(name), arg.arg.span.clone())
         }
         Instruction::Env(env) => (StepKind::Env(pairs(&env.arguments.value)), env.env.span.clone()),
         Instruction::Workdir(workdir) => (StepKind::Workdir(workdir.arguments.value.to_string()), workdir.workdir.span.clone()),
         Instruction::From(_) => return None,
         _ => return Some(Step { kind: StepKind::Other, span: 0..0 }),
     };
-    Some(Step { kind, span: range(&span) })
-}
-
-fn range(span: &Range<usize>) -> Range<usize> {
-    span.clone()
+    Some(Step { kind, span })
 }
 
 fn flag(flags: &[Flag<'_>], name: &str) -> Option<String> {

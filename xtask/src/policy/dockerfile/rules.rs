@@ -6,7 +6,10 @@
 use std::ops::Range;
 
 use super::{Model, Platform, Stage, Step, StepKind, uses};
-use crate::problem::Problem;
+use crate::{
+    arch::{Arch, SPELLINGS},
+    problem::Problem,
+};
 
 type Rule = (&'static str, fn(&Model, &mut dyn FnMut(&Range<usize>, String, &str)));
 
@@ -24,9 +27,6 @@ pub const RULES: [Rule; 10] = [
     ("syntax-directive", syntax_directive),
 ];
 
-/// Names of the two CPUs in file names and addresses.
-const CPU_WORDS: [&str; 6] = ["x86_64", "x86-64", "amd64", "aarch64", "arm64", "armv8"];
-
 /// Signs that an instruction asks which CPU it is on.
 const ASKS: [&str; 7] =
     ["uname", "dpkg --print-architecture", "apk --print-arch", "$(arch)", "rpm --eval", "case ", "platform.machine"];
@@ -34,6 +34,11 @@ const ASKS: [&str; 7] =
 /// BuildKit's own variables. Source: its Dockerfile reference, "Automatic platform ARGs in the global scope".
 const PLATFORM_ARGS: [&str; 8] =
     ["TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"];
+
+/// Whether a problem is worth knowing and not wrong.
+pub fn is_note(problem: &Problem) -> bool {
+    problem.title.starts_with("syntax-directive:")
+}
 
 /// Everything that the rules find in a Dockerfile, in its order.
 pub fn check(text: &str) -> Vec<Problem> {
@@ -190,7 +195,10 @@ fn holds_packages(source: &str, manager: Manager, folders: &[String], stage: &St
 
 fn hard_coded_goarch(model: &Model, report: &mut dyn FnMut(&Range<usize>, String, &str)) {
     const CURE: &str = "declare `ARG TARGETARCH` in the stage, and write `GOARCH=$TARGETARCH`";
-    let is_constant = |value: &str| ["amd64", "arm64", "386", "arm"].contains(&value.trim_matches(['"', '\'']));
+    let is_constant = |value: &str| {
+        let value = value.trim_matches(['"', '\'']);
+        value.parse::<Arch>().is_ok() || matches!(value, "386" | "arm")
+    };
     for step in model.stages.iter().flat_map(|stage| &stage.steps) {
         match &step.kind {
             StepKind::Run(text) if !asks(text) => {
@@ -238,7 +246,7 @@ fn arch_in_url(model: &Model, report: &mut dyn FnMut(&Range<usize>, String, &str
         };
         let is_address = |word: &&str| word.contains("http://") || word.contains("https://");
         let fixed = words.into_iter().filter(is_address).filter(|word| !uses(word, &PLATFORM_ARGS));
-        let found = fixed.into_iter().find_map(|word| CPU_WORDS.into_iter().find(|cpu| has_word(word, cpu)));
+        let found = fixed.into_iter().find_map(|word| SPELLINGS.into_iter().find(|cpu| has_word(word, cpu)));
         if let Some(cpu) = found {
             report(
                 &step.span,
@@ -262,7 +270,7 @@ fn arch_in_base_tag(model: &Model, report: &mut dyn FnMut(&Range<usize>, String,
         let owners = ["amd64/", "arm64v8/", "arm32v7/", "i386/"];
         let tag = stage.image.rsplit_once(':').map_or("", |(_, tag)| tag);
         let owner = owners.into_iter().find(|owner| stage.image.starts_with(owner)).map(|owner| owner.trim_end_matches('/'));
-        if let Some(cpu) = owner.or_else(|| CPU_WORDS.into_iter().find(|cpu| has_word(tag, cpu))) {
+        if let Some(cpu) = owner.or_else(|| SPELLINGS.into_iter().find(|cpu| has_word(tag, cpu))) {
             report(
                 &stage.image_span,
                 format!("the base image `{}` is for `{cpu}` alone", stage.image),
@@ -298,7 +306,7 @@ fn undeclared_platform_arg(model: &Model, report: &mut dyn FnMut(&Range<usize>, 
 
 fn declares(step: &Step) -> Option<&str> {
     match &step.kind {
-        StepKind::Arg(name, _) => Some(name),
+        StepKind::Arg(name) => Some(name),
         StepKind::Env(pairs) => pairs.first().map(|(name, _)| name.as_str()),
         _ => None,
     }
@@ -307,7 +315,7 @@ fn declares(step: &Step) -> Option<&str> {
 fn secret_in_arg(model: &Model, report: &mut dyn FnMut(&Range<usize>, String, &str)) {
     for step in model.stages.iter().flat_map(|stage| &stage.steps) {
         let names: Vec<&str> = match &step.kind {
-            StepKind::Arg(name, _) => vec![name],
+            StepKind::Arg(name) => vec![name],
             StepKind::Env(pairs) => pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str()).collect(),
             _ => continue,
         };

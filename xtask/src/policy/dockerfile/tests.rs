@@ -1,1 +1,150 @@
+//! Dockerfiles and what the rules say of them: every alarm has a twin that is fine.
 
+use super::*;
+
+/// The names of the rules that fire.
+fn rules(text: &str) -> Vec<String> {
+    check(text).into_iter().map(|problem| problem.title.split(':').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn each_rule_fires_and_its_fine_twin_is_silent() {
+    let cases: &[(&str, &str)] = &[
+        ("last-stage-on-build-platform", "FROM --platform=$BUILDPLATFORM alpine\nRUN true\n"),
+        ("last-stage-on-build-platform", "FROM --platform=${BUILDPLATFORM} alpine AS a\nFROM a\n"),
+        (
+            "",
+            "FROM --platform=$BUILDPLATFORM golang AS b\nRUN true\nFROM --platform=$TARGETPLATFORM alpine\nCOPY --from=b /x /x\n",
+        ),
+        ("", "ARG TARGETPLATFORM\nFROM --platform=$TARGETPLATFORM python:3.13-slim\n"),
+        ("constant-platform", "FROM --platform=linux/amd64 alpine\n"),
+        ("constant-platform", "FROM --platform=linux/arm64/v8 alpine AS b\nFROM alpine\n"),
+        (
+            "packages-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n",
+        ),
+        (
+            "packages-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM python AS b\nWORKDIR /app\nRUN uv sync\nFROM python\nCOPY --from=b /app /app\n",
+        ),
+        (
+            "packages-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM python AS b\nRUN python -m venv /venv && /venv/bin/pip install flask\nFROM python\nCOPY --from=b /venv /venv\n",
+        ),
+        (
+            "packages-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM node AS b\nWORKDIR /app\nRUN npm ci\nFROM node\nCOPY --from=b /app/node_modules ./node_modules\n",
+        ),
+        (
+            "packages-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM ruby AS b\nRUN bundle install\nFROM ruby\nCOPY --from=0 /usr/local/bundle /usr/local/bundle\n",
+        ),
+        (
+            "",
+            "FROM --platform=$BUILDPLATFORM python AS b\nARG TARGETARCH\nRUN uv pip install --python-platform aarch64-manylinux_2_28 --only-binary :all: --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n",
+        ),
+        (
+            "",
+            "FROM --platform=$BUILDPLATFORM node AS web\nWORKDIR /app\nRUN npm ci && npm run build\nFROM nginx\nCOPY --from=web /app/dist /usr/share/nginx/html\n",
+        ),
+        ("", "FROM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n"),
+        (
+            "",
+            "FROM --platform=$BUILDPLATFORM golang AS b\nRUN apt-get install -y gcc-aarch64-linux-gnu\nFROM alpine\nCOPY --from=b /out/app /app\n",
+        ),
+        ("hard-coded-goarch", "FROM golang\nRUN CGO_ENABLED=0 GOARCH=amd64 go build -o /app\n"),
+        ("hard-coded-goarch", "FROM golang\nENV GOOS=linux GOARCH=arm64\n"),
+        ("", "FROM golang\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app\n"),
+        ("hard-coded-target", "FROM rust\nRUN cargo build --release --target x86_64-unknown-linux-musl\n"),
+        ("hard-coded-target", "FROM rust\nRUN cargo build --target=aarch64-unknown-linux-gnu \\\n    --release\n"),
+        (
+            "",
+            "FROM rust\nARG TARGETARCH\nRUN case \"$TARGETARCH\" in arm64) t=aarch64-unknown-linux-musl ;; *) t=x86_64-unknown-linux-musl ;; esac; cargo build --target $t\n",
+        ),
+        ("", "FROM rust\nRUN cargo build --target wasm32-unknown-unknown\n"),
+        ("arch-in-url", "FROM debian\nRUN curl -LO https://example.com/tool-linux-amd64.tar.gz\n"),
+        ("arch-in-url", "FROM debian\nADD https://example.com/x86_64/tool /tool\n"),
+        ("", "FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/tool-linux-${TARGETARCH}.tar.gz\n"),
+        ("", "FROM debian\nRUN curl -LO https://example.com/tool-$(uname -m).tar.gz https://example.com/x86_64/sums\n"),
+        ("", "FROM debian\nRUN echo amd64 and arm64\n"),
+        ("arch-in-base-tag", "FROM amd64/python:3.13\n"),
+        ("arch-in-base-tag", "FROM example.com/base:1.2-arm64\n"),
+        ("arch-in-base-tag", "ARG TARGETARCH\nFROM public.ecr.aws/lambda/python:3.13-${TARGETARCH}\n"),
+        ("", "FROM --platform=$BUILDPLATFORM messense/rust-musl-cross:x86_64-musl AS b\nFROM scratch\nCOPY --from=b /app /app\n"),
+        ("", "FROM example.com/charm64:1\n"),
+        ("undeclared-platform-arg", "FROM debian\nRUN echo $TARGETARCH\n"),
+        ("undeclared-platform-arg", "ARG TARGETARCH\nFROM debian\nRUN echo ${TARGETARCH}\n"),
+        ("", "FROM debian AS a\nARG TARGETARCH\nFROM a\nRUN echo $TARGETARCH\n"),
+        ("", "FROM debian\nRUN TARGETARCH=$(uname -m); echo $TARGETARCH\n"),
+        ("", "FROM debian\nRUN echo $TARGETARCHIVE\n"),
+        ("secret-in-arg", "FROM debian\nARG NPM_TOKEN\n"),
+        ("secret-in-arg", "FROM debian\nENV DB_PASSWORD=hunter2\n"),
+        ("", "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/x TOKEN_URL=https://example.com KEYBOARD=us\n"),
+        ("syntax-directive", "# syntax=docker/dockerfile:1\nFROM debian\n"),
+        ("", "FROM debian\nRUN <<EOF\nFROM nothing\ncurl https://example.com/$(uname -m)/amd64\nEOF\n"),
+        ("", "FROM debian\nRUN --mount=type=secret,id=x cat /run/secrets/x\n"),
+    ];
+    for (expected, text) in cases {
+        let expected: Vec<&str> = if expected.is_empty() { vec![] } else { vec![expected] };
+        assert_eq!(rules(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_rule_is_silenced_by_name_with_a_reason_and_for_one_instruction() {
+    let allow = |comment: &str| format!("{comment}\nFROM --platform=linux/amd64 alpine\n");
+    assert_eq!(rules(&allow("# xtask: allow constant-platform the vendor has no other")), [""; 0]);
+    assert_eq!(rules(&allow("# xtask: allow constant-platform")).len(), 2, "without a reason nothing is silenced");
+    assert!(
+        check(&allow("# xtask: allow constant-platfrom typo")).iter().any(|problem| problem.cure.contains("constant-platform"))
+    );
+    let both = "# xtask: allow constant-platform first\nFROM --platform=linux/amd64 a AS a\nFROM --platform=linux/amd64 b\n";
+    assert_eq!(rules(both), ["constant-platform"]);
+}
+
+#[test]
+fn problems_have_their_place() {
+    let text = "FROM debian\n\nRUN true && \\\n    curl https://example.com/amd64\n";
+    let problem = &check(text)[0];
+    assert_eq!(&text[problem.span.clone()], "RUN");
+}
+
+#[test]
+fn base_images_are_expanded_with_defaults_and_arguments() {
+    let given = BTreeMap::from([("BASE".to_owned(), "mine:2".to_owned())]);
+    let base = |text: &str| Model::parse(text).unwrap().base(&given);
+    let cases = [
+        ("ARG BASE=python:3\nFROM ${BASE}\n", Some("mine:2")),
+        ("ARG VERSION=3.13\nFROM python:${VERSION}-slim AS a\nFROM a\n", Some("python:3.13-slim")),
+        ("ARG X\nFROM ${X:-alpine}\n", Some("alpine")),
+        ("ARG X\nFROM $X\n", None),
+        ("FROM scratch\n", None),
+        ("FROM --platform=$BUILDPLATFORM a\n", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(base(text).as_deref(), expected, "{text}");
+    }
+}
+
+#[test]
+fn no_text_makes_the_rules_panic() {
+    for text in [
+        "",
+        "FROM",
+        "\u{feff}FROM a",
+        "RUN x",
+        "FROM a\nRUN <<EOF\nx",
+        "# escape=`\nFROM a\nRUN a `\n b",
+        "FROM $",
+        "FROM ${",
+        "FROM a\nENV",
+        "FROM a\nCOPY a",
+        "FROM é\nRUN $é $TARGETARCH é",
+    ] {
+        let found = check(text);
+        let problems = crate::problem::Problems::new("Dockerfile".into(), text.to_owned(), found);
+        let lines = text.lines().count() + 1;
+        assert!(problems.report().iter().all(|problem| (1..=lines).contains(&problem.line)), "{text}");
+        assert_eq!(problems.render().is_empty(), problems.report().is_empty(), "{text}");
+    }
+}
