@@ -81,6 +81,12 @@ pub enum Task {
     /// Check what an image really is
     #[command(subcommand)]
     Verify(Verify),
+    /// Say why a service's images are for their CPU, and what that costs or saves
+    #[command(after_help = "Example:\n  cargo xtask explain api")]
+    Explain(Explain),
+    /// Say what an error message of Docker, ECR, Lambda, App Runner or kubectl means
+    #[command(after_help = "Examples:\n  cargo xtask explain-error build.log\n  kubectl logs POD | cargo xtask explain-error")]
+    ExplainError(ExplainError),
     /// The local AWS that `--sandbox` uses
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -155,6 +161,21 @@ fn refuse_arch(_: &str) -> Result<Arch, String> {
         .to_owned())
 }
 
+/// A service.
+#[derive(Debug, Clone, Args)]
+pub struct Explain {
+    /// A service of deploy.toml
+    pub service: String,
+}
+
+/// A message.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainError {
+    /// A file with the message [default: standard input]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
 /// What is checked.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verify {
@@ -164,10 +185,27 @@ pub enum Verify {
                             cargo xtask verify image public.ecr.aws/lambda/python:3.13 --target lambda\n  \
                             docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64")]
     Image(VerifyImage),
+    /// Check what an environment's `latest` tags name: a single image for the right CPU, proven from its bytes
+    #[command(after_help = "Example:\n  cargo xtask verify ecr dev")]
+    Ecr(VerifyEnvironment),
+    /// Compare an environment's Lambda functions with its tags and with `[targets]`
+    #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
+    Lambda(VerifyEnvironment),
     /// Look for what makes an image for the wrong CPU in the Dockerfiles
     #[command(after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExample:\n  \
                             cargo xtask verify dockerfiles")]
     Dockerfiles,
+}
+
+/// An environment.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyEnvironment {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
 }
 
 /// An image and what it is meant for.

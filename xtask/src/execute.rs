@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use image_proof::Allowed;
 
 use crate::{
     aws::Aws,
@@ -157,10 +156,6 @@ impl<'p> Work<'p> {
     }
 }
 
-fn allowed(image: &PlannedImage) -> Vec<Allowed> {
-    image.foreign.iter().map(|one| Allowed { path: one.path.clone(), reason: one.reason.clone() }).collect()
-}
-
 impl Hands<'_> {
     /// Does one step for every image that has not failed yet, some at a time.
     fn stage<'p>(&self, work: &mut [Work<'p>], step: impl Fn(&Self, &mut Work<'p>) -> Result<()> + Sync) {
@@ -200,7 +195,7 @@ impl Hands<'_> {
         }
         let Some(name) = work.build().and_then(|build| build.names.first()) else { return Ok(()) };
         self.terminal.status("Proving", &work.image.name);
-        let proof = self.docker.prove(name, Some(work.image.arch), &allowed(work.image), self.kept)?;
+        let proof = self.docker.prove(name, Some(work.image.arch), &proof::allowed(&work.image.foreign), self.kept)?;
         proof.require()?;
         self.proven(work, proof);
         Ok(())
@@ -220,7 +215,7 @@ impl Hands<'_> {
         if work.proof.is_none() {
             let reference = work.manifest()?.digest.clone();
             let mut remote = Remote { registry, repository, reference, kept: self.kept.clone() };
-            let proof = proof::prove(&mut remote, Some(work.image.arch), &allowed(work.image))?;
+            let proof = proof::prove(&mut remote, Some(work.image.arch), &proof::allowed(&work.image.foreign))?;
             proof.require()?;
             self.proven(work, proof);
         }

@@ -7,3 +7,4 @@ pub mod name;
 pub mod plan;
 pub mod tags;
 pub mod target;
+pub mod trouble;

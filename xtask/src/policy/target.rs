@@ -76,6 +76,21 @@ impl Target {
         }
     }
 
+    /// What an architecture costs or saves on this target.
+    ///
+    /// Source: AWS's price lists and its own comparison of Graviton with x86; what a workload really needs may differ.
+    pub fn cost(self, arch: Arch) -> &'static str {
+        match (self, arch) {
+            (Self::Lambda, Arch::Arm64) => "about 20 % less a GB-second than x86_64",
+            (Self::Lambda, Arch::Amd64) => "about 25 % more a GB-second than arm64",
+            (Self::Eks, Arch::Arm64) => {
+                "about 20 % less an instance-hour than the same size with x86_64, up to 40 % with its speed"
+            }
+            (Self::Eks, Arch::Amd64) => "about 25 % more an instance-hour than the same size with Graviton",
+            (Self::AppRunner, _) => "no choice: App Runner has one price and one CPU",
+        }
+    }
+
     /// Why the architecture is no matter of taste on this target.
     pub fn why(self) -> &'static str {
         match self {

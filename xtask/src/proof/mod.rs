@@ -18,7 +18,7 @@ pub use archive::Archive;
 pub use blobs::{Blobs, Layout, Remote};
 pub use kept::Kept;
 
-use crate::arch::Arch;
+use crate::{arch::Arch, config::Foreign};
 
 /// A verdict, and the image that it is about.
 #[derive(Debug, Clone, Serialize)]
@@ -53,6 +53,11 @@ impl Proof {
 
 /// How many findings people are shown: an image for the other CPU has one for each of its programs.
 pub const SHOWN: usize = 10;
+
+/// Foreign machine code of deploy.toml, as the proof takes it.
+pub fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
+    foreign.iter().map(|one| Allowed { path: one.path.clone(), reason: one.reason.clone() }).collect()
+}
 
 /// The machine code of an architecture.
 pub fn machine(arch: Arch) -> Machine {

@@ -3,7 +3,9 @@
 mod build;
 mod ci;
 mod context;
+mod explain;
 mod push;
+mod reach;
 mod sandbox;
 mod schema;
 mod verify;
@@ -14,7 +16,7 @@ use anyhow::Result;
 
 pub use context::{Context, Refused, load_config};
 
-use crate::cli::{Global, Task, Verify};
+use crate::cli::{Global, Task};
 
 /// Does what was typed.
 ///
@@ -26,8 +28,9 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
-        Task::Verify(Verify::Image(arguments)) => verify::image(&context, &arguments),
-        Task::Verify(Verify::Dockerfiles) => verify::dockerfiles(&context),
+        Task::Verify(what) => verify::run(&context, &what),
+        Task::Explain(arguments) => explain::service(&context, &arguments.service),
+        Task::ExplainError(arguments) => explain::error(&context, arguments.file.as_deref()),
         Task::Sandbox(command) => sandbox::run(&context, command),
         Task::Ci => ci::run(&context),
         Task::Schema(arguments) => schema::print(&context, arguments.write),

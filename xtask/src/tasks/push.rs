@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fs::File, process::ExitCode};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Context, Refused};
+use super::{Context, Refused, reach};
 use crate::{
-    aws::{Aws, Connection, Reader},
+    aws::{Aws, Reader},
     cli::Push,
     config::{Config, Environment},
     docker::Docker,
@@ -21,7 +21,7 @@ use crate::{
         plan::{self, Place, PushFacts, Refusal, Selected, account_guard, guards, plan_push},
         tags::{TagKind, TagSet},
     },
-    registry::{self, CONFIG_LIMIT, Registry},
+    registry::{CONFIG_LIMIT, Registry},
     report::terminal,
     sandbox,
 };
@@ -40,9 +40,9 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     // Everything that needs no network has been asked; only now a sandbox is started.
     let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
-    let connection = connection(environment, sandbox.as_ref());
+    let connection = reach::connection(environment, sandbox.as_ref());
     let aws = Aws::connect(&connection)?;
-    let place = place(environment, sandbox.as_ref())?;
+    let place = reach::place(environment, sandbox.as_ref())?;
     let readable = sandbox.as_ref().is_none_or(sandbox::Session::is_up);
     if environment.protected && readable {
         let identity = aws.reader().identity()?;
@@ -83,45 +83,6 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
 
 fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
     if refusals.is_empty() { Ok(()) } else { Err(Refused(refusals)) }
-}
-
-fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
-    sandbox.map_or_else(
-        || Connection {
-            account: environment.account.clone(),
-            region: environment.region.clone(),
-            profile: environment.profile.clone(),
-            endpoint: None,
-            dummy_credentials: false,
-        },
-        sandbox::Session::connection,
-    )
-}
-
-/// Where the environment's registry is. With `AWS_ENDPOINT_URL` on this machine it is there too: stand-ins for AWS serve
-/// their registry on the same port, and the name that they give for it leads nowhere.
-fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Result<Place> {
-    let said = || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
-    let endpoint = sandbox.map(sandbox::Session::endpoint).or_else(said);
-    let local = endpoint.as_deref().map(authority).transpose()?.filter(|authority| registry::is_loopback(authority));
-    let suffix = if environment.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    Ok(Place {
-        environment: environment.name.clone(),
-        account: environment.account.clone(),
-        region: environment.region.clone(),
-        registry: local.unwrap_or_else(|| format!("{}.dkr.ecr.{}.{suffix}", environment.account, environment.region)),
-        profile: environment.profile.clone().filter(|_| sandbox.is_none()),
-        endpoint,
-    })
-}
-
-fn authority(endpoint: &str) -> Result<String> {
-    let rest = endpoint.split_once("://").map(|(_, rest)| rest);
-    let rest = rest.ok_or_else(|| {
-        let problem = format!("AWS_ENDPOINT_URL is `{}`, which is no URL", endpoint.escape_debug());
-        Refused::from(Refusal::new(problem, "write `http://localhost:PORT`, or unset it"))
-    })?;
-    Ok(rest.split('/').next().unwrap_or(rest).to_owned())
 }
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.

@@ -35,6 +35,8 @@ pub struct State {
     pub account: String,
     /// Repositories by name.
     pub repositories: BTreeMap<String, Repository>,
+    /// Functions by name: architecture, and the digest of the image.
+    pub functions: BTreeMap<String, (String, String)>,
     /// Every API call, in order: `PutImage backend:tag`.
     pub calls: Vec<String>,
     /// Faults to play: an operation's name, how many times, and what to do.
@@ -114,6 +116,16 @@ impl Aws {
         let mut state = self.state();
         if request.path.starts_with("/v2/") {
             return Some(registry(&mut state, request));
+        }
+        if let Some(name) = request.path.strip_prefix("/2015-03-31/functions/") {
+            let kind = vec![("content-type", "application/json".to_owned())];
+            let Some((arch, digest)) = state.functions.get(name.trim_end_matches('/')) else {
+                let error = [kind, vec![("x-amzn-errortype", "ResourceNotFoundException".to_owned())]].concat();
+                return Some((404, error, br#"{"Message":"Function not found"}"#.to_vec()));
+            };
+            let body = json!({ "Configuration": { "FunctionName": name, "Architectures": [arch] },
+                               "Code": { "ResolvedImageUri": format!("host/backend@{digest}") } });
+            return Some((200, kind, body.to_string().into_bytes()));
         }
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let operation = match request.header("x-amz-target") {

@@ -40,7 +40,7 @@ pub(super) fn build_of(image: &PlannedImage) -> Option<&Build> {
 }
 
 /// Why an image is for its architecture.
-pub(super) fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> String {
+pub fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> String {
     let arch = config.arch(target);
     let decided = match rule {
         Some(TargetRule::Said) => format!("`target = \"{target}\"` in deploy.toml"),

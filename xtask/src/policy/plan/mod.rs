@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
+pub use build::because as reason;
 pub use guards::{account_guard, guards};
 pub use local::{LocalRequest, plan_local};
 pub use push::{PushFacts, function_name, plan_push, tag_set, timestamp};

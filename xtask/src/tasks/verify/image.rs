@@ -1,23 +1,22 @@
-//! `verify`: what an image really is, wherever it lies.
+//! `verify image`: what an image really is, wherever it lies.
 
 use std::{fs::File, path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{Context, Refused};
+use super::super::{Context, Refused};
 use crate::{
     arch::Arch,
     aws::{Aws, Connection},
     cli::VerifyImage,
     config::{Config, suggestion},
     docker::Docker,
-    facts::{host, paths},
-    policy::{dockerfile, plan::Refusal, target::Target},
-    problem::Problems,
+    facts::host,
+    policy::{plan::Refusal, target::Target},
     proof::{self, Archive, Kept, Layout, Proof, Remote},
     registry::{Reference, Registry},
-    report::{document, terminal},
+    report::document,
     sandbox,
 };
 
@@ -48,29 +47,6 @@ pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     Ok(if proof.verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks every Dockerfile of the build context.
-pub fn dockerfiles(context: &Context) -> Result<ExitCode> {
-    let config = context.config()?;
-    let mut reports = Vec::new();
-    let mut wrong = 0;
-    for (path, text) in paths::dockerfiles(&config) {
-        let found = dockerfile::check(&text);
-        let shown = config.shown(&path).to_path_buf();
-        context.terminal.status("Checked", &shown.display().to_string());
-        wrong += found.iter().filter(|problem| !dockerfile::is_note(problem)).count();
-        if found.is_empty() {
-            continue;
-        }
-        let problems = Problems::new(shown, text, found);
-        terminal::problems(&problems.render());
-        reports.extend(problems.report());
-    }
-    if context.global.json {
-        document::print(&serde_json::json!({ "problems": reports }));
-    }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
     let Some(name) = &arguments.target else { return Ok(arguments.arch) };
     let target = Target::from_name(name).ok_or_else(|| {
@@ -83,7 +59,9 @@ fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arc
 /// Looks for the image in the nearest place first.
 fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Result<(&'static str, Proof)> {
     let path = Path::new(image);
-    if path.is_dir() {
+    // A project's folder may well have the image's name.
+    let is_said = image.starts_with(['.', '/']);
+    if path.is_dir() && (is_said || path.join("index.json").is_file()) {
         return Ok(("an OCI layout", proof::prove(&mut Layout::new(path), arch, &[])?));
     }
     if path.is_file() {

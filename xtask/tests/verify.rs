@@ -1,0 +1,104 @@
+//! `verify` and `explain`, seen from outside.
+#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
+
+mod support;
+
+use std::{io::Write, process::Stdio};
+
+use support::project::{Project, Run};
+
+#[test]
+fn the_environment_s_tags_are_read_back_and_proven() {
+    let project = Project::new();
+    let empty = project.run("verify ecr dev --json").expect(0).json();
+    assert_eq!(empty.as_array().unwrap().len(), 4);
+    assert!(empty[0]["digest"].is_null(), "nothing is pushed yet: {empty}");
+    let pushed = project.run("push-dev --json").expect(0).json();
+    let found = project.run("verify ecr dev --json").expect(0).json();
+    for (pushed, found) in pushed["images"].as_array().unwrap().iter().zip(found.as_array().unwrap()) {
+        assert_eq!(pushed["digest"], found["digest"]);
+        assert_eq!(found["revision"], project.head().as_str());
+        assert_eq!(found["proof"]["verdict"]["findings"].as_array().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_tag_that_names_an_image_for_the_other_cpu_or_a_list_is_a_mismatch() {
+    let project = Project::new();
+    project.run("push-dev").expect(0);
+    {
+        let mut state = project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let amd64 = repository.tags["api-apprunner-dev-latest"].clone();
+        repository.tags.insert("worker-dev-latest".into(), amd64);
+    }
+    let run = project.run("verify ecr dev --service worker").expect(1);
+    assert!(run.stderr.contains("the config says `linux/amd64`, expected linux/arm64"), "{}", run.stderr);
+    {
+        let mut state = project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let kind = "application/vnd.oci.image.index.v1+json".to_owned();
+        repository.manifests.insert("sha256:list".into(), (kind, r#"{"manifests":[]}"#.into()));
+        repository.tags.insert("worker-dev-latest".into(), "sha256:list".into());
+    }
+    let run = project.run("verify ecr dev --service worker").expect(1);
+    assert!(run.stderr.contains("a list of images") && run.stderr.contains("which Lambda refuses"), "{}", run.stderr);
+}
+
+#[test]
+fn functions_are_compared_with_the_tag_and_the_policy() {
+    let project = Project::new();
+    let pushed = project.run("push dev --service worker --json").expect(0).json();
+    let digest = pushed["images"][0]["digest"].as_str().unwrap().to_owned();
+    let missing = project.run("verify lambda dev --service worker").expect(0);
+    assert!(missing.stderr.contains("backend-dev-worker does not exist"), "{}", missing.stderr);
+    let set = |arch: &str, digest: &str| {
+        project.aws.state().functions.insert("backend-dev-worker".into(), (arch.into(), digest.into()));
+    };
+    set("arm64", &digest);
+    project.run("verify lambda dev --service worker").expect(0);
+    set("x86_64", "sha256:old");
+    let run = project.run("verify lambda dev --service worker").expect(1);
+    for part in ["the function is amd64, and the policy is arm64", "runs sha256:old, and `worker-dev-latest` is sha256:"] {
+        assert!(run.stderr.contains(part), "{part} is missing in {}", run.stderr);
+    }
+    let push = project.run("push dev --service worker").expect(0);
+    assert!(
+        push.stderr.contains("function backend-dev-worker runs sha256:old on amd64: a moved tag changes no function"),
+        "{}",
+        push.stderr
+    );
+}
+
+#[test]
+fn an_image_is_verified_wherever_it_lies() {
+    let project = Project::new();
+    for (line, code, expected) in [
+        ("verify image nothing/here/ --json", 2, "no reference"),
+        ("verify image ./deploy.toml", 1, "no tar archive"),
+        ("verify image ./backend", 1, "index.json"),
+        ("verify image x --target lamda", 2, "did you mean `lambda`?"),
+        ("verify image x --target lambda --arch arm64", 2, "cannot be used with"),
+    ] {
+        let run = project.run(line).expect(code);
+        assert!(run.stderr.contains(expected), "{line}: {expected} is missing in {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_service_and_a_message_are_explained() {
+    let project = Project::new();
+    let images = project.run("explain api --json").expect(0).json();
+    assert_eq!((images[1]["target"].as_str(), images[1]["arch"].as_str()), (Some("apprunner"), Some("amd64")));
+    assert!(project.run("explain apy").expect(2).stderr.contains("did you mean `api`?"));
+    let explain = |text: &str| {
+        let mut command = project.command("explain-error");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        Run::from(child.wait_with_output().unwrap())
+    };
+    assert!(explain("standard_init: exec format error").expect(0).stderr.contains("verify image"));
+    assert!(explain("all is well").expect(1).stderr.contains("nothing in this text is known"));
+    project.write("log", "CrashLoopBackOff");
+    assert!(project.run("explain-error log").expect(0).stderr.contains("kubectl get nodes"));
+}
