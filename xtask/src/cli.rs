@@ -81,6 +81,9 @@ pub enum Task {
     /// Check what an image really is
     #[command(subcommand)]
     Verify(Verify),
+    /// Check everything that a build and a push need, with a cure for each miss
+    #[command(after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox")]
+    Doctor(Doctor),
     /// Say why a service's images are for their CPU, and what that costs or saves
     #[command(after_help = "Example:\n  cargo xtask explain api")]
     Explain(Explain),
@@ -159,6 +162,14 @@ fn refuse_arch(_: &str) -> Result<Arch, String> {
     Err("the architecture of a pushed image is policy: `[targets]` in deploy.toml says which CPU each target runs. \
          For a local image of another architecture: cargo xtask docker-build --arch ARCH"
         .to_owned())
+}
+
+/// What the doctor may do.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Doctor {
+    /// Install emulation where it is missing: a one-time setup
+    #[arg(long)]
+    pub fix: bool,
 }
 
 /// A service.

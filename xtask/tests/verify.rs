@@ -102,3 +102,24 @@ fn a_service_and_a_message_are_explained() {
     project.write("log", "CrashLoopBackOff");
     assert!(project.run("explain-error log").expect(0).stderr.contains("kubectl get nodes"));
 }
+
+#[test]
+fn the_doctor_names_each_miss_with_its_cure() {
+    let project = Project::new();
+    let run = project.run("doctor --json").expect(1);
+    let checks = run.json();
+    let state = |what: &str| {
+        let check = checks.as_array().unwrap().iter().find(|check| check["what"] == what);
+        check.unwrap_or_else(|| panic!("{what} was not looked at: {checks}"))["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state("AWS for dev"), "good");
+    assert_eq!(state("repository backend of dev"), "good");
+    assert_eq!(state("repository prod/backend of prod"), "bad");
+    assert!(run.stderr.contains("create-repository = true"), "{}", run.stderr);
+    project.aws.state().account = "999900001111".into();
+    let wrong = project.run("doctor").expect(1);
+    assert!(wrong.stderr.contains("999900001111"), "{}", wrong.stderr);
+    let no_docker = project.run_with("doctor", &[("PATH", "/nowhere")]).expect(1);
+    assert!(no_docker.stderr.contains("`docker` is not installed"), "{}", no_docker.stderr);
+    assert!(project.aws.state().calls.iter().all(|call| !call.starts_with("Put") && !call.starts_with("Create")));
+}

@@ -3,6 +3,7 @@
 mod build;
 mod ci;
 mod context;
+mod doctor;
 mod explain;
 mod push;
 mod reach;
@@ -29,6 +30,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
         Task::Verify(what) => verify::run(&context, &what),
+        Task::Doctor(arguments) => doctor::run(&context, arguments.fix),
         Task::Explain(arguments) => explain::service(&context, &arguments.service),
         Task::ExplainError(arguments) => explain::error(&context, arguments.file.as_deref()),
         Task::Sandbox(command) => sandbox::run(&context, command),
