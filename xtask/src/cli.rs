@@ -199,6 +199,9 @@ pub enum Verify {
     /// Check what an environment's `latest` tags name: a single image for the right CPU, proven from its bytes
     #[command(after_help = "Example:\n  cargo xtask verify ecr dev")]
     Ecr(VerifyEnvironment),
+    /// Compare an environment's EKS nodes, and instance types in Terraform files, with the images meant for them
+    #[command(after_help = "Example:\n  cargo xtask verify eks dev")]
+    Eks(VerifyEnvironment),
     /// Compare an environment's Lambda functions with its tags and with `[targets]`
     #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
     Lambda(VerifyEnvironment),

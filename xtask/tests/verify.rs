@@ -3,9 +3,9 @@
 
 mod support;
 
-use std::{io::Write, process::Stdio};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
-use support::project::{Project, Run};
+use support::project::{DEPLOY, Project, Run};
 
 #[test]
 fn the_environment_s_tags_are_read_back_and_proven() {
@@ -122,4 +122,33 @@ fn the_doctor_names_each_miss_with_its_cure() {
     let no_docker = project.run_with("doctor", &[("PATH", "/nowhere")]).expect(1);
     assert!(no_docker.stderr.contains("`docker` is not installed"), "{}", no_docker.stderr);
     assert!(project.aws.state().calls.iter().all(|call| !call.starts_with("Put") && !call.starts_with("Create")));
+}
+
+#[test]
+fn nodes_and_terraform_files_are_compared_with_the_images() {
+    let deploy = DEPLOY.replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\ncluster = \"main\"", 1);
+    let project = Project::with_deploy(&deploy);
+    let group = |name: &str, ami: &str, kind: &str| {
+        project.aws.state().node_groups.insert(name.into(), (ami.into(), kind.into()));
+    };
+    group("graviton", "AL2023_ARM_64_STANDARD", "m7g.large");
+    project.run("verify eks dev").expect(0);
+    project
+        .write("eks.tf", "module \"eks\" {\n  node_groups = { main = { instance_types = [\"t3.medium\", \"t4g.large\"] } }\n}\n");
+    let run = project.run("verify eks dev").expect(1);
+    assert!(run.stderr.contains("`t3.medium`, which is amd64, and the images are for arm64; use `t4g.medium`"), "{}", run.stderr);
+    fs::remove_file(project.path("eks.tf")).unwrap();
+    group("intel", "AL2_x86_64", "m5.large");
+    let mixed = project.run("verify eks dev").expect(0);
+    assert!(mixed.stderr.contains("kubernetes.io/arch: arm64"), "{}", mixed.stderr);
+    project.aws.state().node_groups.remove("graviton");
+    let wrong = project.run("verify eks dev --json").expect(1);
+    assert!(wrong.json()["mismatches"][0].as_str().unwrap().contains("EKS intel is amd64"));
+    project.aws.state().node_groups.clear();
+    let kubectl = r#"#!/bin/sh
+echo '{"items":[{"metadata":{"name":"ip-1"},"status":{"nodeInfo":{"architecture":"amd64"}}}]}'"#;
+    project.write("bin/kubectl", kubectl);
+    fs::set_permissions(project.path("bin/kubectl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let nodes = project.run("verify eks dev").expect(1);
+    assert!(nodes.stderr.contains("kubectl ip-1 is amd64"), "{}", nodes.stderr);
 }

@@ -40,6 +40,7 @@ pub struct Aws {
     runtime: Runtime,
     account: String,
     ecr: aws_sdk_ecr::Client,
+    eks: aws_sdk_eks::Client,
     lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
 }
@@ -106,9 +107,10 @@ impl Aws {
         }
         let shared = runtime.block_on(loader.load());
         let ecr = aws_sdk_ecr::Client::new(&shared);
+        let eks = aws_sdk_eks::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
-        Ok(Self { runtime, account: connection.account.clone(), ecr, lambda, sts })
+        Ok(Self { runtime, account: connection.account.clone(), ecr, eks, lambda, sts })
     }
 
     /// The half that looks.

@@ -74,6 +74,8 @@ pub struct Environment {
     pub protected: bool,
     /// The branch that a protected environment takes images from.
     pub branch: String,
+    /// The EKS cluster.
+    pub cluster: Option<String>,
     /// For every image of this environment.
     pub build_args: BTreeMap<String, String>,
     repository: String,

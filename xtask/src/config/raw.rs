@@ -193,6 +193,8 @@ pub struct Environment {
     pub protected: Option<bool>,
     /// The git branch that a protected environment takes images from. Default: `main`.
     pub branch: Option<Located<String>>,
+    /// The EKS cluster, whose node groups `verify eks` looks at.
+    pub cluster: Option<Located<String>>,
     /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
     #[serde(default)]
     pub build_args: Named<Located<String>>,

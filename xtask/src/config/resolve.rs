@@ -187,7 +187,7 @@ impl Finding<'_> {
                 "write a region's code, such as `eu-west-1`",
             );
         }
-        for text in [&environment.profile, &environment.branch].into_iter().flatten() {
+        for text in [&environment.profile, &environment.branch, &environment.cluster].into_iter().flatten() {
             if text.value.is_empty() || text.value.chars().any(char::is_control) {
                 self.problem(
                     &text.span,
@@ -211,6 +211,7 @@ impl Finding<'_> {
             account: environment.account.value.clone(),
             region: environment.region.value.clone(),
             profile: environment.profile.as_ref().map(|profile| profile.value.clone()),
+            cluster: environment.cluster.as_ref().map(|cluster| cluster.value.clone()),
             create_repository: environment.create_repository.unwrap_or(false),
             protected: environment.protected.unwrap_or(false),
             branch: environment.branch.as_ref().map_or_else(|| "main".to_owned(), |branch| branch.value.clone()),

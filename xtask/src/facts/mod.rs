@@ -5,5 +5,7 @@
 pub mod function;
 pub mod git;
 pub mod host;
+pub mod nodes;
 pub mod paths;
 pub mod published;
+pub mod terraform;

@@ -3,6 +3,7 @@
 pub mod base_image;
 pub mod command;
 pub mod dockerfile;
+pub mod instance;
 pub mod name;
 pub mod plan;
 pub mod tags;

@@ -37,6 +37,8 @@ pub struct State {
     pub repositories: BTreeMap<String, Repository>,
     /// Functions by name: architecture, and the digest of the image.
     pub functions: BTreeMap<String, (String, String)>,
+    /// Node groups of the cluster `main`: machine image type and instance type.
+    pub node_groups: BTreeMap<String, (String, String)>,
     /// Every API call, in order: `PutImage backend:tag`.
     pub calls: Vec<String>,
     /// Faults to play: an operation's name, how many times, and what to do.
@@ -126,6 +128,16 @@ impl Aws {
             let body = json!({ "Configuration": { "FunctionName": name, "Architectures": [arch] },
                                "Code": { "ResolvedImageUri": format!("host/backend@{digest}") } });
             return Some((200, kind, body.to_string().into_bytes()));
+        }
+        if let Some(rest) = request.path.strip_prefix("/clusters/main/node-groups") {
+            let body = match rest.trim_start_matches('/').split('?').next() {
+                Some("") | None => json!({ "nodegroups": state.node_groups.keys().collect::<Vec<_>>() }),
+                Some(name) => {
+                    let (ami, kind) = state.node_groups.get(name).cloned().unwrap_or_default();
+                    json!({ "nodegroup": { "nodegroupName": name, "amiType": ami, "instanceTypes": [kind] } })
+                }
+            };
+            return Some((200, vec![("content-type", "application/json".to_owned())], body.to_string().into_bytes()));
         }
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let operation = match request.header("x-amz-target") {

@@ -52,15 +52,16 @@ struct FunctionReport {
     mismatches: Vec<String>,
 }
 
-/// Everything that both need.
-struct Reached {
-    config: Config,
-    environment: Environment,
+/// Everything that a look into an environment needs.
+pub(super) struct Reached {
+    pub(super) config: Config,
+    pub(super) environment: Environment,
     place: Place,
-    aws: Aws,
+    pub(super) aws: Aws,
 }
 
-fn reached(context: &Context, arguments: &VerifyEnvironment) -> Result<Reached> {
+/// Reaches an environment, or its stand-in.
+pub(super) fn reached(context: &Context, arguments: &VerifyEnvironment) -> Result<Reached> {
     let mut config = context.config()?;
     plan::environment(&config, &arguments.environment).map_err(Refused::from)?;
     let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
@@ -71,7 +72,7 @@ fn reached(context: &Context, arguments: &VerifyEnvironment) -> Result<Reached> 
 }
 
 impl Reached {
-    fn selected(&self, services: &[String]) -> Result<Vec<Selected<'_>>, Refused> {
+    pub(super) fn selected(&self, services: &[String]) -> Result<Vec<Selected<'_>>, Refused> {
         plan::select(&self.config, &self.environment, services, None).map_err(Refused)
     }
 

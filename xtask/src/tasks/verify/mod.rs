@@ -1,6 +1,7 @@
 //! `verify`: what is, compared with what should be. Nothing is changed; a mismatch is exit code 1.
 
 mod dockerfiles;
+mod eks;
 mod environment;
 mod image;
 
@@ -20,6 +21,7 @@ pub fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
         Verify::Image(arguments) => image::image(context, arguments),
         Verify::Dockerfiles => dockerfiles::dockerfiles(context),
         Verify::Ecr(arguments) => environment::ecr(context, arguments),
+        Verify::Eks(arguments) => eks::eks(context, arguments),
         Verify::Lambda(arguments) => environment::lambda(context, arguments),
     }
 }
