@@ -78,9 +78,9 @@ pub enum Task {
                             cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
                             cargo xtask push prod --dry-run")]
     Push(Push),
-    /// Check what an image really is
-    #[command(subcommand)]
-    Verify(Verify),
+    /// Compare what is with what should be: one thing, or everything that can be reached
+    #[command(after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest")]
+    Verify(VerifyAll),
     /// Check everything that a build and a push need, with a cure for each miss
     #[command(after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox")]
     Doctor(Doctor),
@@ -185,6 +185,14 @@ pub struct ExplainError {
     /// A file with the message [default: standard input]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+}
+
+/// One thing, or everything.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyAll {
+    /// What is checked.
+    #[command(subcommand)]
+    pub what: Option<Verify>,
 }
 
 /// What is checked.

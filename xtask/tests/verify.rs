@@ -152,3 +152,16 @@ echo '{"items":[{"metadata":{"name":"ip-1"},"status":{"nodeInfo":{"architecture"
     let nodes = project.run("verify eks dev").expect(1);
     assert!(nodes.stderr.contains("kubectl ip-1 is amd64"), "{}", nodes.stderr);
 }
+
+#[test]
+fn verify_alone_looks_at_everything_and_shows_one_table() {
+    let project = Project::new();
+    project.run("push-dev").expect(0);
+    let run = project.run("verify --json").expect(0);
+    let rows = run.json();
+    let state = |check: &str| rows.as_array().unwrap().iter().find(|row| row["check"] == check).unwrap()["state"].clone();
+    assert_eq!((state("dockerfiles"), state("ecr dev"), state("lambda prod")), ("good".into(), "good".into(), "good".into()));
+    project.aws.state().functions.insert("backend-dev-worker".into(), ("x86_64".into(), "sha256:old".into()));
+    let run = project.run("verify").expect(1);
+    assert!(run.stderr.contains("lambda dev           mismatch"), "{}", run.stderr);
+}

@@ -17,7 +17,7 @@ use anyhow::Result;
 
 pub use context::{Context, Refused, load_config};
 
-use crate::cli::{Global, Task};
+use crate::cli::{Global, Task, VerifyAll};
 
 /// Does what was typed.
 ///
@@ -29,7 +29,8 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
-        Task::Verify(what) => verify::run(&context, &what),
+        Task::Verify(VerifyAll { what: Some(what) }) => verify::run(&context, &what),
+        Task::Verify(VerifyAll { what: None }) => verify::everything(&context),
         Task::Doctor(arguments) => doctor::run(&context, arguments.fix),
         Task::Explain(arguments) => explain::service(&context, &arguments.service),
         Task::ExplainError(arguments) => explain::error(&context, arguments.file.as_deref()),

@@ -148,3 +148,37 @@ fn no_text_makes_the_rules_panic() {
         assert_eq!(problems.render().is_empty(), problems.report().is_empty(), "{text}");
     }
 }
+
+#[test]
+fn thousands_of_damaged_dockerfiles_are_read_or_refused() {
+    const SEED: &str = "# syntax=x\nARG A=1\nFROM --platform=$BUILDPLATFORM python:${A:-2} AS b\nENV X=\"y z\" GOARCH=amd64\n\
+                        RUN <<EOF\npip install --target /p é\nEOF\n# xtask: allow secret-in-arg why\nARG TOKEN\nRUN curl \\\n  https://e/amd64 $TARGETARCH\n\
+                        FROM b\nCOPY --from=b [\"/p\", \"/q\"]\n";
+    let mut number: u64 = 7;
+    let mut next = |end: usize| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(number >> 33).unwrap_or(0) % end.max(1)
+    };
+    for _ in 0..5000 {
+        let mut characters: Vec<char> = SEED.chars().collect();
+        for _ in 0..=next(6) {
+            if characters.is_empty() {
+                break;
+            }
+            let at = next(characters.len());
+            match next(4) {
+                0 => drop(characters.remove(at)),
+                1 => characters.insert(at, ['$', '{', '}', '\n', '\\', '<', '"', '#', '\u{0}', '=', 'é'][next(11)]),
+                2 => characters.truncate(at.max(1)),
+                _ => {
+                    let other = next(characters.len());
+                    characters.swap(at, other);
+                }
+            }
+        }
+        let text: String = characters.into_iter().collect();
+        let found = check(&text);
+        let problems = crate::problem::Problems::new("Dockerfile".into(), text.clone(), found);
+        assert_eq!(problems.render().is_empty(), problems.report().is_empty(), "{text}");
+    }
+}
