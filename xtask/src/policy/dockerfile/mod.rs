@@ -117,10 +117,17 @@ impl Model {
     /// The base image that the last stage stands on in the end, with build arguments in place of variables. `None` for
     /// `scratch`, and where a `--platform` or an unknown variable makes it another than the one that was asked for.
     pub fn base(&self, given: &BTreeMap<String, String>) -> Option<String> {
-        let root = self.lineage(self.stages.len().checked_sub(1)?).last()?;
-        let stage = self.stages.get(root)?;
-        let is_targets = matches!(stage.platform, Platform::Unsaid | Platform::Target);
-        self.expand(&stage.image, given).filter(|image| is_targets && image != "scratch")
+        let mut place = self.stages.len().checked_sub(1)?;
+        loop {
+            let stage = self.stages.get(place)?;
+            let is_targets = matches!(stage.platform, Platform::Unsaid | Platform::Target);
+            let image = self.expand(&stage.image, given).filter(|_| is_targets)?;
+            // `FROM base-$TARGETARCH` names an earlier stage once the variable has its value.
+            match self.stages[..place].iter().position(|stage| stage.name.as_deref() == Some(&image.to_lowercase())) {
+                Some(earlier) => place = earlier,
+                None => return (image != "scratch").then_some(image),
+            }
+        }
     }
 
     /// A base image with build arguments in place of variables: those given, then the file's own defaults. `None` where a
@@ -134,24 +141,41 @@ impl Model {
             let (name, default, after) = variable(rest)?;
             let value =
                 given.get(name).cloned().or_else(|| self.globals.get(name).cloned().flatten()).filter(|value| !value.is_empty());
-            expanded.push_str(&value.or_else(|| default.map(str::to_owned))?);
+            expanded.push_str(&match (value, default) {
+                (Some(_), Some(Default::WhenSet(word))) | (None, Some(Default::WhenUnset(word))) => word.to_owned(),
+                (None, Some(Default::WhenSet(_))) => String::new(),
+                (Some(value), _) => value,
+                (None, None) => return None,
+            });
             rest = after;
         }
         Some(expanded + rest)
     }
 }
 
+/// What `${NAME:-word}` and `${NAME:+word}` put in a variable's place.
+#[derive(Debug, Clone, Copy)]
+enum Default<'t> {
+    WhenUnset(&'t str),
+    WhenSet(&'t str),
+}
+
 /// A variable after its `$`: its name, its default, and what comes after it.
-fn variable(text: &str) -> Option<(&str, Option<&str>, &str)> {
-    if let Some(braced) = text.strip_prefix('{') {
-        let (inner, after) = braced.split_once('}')?;
-        return Some(match inner.split_once(":-").or_else(|| inner.split_once('-')) {
-            Some((name, default)) => (name, Some(default), after),
-            None => (inner, None, after),
-        });
-    }
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
-    (end > 0).then(|| (&text[..end], None, &text[end..]))
+fn variable(text: &str) -> Option<(&str, Option<Default<'_>>, &str)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let Some(braced) = text.strip_prefix('{') else {
+        let end = text.find(|c: char| !is_name(c)).unwrap_or(text.len());
+        return (end > 0).then(|| (&text[..end], None, &text[end..]));
+    };
+    let (inner, after) = braced.split_once('}')?;
+    let (name, rest) = inner.split_at(inner.find(|c: char| !is_name(c)).unwrap_or(inner.len()));
+    let rest = rest.strip_prefix(':').unwrap_or(rest);
+    let default = match rest.chars().next() {
+        Some('-') => Some(Default::WhenUnset(&rest[1..])),
+        Some('+') => Some(Default::WhenSet(&rest[1..])),
+        _ => None,
+    };
+    Some((name, default, after))
 }
 
 /// Whether a text uses one of these variables.

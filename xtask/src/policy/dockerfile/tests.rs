@@ -118,6 +118,9 @@ fn base_images_are_expanded_with_defaults_and_arguments() {
         ("ARG VERSION=3.13\nFROM python:${VERSION}-slim AS a\nFROM a\n", Some("python:3.13-slim")),
         ("ARG X\nFROM ${X:-alpine}\n", Some("alpine")),
         ("ARG X\nFROM $X\n", None),
+        ("ARG DEBUG\nFROM a${DEBUG:+-debug}\n", Some("a")),
+        ("ARG DEBUG=1\nFROM a${DEBUG:+-debug}\n", Some("a-debug")),
+        ("ARG V=2\nFROM alpine:3 AS base-2\nFROM base-$V\n", Some("alpine:3")),
         ("FROM scratch\n", None),
         ("FROM --platform=$BUILDPLATFORM a\n", None),
     ];
