@@ -64,6 +64,10 @@ pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
             work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
         }
     }
+    // What was pushed, or was to be, needs no name here any more.
+    let pushed =
+        work.iter().filter(|work| work.image.publication.is_some()).filter_map(Work::build).flat_map(|build| &build.names);
+    pushed.for_each(|name| hands.docker.forget(name));
     Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect() }
 }
 
@@ -261,7 +265,6 @@ impl Hands<'_> {
         for name in &build.names {
             self.terminal.status("Pushing", name);
             self.docker.push(session, name, |line| self.terminal.output(&work.image.name, line))?;
-            self.docker.forget(name);
         }
         Ok(())
     }

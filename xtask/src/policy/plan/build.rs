@@ -20,15 +20,17 @@ pub(super) fn finish(refusals: Vec<Refusal>, plan: Plan) -> Result<Plan, Vec<Ref
 /// A build that lacks its Dockerfile or context.
 pub(super) fn missing_paths(config: &Config, build: &Build, missing: &[PathBuf]) -> Vec<Refusal> {
     let wanted = [&build.context, &build.dockerfile];
-    let gone = wanted.into_iter().find(|path| missing.contains(path));
-    gone.map(|path| {
+    wanted.into_iter().find_map(|path| missing_path(config, path, missing)).into_iter().collect()
+}
+
+/// A file or folder that is not there.
+pub(super) fn missing_path(config: &Config, path: &PathBuf, missing: &[PathBuf]) -> Option<Refusal> {
+    missing.contains(path).then(|| {
         Refusal::new(
             format!("`{}` is no file (or folder) inside the build context", config.shown(path).display()),
             "correct `context` or `dockerfile` in deploy.toml, or create the file",
         )
     })
-    .into_iter()
-    .collect()
 }
 
 /// The build of an image that is not in the registry yet.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Build, Plan, PlannedImage, Refusal, Source,
-    build::{because, build_args, build_of, finish, labels, missing_paths},
+    build::{because, build_args, build_of, finish, labels, missing_path, missing_paths},
     select::{names_dockerfile, unknown_services},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub fn plan_local(
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     for service in names.iter().filter_map(|name| config.services.get(name)) {
-        match local_image(config, service, request, revision.as_ref(), ca_bundle) {
+        match local_image(config, service, request, revision.as_ref(), ca_bundle, missing) {
             Ok(image) => images.push(image),
             Err(refusal) => refusals.push(refusal),
         }
@@ -63,6 +63,7 @@ fn local_image(
     request: &LocalRequest,
     revision: Option<&Revision>,
     ca_bundle: Option<&Path>,
+    missing: &[PathBuf],
 ) -> Result<PlannedImage, Refusal> {
     let said = request.dockerfile.as_deref();
     let named = |name: &str| service.images.iter().find(|image| names_dockerfile(name, image, config));
@@ -77,6 +78,9 @@ fn local_image(
             return Err(Refusal::new(format!("service `{}` has no image", service.name), "add one to deploy.toml"));
         }
     };
+    if let Some(gone) = missing_path(config, &dockerfile, missing) {
+        return Err(gone);
+    }
     let target = known.map(|image| image.target).or_else(|| Target::from_dockerfile(&dockerfile));
     let (arch, because) = match (request.arch, target) {
         (Some(arch), _) => (arch, format!("{} asks for {arch}; local images are never pushed", request.arch_from)),
