@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The most entries that a layer may have.
-const ENTRIES: usize = 1_000_000;
+const ENTRIES: usize = 700_000;
 
 /// The most bytes of names that a summary keeps.
-const NAMES: usize = 16 * 1024 * 1024;
+const NAMES: usize = 24 * 1024 * 1024;
 
 /// What a layer has and hides.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -84,12 +84,6 @@ impl Marks {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    fn sort(&mut self) {
-        self.0.sort_unstable();
-        self.0.dedup();
-        self.0.shrink_to_fit();
-    }
 }
 
 impl Serialize for Marks {
@@ -120,6 +114,8 @@ pub fn read(stored: impl Read + Send) -> Result<Layer, Error> {
 #[derive(Default)]
 struct Reading {
     layer: Layer,
+    /// Every path and whether it is a folder, in the archive's order.
+    marks: Vec<(u128, bool)>,
     entries: usize,
     names: usize,
     lists: Vec<(List, String)>,
@@ -127,19 +123,27 @@ struct Reading {
 }
 
 impl Reading {
-    fn read(mut self, archive: &mut dyn Read) -> Result<Layer, Error> {
+    fn read(mut self, archive: &mut (dyn Read + Send)) -> Result<Layer, Error> {
         let mut reader = Reader::new(archive);
         while let Some(entry) = reader.next_entry()? {
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             self.enter(&entry, &mut reader).map_err(|error| error.about(format!("`{}`", shown(&name))))?;
         }
         self.own();
-        self.layer.folders.sort();
-        self.layer.others.sort();
+        // The last entry of a name says what it is: a stable sort keeps their order.
+        self.marks.sort_by_key(|(mark, _)| *mark);
+        for (place, (mark, is_folder)) in self.marks.iter().enumerate() {
+            let is_last = self.marks.get(place + 1).is_none_or(|(next, _)| next != mark);
+            match (is_last, is_folder) {
+                (true, true) => self.layer.folders.0.push(*mark),
+                (true, false) => self.layer.others.0.push(*mark),
+                (false, _) => {}
+            }
+        }
         Ok(self.layer)
     }
 
-    fn enter(&mut self, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+    fn enter(&mut self, entry: &Entry, reader: &mut Reader<&mut (dyn Read + Send)>) -> Result<(), Error> {
         self.entries += 1;
         if self.entries > ENTRIES {
             return Err(Error::new(format!("the layer has more than {ENTRIES} entries")));
@@ -163,23 +167,37 @@ impl Reading {
         self.layer.files.remove(&path);
         self.layer.links.remove(&path);
         self.layer.hard_links.remove(&path);
-        match entry.kind {
-            Kind::Folder => self.layer.folders.0.push(path::mark(&path)),
-            _ => self.layer.others.0.push(path::mark(&path)),
+        if entry.kind != Kind::Folder {
+            self.forget_below(&path);
         }
+        self.marks.push((path::mark(&path), entry.kind == Kind::Folder));
         match entry.kind {
             Kind::File => self.file(path, entry, reader),
             Kind::HardLink => self.hard_link(path, entry),
             Kind::SymbolicLink => {
                 self.keep(path.len() + entry.target.len())?;
-                self.layer.links.insert(path, String::from_utf8_lossy(&entry.target).into_owned());
+                if entry.target.len() > path::LONGEST {
+                    return Err(Error::new("a link leads to a name of more than 4096 bytes"));
+                }
+                self.layer.links.insert(path, path::text(&entry.target));
                 Ok(())
             }
             Kind::Folder | Kind::Special => Ok(()),
         }
     }
 
-    fn file(&mut self, path: String, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+    /// What takes a folder's place takes what was in it away.
+    fn forget_below(&mut self, path: &str) {
+        let start = format!("{path}/");
+        let below = |names: &BTreeMap<String, File>| -> Vec<String> {
+            names.range(start.clone()..).map(|(name, _)| name).take_while(|name| name.starts_with(&start)).cloned().collect()
+        };
+        for name in below(&self.layer.files) {
+            self.layer.files.remove(&name);
+        }
+    }
+
+    fn file(&mut self, path: String, entry: &Entry, reader: &mut Reader<&mut (dyn Read + Send)>) -> Result<(), Error> {
         let head = reader.head(entry, elf::HEAD)?;
         let content = match elf::parse(&head) {
             Ok(Some(elf)) => Some(Content::Elf(elf)),
@@ -195,7 +213,13 @@ impl Reading {
         Ok(())
     }
 
-    fn list(&mut self, list: List, head: Vec<u8>, entry: &Entry, reader: &mut Reader<&mut dyn Read>) -> Result<(), Error> {
+    fn list(
+        &mut self,
+        list: List,
+        head: Vec<u8>,
+        entry: &Entry,
+        reader: &mut Reader<&mut (dyn Read + Send)>,
+    ) -> Result<(), Error> {
         let room = packages::LIMIT.saturating_sub(self.list_bytes);
         if entry.size > room as u64 {
             return Ok(());

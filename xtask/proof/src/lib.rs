@@ -35,4 +35,5 @@ pub use error::Error;
 pub use layer::{FORMAT, Layer, read as read_layer};
 pub use manifest::{Config, Descriptor, Manifest, digest_of};
 pub use tar::{Entry, Kind, Reader as TarReader};
+pub use unpack::unpacked;
 pub use verdict::{Allowed, Finding, Problem, Verdict, prove};

@@ -20,6 +20,9 @@ pub struct Descriptor {
     pub size: u64,
     /// The platform, in an index.
     pub platform: Option<Platform>,
+    /// What it is, where it is no image.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
 }
 
 /// A platform, in an index.
@@ -29,6 +32,9 @@ pub struct Platform {
     pub architecture: String,
     /// `linux`.
     pub os: String,
+    /// `v8`, of arm64.
+    #[serde(default)]
+    pub variant: Option<String>,
 }
 
 /// A manifest: an image, or a list of manifests.
@@ -41,11 +47,16 @@ pub struct Manifest {
     /// The config, of an image.
     pub config: Option<Descriptor>,
     /// The layers, of an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<Descriptor>,
     /// The children, of a list.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,
+}
+
+/// Go's programs write a list that was never filled as `null`.
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Manifest {
@@ -68,13 +79,13 @@ pub struct Config {
     #[serde(default)]
     pub os: String,
     /// How it is run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub config: Execution,
     /// The layers' archives.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub rootfs: RootFs,
     /// The instructions that made it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub history: Vec<Step>,
 }
 
@@ -96,7 +107,7 @@ pub struct Execution {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct RootFs {
     /// Their digests, bottom first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub diff_ids: Vec<String>,
 }
 

@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 /// # Errors
 /// A path with `..`, which no layer that a builder made contains.
 pub fn normal(raw: &[u8]) -> Result<String, &'static str> {
-    let text = String::from_utf8_lossy(raw);
+    if raw.len() > LONGEST {
+        return Err("a name has more than 4096 bytes, and Linux takes none of these");
+    }
+    let text = text(raw);
     let mut parts = Vec::new();
     for part in text.split('/') {
         match part {
@@ -17,6 +20,18 @@ pub fn normal(raw: &[u8]) -> Result<String, &'static str> {
         }
     }
     Ok(parts.join("/"))
+}
+
+/// The most bytes of a path. Source: `PATH_MAX` of Linux.
+pub const LONGEST: usize = 4096;
+
+/// A name as text. Bytes that are no text are written as numbers, so that two names stay two.
+pub fn text(raw: &[u8]) -> String {
+    let part = |chunk: std::str::Utf8Chunk<'_>| {
+        let invalid = chunk.invalid().iter().fold(String::new(), |text, byte| text + &format!("\\x{byte:02x}"));
+        chunk.valid().replace('\\', "\\\\") + &invalid
+    };
+    raw.utf8_chunks().map(part).collect()
 }
 
 /// The folder of a path, and its last part.

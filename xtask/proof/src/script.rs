@@ -2,15 +2,17 @@
 //!
 //! Source: execve(2), "Interpreter scripts".
 
-/// The words of a `#!` line: the interpreter and its arguments. `None` for a file that has none.
+/// The interpreter of a `#!` line and its one argument, split as the kernel does: at the first space or tab, and a carriage
+/// return is a character like any other. `None` for a file that has no such line.
 pub fn interpreter(head: &[u8]) -> Option<Vec<String>> {
     const LONGEST: usize = 256;
     let line = head.strip_prefix(b"#!")?;
     let line = &line[..line.len().min(LONGEST)];
     let line = line.split(|byte| *byte == b'\n').next()?;
-    let text = std::str::from_utf8(line).ok()?;
-    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    (!words.is_empty()).then_some(words)
+    let text = std::str::from_utf8(line).ok()?.trim_matches([' ', '\t']);
+    let (program, argument) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    let words = [program, argument.trim_start_matches([' ', '\t'])];
+    (!program.is_empty()).then(|| words.iter().filter(|word| !word.is_empty()).map(|word| (*word).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -21,10 +23,8 @@ mod tests {
     fn the_first_line_names_the_interpreter() {
         let words = |head: &str| interpreter(head.as_bytes());
         assert_eq!(words("#!/bin/sh\nexit"), Some(vec!["/bin/sh".into()]));
-        assert_eq!(
-            words("#! /usr/bin/env -S python3 -u\r\n"),
-            Some(vec!["/usr/bin/env".into(), "-S".into(), "python3".into(), "-u".into()])
-        );
+        assert_eq!(words("#! /usr/bin/env -S python3 -u\n"), Some(vec!["/usr/bin/env".into(), "-S python3 -u".into()]));
+        assert_eq!(words("#!/bin/sh\r\n"), Some(vec!["/bin/sh\r".into()]));
         assert_eq!(words("#!\n"), None);
         assert_eq!(words("exit"), None);
     }

@@ -77,17 +77,29 @@ impl<R: Read> Reader<R> {
     /// Bytes that are no archive, and an archive that ends in the middle.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, Error> {
         let mut extended = Extended::default();
+        let mut long = Extended::default();
         loop {
             self.skip()?;
             let Some(header) = self.header()? else { return Ok(None) };
             let size = number(&header[124..136]).ok_or_else(|| Error::new("a header has no size"))?;
             match header[156] {
-                b'L' => extended.name = Some(trimmed(self.short(size)?)),
-                b'K' => extended.target = Some(trimmed(self.short(size)?)),
-                b'x' => pax(&self.short(size)?, &mut extended)?,
+                b'L' => long.name = Some(trimmed(self.short(size)?)),
+                b'K' => long.target = Some(trimmed(self.short(size)?)),
+                // As Go's reader does, which unpacks images: a later header takes the place of an earlier one.
+                b'x' => {
+                    extended = Extended::default();
+                    pax(&self.short(size)?, &mut extended)?;
+                }
                 // Global headers and volume labels say nothing about a file.
-                b'g' | b'V' => self.start(size),
-                _ => return self.entry(&header, size, extended).map(Some),
+                b'g' | b'V' => {
+                    (extended, long) = (Extended::default(), Extended::default());
+                    self.start(size);
+                }
+                _ => {
+                    extended.name = extended.name.or(long.name);
+                    extended.target = extended.target.or(long.target);
+                    return self.entry(&header, size, extended).map(Some);
+                }
             }
         }
     }
@@ -125,14 +137,15 @@ impl<R: Read> Reader<R> {
             if prefix.is_empty() { name } else { [prefix, b"/".to_vec(), name].concat() }
         };
         let name = extended.sparse_name.or(extended.name).unwrap_or_else(own_name);
-        let is_folder = kind == Kind::Folder || kind == Kind::File && name.ends_with(b"/");
+        // Before there was a type for folders, a slash said it. Their size counts all the same.
+        let is_folder = kind == Kind::Folder || header[156] == 0 && name.ends_with(b"/");
         let parts = match (header[156], extended.has_first_hole) {
             (b'S', _) => self.old_sparse_parts(header)?,
             (_, Some(true)) => vec![(1, 1)],
             _ => Vec::new(),
         };
-        // Links and folders have no content, whatever their header says.
-        let content = if kind == Kind::File && !is_folder { size } else { 0 };
+        // Links, folders and devices have no content, whatever their header says.
+        let content = if kind == Kind::File { size } else { 0 };
         self.start(content);
         Ok(Entry {
             target: extended.target.unwrap_or_else(|| trimmed(header[157..257].to_vec())),
@@ -157,6 +170,11 @@ impl<R: Read> Reader<R> {
             }
         }
         if block.iter().all(|byte| *byte == 0) {
+            let mut second = Vec::new();
+            self.inner.by_ref().take(BLOCK as u64).read_to_end(&mut second)?;
+            if second.iter().any(|byte| *byte != 0) {
+                return Err(Error::new("a block of zeros stands in the middle of the archive"));
+            }
             return Ok(None);
         }
         let stored = number(&block[148..156]).ok_or_else(|| Error::new("the data is no tar archive"))?;
@@ -177,8 +195,9 @@ impl<R: Read> Reader<R> {
     fn skip(&mut self) -> Result<(), Error> {
         let left = self.left.checked_add(self.padding).ok_or_else(|| Error::new("an entry claims an impossible size"))?;
         let skipped = std::io::copy(&mut self.inner.by_ref().take(left), &mut std::io::sink())?;
-        if skipped != left {
-            return Err(Error::new(format!("the archive ends {} bytes before an entry does", left - skipped)));
+        // The padding after the last entry may be missing.
+        if skipped < self.left {
+            return Err(Error::new(format!("the archive ends {} bytes before an entry does", self.left - skipped)));
         }
         (self.left, self.padding) = (0, 0);
         Ok(())
@@ -292,7 +311,7 @@ fn number(field: &[u8]) -> Option<u64> {
         let first = u64::from(bytes.next()? & 0x7f);
         return bytes.try_fold(first, |number, byte| Some(number.checked_mul(256)? + u64::from(byte)));
     }
-    let text = field.iter().copied().skip_while(|byte| *byte == b' ').take_while(|byte| !matches!(byte, b' ' | 0));
+    let text = field.iter().copied().skip_while(|byte| matches!(byte, b' ' | 0)).take_while(|byte| !matches!(byte, b' ' | 0));
     text.into_iter().try_fold(0_u64, |number, byte| match byte {
         b'0'..=b'7' => number.checked_mul(8).map(|number| number + u64::from(byte - b'0')),
         _ => None,
@@ -320,8 +339,8 @@ fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), Error> {
         let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
         let (key, value) = (&record[..equals], record[equals + 1..].to_vec());
         match key {
-            b"path" => extended.name = Some(value),
-            b"linkpath" => extended.target = Some(value),
+            b"path" => extended.name = Some(value).filter(|name| !name.is_empty()),
+            b"linkpath" => extended.target = Some(value).filter(|name| !name.is_empty()),
             b"size" => {
                 let text = String::from_utf8_lossy(&value).into_owned();
                 extended.size = Some(text.parse().map_err(|_| damaged())?);
@@ -330,7 +349,7 @@ fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), Error> {
             // Formats 0.0 and 0.1: only whether the file begins with a hole matters here.
             b"GNU.sparse.offset" | b"GNU.sparse.map" => {
                 let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
-                extended.has_first_hole = extended.has_first_hole.or(Some(first != b"0"));
+                extended.has_first_hole = extended.has_first_hole.or(Some(first.iter().any(|digit| *digit != b'0')));
             }
             b"GNU.sparse.major" => extended.sparse_map = value == b"1",
             _ => {}

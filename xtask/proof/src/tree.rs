@@ -1,6 +1,6 @@
 //! All layers of an image, one on top of the other: which files are there in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     layer::{Content, File, Layer},
@@ -49,28 +49,41 @@ impl<'l> Tree<'l> {
 
     fn add(&mut self, place: usize, layer: &Layer) {
         // Hard links reach down: what they lead to is looked up before the layer hides it.
-        let linked: Vec<_> = layer
-            .hard_links
-            .iter()
-            .filter_map(|(path, target)| Some((path.clone(), self.files.get(target)?.file.clone())))
-            .collect();
+        let below = |target: &String| {
+            self.files.get(target).or_else(|| self.files.get(&self.resolve(target)?)).map(|present| present.file.clone())
+        };
+        let linked: Vec<_> = layer.hard_links.iter().map(|(path, target)| (path, target, below(target))).collect();
         if place > 0 {
             self.files.retain(|path, _| !hides(layer, path));
             self.links.retain(|path, _| !hides(layer, path));
         }
         self.links.extend(layer.links.iter().map(|(path, target)| (path.clone(), target.clone())));
-        let own = layer.files.iter().map(|(path, file)| (path.clone(), file.clone())).chain(linked);
-        for (path, file) in own {
-            // A layer may name a file by a folder that is a link below: `lib/x` where `lib` leads to `usr/lib`.
-            let path = match path::split(&path) {
-                ("", _) => path,
-                (folder, name) => match self.resolve(folder) {
-                    Some(real) if real != folder => format!("{real}/{name}"),
-                    _ => path,
-                },
-            };
-            self.files.insert(path, Present { file, layer: place });
+        let mut folders: HashMap<String, Option<String>> = HashMap::new();
+        for (path, file) in &layer.files {
+            let path = self.real_name(path, &mut folders);
+            self.files.insert(path, Present { file: file.clone(), layer: place });
         }
+        for (path, target, below) in linked {
+            // What the layer itself has under the name, perhaps through a linked folder, comes first.
+            let own = self.resolve(target).and_then(|real| self.files.get(&real)).filter(|present| present.layer == place);
+            let own = own.map(|present| present.file.clone());
+            let is_own_text = layer.others.contains(target) && own.is_none();
+            if let Some(file) = own.or(below).filter(|_| !is_own_text) {
+                let path = self.real_name(path, &mut folders);
+                self.files.insert(path, Present { file, layer: place });
+            }
+        }
+    }
+
+    /// A layer may name a file by a folder that is a link below: `lib/x` where `lib` leads to `usr/lib`.
+    fn real_name(&self, path: &str, folders: &mut HashMap<String, Option<String>>) -> String {
+        let (folder, name) = path::split(path);
+        if folder.is_empty() {
+            return path.to_owned();
+        }
+        let real = folders.entry(folder.to_owned()).or_insert_with(|| self.resolve(folder));
+        real.as_ref()
+            .map_or_else(|| path.to_owned(), |real| if real.is_empty() { name.to_owned() } else { format!("{real}/{name}") })
     }
 
     /// What is at a path, all links followed.

@@ -72,12 +72,18 @@ pub struct Digests {
 const CHUNK: usize = 256 * 1024;
 const WAITING: usize = 8;
 
+/// The most bytes that a layer may unpack to. ECR takes layers of up to 52 GB.
+const LARGEST: u64 = 100 * 1024 * 1024 * 1024;
+
 /// Hands the archive inside to `work`, and reads on to the end, so that the digests are those of all bytes. Unpacking goes
 /// on in a thread of its own while `work` reads what is unpacked.
 ///
 /// # Errors
 /// Bytes that cannot be read or unpacked, and whatever `work` finds.
-pub fn unpack<T>(stored: impl Read + Send, work: impl FnOnce(&mut dyn Read) -> Result<T, Error>) -> Result<(T, Digests), Error> {
+pub fn unpack<T>(
+    stored: impl Read + Send,
+    work: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
+) -> Result<(T, Digests), Error> {
     std::thread::scope(|scope| {
         let (sender, chunks) = mpsc::sync_channel(WAITING);
         let unpacking = scope.spawn(move || send_unpacked(stored, &sender));
@@ -95,6 +101,14 @@ pub fn unpack<T>(stored: impl Read + Send, work: impl FnOnce(&mut dyn Read) -> R
     })
 }
 
+/// Hands out what is in some bytes that may be compressed.
+///
+/// # Errors
+/// Bytes that cannot be read or unpacked, and whatever `work` finds.
+pub fn unpacked<T>(stored: impl Read + Send, work: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>) -> Result<T, Error> {
+    unpack(stored, work).map(|(result, _)| result)
+}
+
 /// Unpacks everything and returns the digest and size of the stored bytes. A receiver that has gone away ends it early.
 fn send_unpacked(stored: impl Read, sender: &SyncSender<std::io::Result<Vec<u8>>>) -> std::io::Result<(String, u64)> {
     let mut stored = BufReader::with_capacity(CHUNK, Hashed::new(stored));
@@ -105,7 +119,13 @@ fn send_unpacked(stored: impl Read, sender: &SyncSender<std::io::Result<Vec<u8>>
             return Ok((String::new(), 0));
         }
     };
+    let mut unpacked = 0;
     loop {
+        unpacked += CHUNK as u64;
+        if unpacked > LARGEST {
+            let _ = sender.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it unpacks to more than 100 GiB")));
+            break;
+        }
         let mut chunk = Vec::with_capacity(CHUNK);
         let read = decoder.by_ref().take(CHUNK as u64).read_to_end(&mut chunk);
         let ended = read.is_err() || chunk.is_empty();
@@ -129,7 +149,9 @@ fn decoder<R: BufRead>(mut stored: R) -> std::io::Result<Decoder<R>> {
     if start.starts_with(&[0x1f, 0x8b]) {
         return Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(stored))));
     }
-    if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    // A frame of zstd, or one that its readers skip: 0x184D2A50 to 0x184D2A5F.
+    let is_skippable = start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];
+    if is_skippable || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(stored)?;
         decoder.window_log_max(ZSTD_WINDOW)?;
         return Ok(Decoder::Zstd(Box::new(decoder)));

@@ -287,52 +287,88 @@ impl Judge<'_> {
                 return;
             }
         };
-        self.needs(tree, &path, &file);
+        self.needs(tree, &path, &file, 0);
     }
 
-    fn needs(&mut self, tree: &Tree<'_>, path: &str, file: &File) {
+    /// What a program needs to start, and what that needs in turn. The kernel follows four interpreters and no more.
+    fn needs(&mut self, tree: &Tree<'_>, path: &str, file: &File, depth: usize) {
+        const DEEPEST: usize = 4;
         match &file.content {
-            Content::Elf(elf) => {
-                let Some(loader) = elf.loader.as_ref().filter(|loader| matches!(tree.find(loader), Found::Missing)) else {
-                    return;
-                };
-                let found = format!("the loader `{loader}` of the entry point `/{path}` is not in the image");
-                self.find(
-                    Problem::MissingLoader,
-                    found,
-                    "a loader",
-                    "use a base image with the C library that the program was built for, or link it statically",
-                );
-            }
+            Content::Elf(elf) => self.starts(tree, path, elf, depth),
             Content::Damaged(reason) => {
-                let found = format!("the entry point `/{path}` begins like machine code, but {reason}");
+                let found = format!("`/{path}`, which the image starts, begins like machine code, but {reason}");
                 self.find(Problem::NotExecutable, found, "a program", "the file was cut or damaged on its way: build it again");
             }
-            Content::Script(words) => {
-                if let Some(missing) = self.missing_interpreter(tree, words) {
-                    let found = format!("the interpreter `{missing}` of the entry point `/{path}` is not in the image");
-                    self.find(
-                        Problem::MissingInterpreter,
-                        found,
-                        "an interpreter",
-                        "install it in the last stage, or correct the script's first line",
-                    );
-                }
+            Content::Script(_) if depth > DEEPEST => {
+                let found = format!("`/{path}` is the fifth script in a row that interprets another");
+                self.find(Problem::NotExecutable, found, "a program", "let the first line name a program that is no script");
+            }
+            Content::Script(words) => self.interpreters(tree, path, words, depth),
+        }
+    }
+
+    fn starts(&mut self, tree: &Tree<'_>, path: &str, elf: &Elf, depth: usize) {
+        // What is only a note elsewhere is not one here. Amd64 machines of AWS run i386 programs; arm64 ones need not run arm.
+        let runs = elf.machine == self.expected || self.expected == Machine::AMD64 && elf.machine == Machine::I386;
+        let is_found = self.verdict.findings.iter().any(|finding| finding.path == path);
+        if !elf.is_loadable || !runs && !is_found {
+            let what = if elf.is_loadable { format!("machine code for {}", elf.machine) } else { "an object file".to_owned() };
+            let found = format!("`/{path}`, which the image starts, is {what}");
+            self.find(
+                Problem::NotExecutable,
+                found,
+                format!("a program for {}", self.expected),
+                "build a program for the target's CPU, and start that",
+            );
+            return;
+        }
+        let Some(loader) = elf.loader.as_ref().filter(|_| depth == 0 || runs) else { return };
+        match tree.find(loader) {
+            Found::File(_, File { content: Content::Elf(elf), .. }) if elf.is_loadable => {}
+            Found::Missing => {
+                let found = format!("the loader `{loader}` of `/{path}`, which the image starts, is not in the image");
+                let cause = "use a base image with the C library that the program was built for, or link it statically";
+                self.find(Problem::MissingLoader, found, "a loader", cause);
+            }
+            Found::File(..) | Found::Other => {
+                let found = format!("the loader `{loader}` of `/{path}`, which the image starts, is no loader");
+                self.find(Problem::MissingLoader, found, "a loader", "repair the base image: this file belongs to its C library");
             }
         }
     }
 
-    /// The interpreter of a script, or the program that `env` looks for, if it is not there.
-    fn missing_interpreter(&self, tree: &Tree<'_>, words: &[String]) -> Option<String> {
-        let interpreter = words.first()?;
-        if matches!(self.look_up(tree, interpreter), Found::Missing) {
-            return Some(interpreter.clone());
+    /// The interpreter of a script, and the program that `env` looks for.
+    fn interpreters(&mut self, tree: &Tree<'_>, path: &str, words: &[String], depth: usize) {
+        let Some(interpreter) = words.first() else { return };
+        // The kernel searches no PATH.
+        let from = self.config.config.working_dir.as_deref().unwrap_or("/");
+        let place = if interpreter.starts_with('/') { interpreter.clone() } else { format!("{from}/{interpreter}") };
+        if !self.interprets(tree, path, interpreter, tree.find(&place), depth) || path::split(interpreter).1 != "env" {
+            return;
         }
-        if path::split(interpreter).1 != "env" {
-            return None;
+        if let Some(program) = words.get(1).and_then(|argument| env_program(argument)) {
+            self.interprets(tree, path, &program, self.look_up(tree, &program), depth);
         }
-        let program = words.iter().skip(1).find(|word| !word.starts_with('-') && !word.contains('='))?;
-        matches!(self.look_up(tree, program), Found::Missing).then(|| program.clone())
+    }
+
+    /// Says what is wrong with an interpreter. Returns whether it is there.
+    fn interprets(&mut self, tree: &Tree<'_>, path: &str, name: &str, found: Found<'_>, depth: usize) -> bool {
+        let shown = name.escape_debug();
+        let (what, cause) = match found {
+            Found::File(real, file) => {
+                let file = file.clone();
+                self.needs(tree, &real, &file, depth + 1);
+                return true;
+            }
+            Found::Missing if name.contains('\r') => {
+                ("is not in the image", "the script has Windows line ends: save it with `\\n` alone")
+            }
+            Found::Missing => ("is not in the image", "install it in the last stage, or correct the script's first line"),
+            Found::Other => ("is no program", "let the script's first line name a program"),
+        };
+        let found = format!("the interpreter `{shown}` of the entry point `/{path}` {what}");
+        self.find(Problem::MissingInterpreter, found, "an interpreter", cause);
+        false
     }
 
     /// A program as execvp(3) would find it.
@@ -364,6 +400,22 @@ impl Judge<'_> {
             cause: cause.to_owned(),
         });
     }
+}
+
+/// The program that `env` starts. Without `-S` its one argument is the program's name, spaces and all. `None` where an option
+/// makes it uncertain.
+fn env_program(argument: &str) -> Option<String> {
+    let split = argument.strip_prefix("-S").or_else(|| argument.strip_prefix("--split-string="));
+    let Some(rest) = split else { return (!argument.starts_with('-') && !argument.contains('=')).then(|| argument.to_owned()) };
+    let mut words = rest.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-u" | "--unset" | "-C" | "--chdir" => drop(words.next()),
+            word if word.starts_with('-') || word.contains('=') => {}
+            program => return Some(program.to_owned()),
+        }
+    }
+    None
 }
 
 /// Whether a path fits a pattern, in which `*` stands for any characters.

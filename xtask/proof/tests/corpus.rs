@@ -432,7 +432,7 @@ fn cases() -> Vec<Case> {
         ("a file that only mentions ELF", Image::new([app().file("doc", b"ELF \x7fELF").gzip()]), arm, vec![]),
         (
             "no native code at all",
-            Image::new([Archive::new().file("app", b"#!/sh\n").file("sh", b"#!/app\n").gzip()]),
+            Image::new([Archive::new().file("app", b"#!/sh\n").file("sh", b"#!/app\n").gzip()]).runs("{}"),
             arm,
             vec![],
         ),
@@ -530,6 +530,143 @@ fn cases() -> Vec<Case> {
             Image::new([app().file("opt/qemu/x", &amd64()).file("opt/y", &amd64()).gzip()]).allows("/opt/qemu/*"),
             arm,
             wrong("opt/y"),
+        ),
+        (
+            "an entry point for 32-bit arm",
+            Image::new([Archive::new().file("app", &elf(1, 1, 2, 40, None)).gzip()]),
+            arm,
+            vec![(NotExecutable, "32-bit arm")],
+        ),
+        (
+            "an i386 entry point on amd64",
+            Image::new([Archive::new().file("app", &elf(1, 1, 2, 3, None)).gzip()]).says("amd64"),
+            amd,
+            vec![],
+        ),
+        (
+            "an entry point in testdata",
+            Image::new([Archive::new().file("testdata/app", &amd64()).gzip()]).runs(r#"{"Cmd":["/testdata/app"]}"#),
+            arm,
+            vec![(NotExecutable, "machine code for amd64")],
+        ),
+        (
+            "an entry point that is an object file",
+            Image::new([Archive::new().file("app", &elf(2, 1, 1, 0xb7, None)).gzip()]),
+            arm,
+            vec![(NotExecutable, "an object file")],
+        ),
+        (
+            "an entry point for the kernel's machine",
+            Image::new([Archive::new().file("app", &elf(2, 1, 2, 247, None)).gzip()]),
+            arm,
+            vec![(NotExecutable, "bpf")],
+        ),
+        (
+            "a damaged loader",
+            Image::new([Archive::new()
+                .file("app", &elf(2, 1, 3, 0xb7, Some("/lib/ld.so")))
+                .file("lib/ld.so", b"\x7fELF")
+                .gzip()]),
+            arm,
+            vec![(MissingLoader, "is no loader")],
+        ),
+        (
+            "a script with Windows line ends",
+            Image::new([Archive::new().file("app", b"#!/bin/sh\r\n").file("bin/sh", &arm64()).gzip()]),
+            arm,
+            vec![(MissingInterpreter, "/bin/sh\\r")],
+        ),
+        (
+            "env without -S gets one argument",
+            Image::new([Archive::new()
+                .file("app", b"#!/usr/bin/env python3 -u\n")
+                .file("usr/bin/env", &arm64())
+                .file("usr/bin/python3", &arm64())
+                .gzip()]),
+            arm,
+            vec![(MissingInterpreter, "python3 -u")],
+        ),
+        (
+            "env -S with options",
+            Image::new([Archive::new()
+                .file("app", b"#!/usr/bin/env -S -u PYTHONPATH X=1 python3 -u\n")
+                .file("usr/bin/env", &arm64())
+                .file("usr/bin/python3", &arm64())
+                .gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "an interpreter without its loader",
+            Image::new([Archive::new()
+                .file("app", b"#!/bin/sh\n")
+                .file("bin/sh", &elf(2, 1, 3, 0xb7, Some("/lib/ld-musl.so")))
+                .gzip()]),
+            arm,
+            vec![(MissingLoader, "ld-musl")],
+        ),
+        (
+            "an interpreter that is a text",
+            Image::new([Archive::new().file("app", b"#!/bin/sh\n").file("bin/sh", b"text").gzip()]),
+            arm,
+            vec![(MissingInterpreter, "is no program")],
+        ),
+        (
+            "an interpreter without a folder",
+            Image::new([Archive::new().file("app", b"#!python3\n").file("usr/bin/python3", &arm64()).gzip()]),
+            arm,
+            vec![(MissingInterpreter, "python3")],
+        ),
+        (
+            "scripts that interpret each other",
+            Image::new([Archive::new().file("app", b"#!/b\n").file("b", b"#!/app\n").gzip()]),
+            arm,
+            vec![(NotExecutable, "fifth script")],
+        ),
+        (
+            "names that are no text stay two",
+            Image::new([app().raw(b"opt/\xff", b'0', 3064, &amd64()).raw(b"opt/\xfe", b'0', 3064, &arm64()).gzip()]),
+            arm,
+            wrong("opt/\\xff"),
+        ),
+        (
+            "a file with a slash at its end has content",
+            Image::new([app().raw(b"z/", b'0', 1024, &[0; 1024]).file("opt/tool", &amd64()).gzip()]),
+            arm,
+            wrong("opt/tool"),
+        ),
+        (
+            "a folder that comes back in the same layer",
+            Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().file("opt", b"").folder("opt/").gzip()]),
+            arm,
+            wrong("opt/tool"),
+        ),
+        (
+            "a folder that becomes a file in the same layer",
+            Image::new([app().file("opt/tool", &amd64()).file("opt", b"").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a hard link to a text that covers a wrong file",
+            Image::new([app().file("x", &amd64()).gzip(), Archive::new().file("x", b"text").hardlink("y", "x").gzip()]),
+            arm,
+            vec![],
+        ),
+        (
+            "a hard link through a linked folder",
+            Image::new([
+                app().file("usr/lib/x", &amd64()).symlink("lib", "usr/lib").hardlink("opt/y", "lib/x").gzip(),
+                Archive::new().file("usr/lib/.wh.x", b"").gzip(),
+            ]),
+            arm,
+            wrong("opt/y"),
+        ),
+        (
+            "a layer that begins with a frame to skip",
+            Image::new([[&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9][..], &app().file("tool", &amd64()).zstd()].concat()]),
+            arm,
+            wrong("tool"),
         ),
         (
             "several gzip members in one layer",
@@ -634,6 +771,12 @@ fn hostile_layers_are_refused_with_a_reason() {
         ("a name of 2^40 bytes", Archive::new().raw(b"././@LongLink", b'L', 1 << 40, b"x").plain(), "claims 1099511627776 bytes"),
         ("an extended header of 2^40 bytes", Archive::new().raw(b"pax", b'x', 1 << 40, b"x").plain(), "claims"),
         ("a damaged extended header", Archive::new().raw(b"pax", b'x', 9, b"99999 a=b").plain(), "damaged"),
+        (
+            "a block of zeros in the middle",
+            [app().cut(0), vec![0; 512], Archive::new().file("x", &amd64()).plain()].concat(),
+            "a block of zeros",
+        ),
+        ("a name of 5000 bytes", Archive::new().file(&"a/".repeat(2500), b"x").plain(), "4096 bytes"),
         (
             "a wrong checksum",
             {

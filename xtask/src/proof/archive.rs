@@ -39,6 +39,13 @@ impl Archive {
     /// # Errors
     /// Bytes that are no archive.
     pub fn read(stream: impl Read + Send, kept: &Kept) -> Result<Self> {
+        // `docker save | gzip` is what people pass around; `docker load` takes it too.
+        Ok(image_proof::unpacked(stream, |archive| {
+            Self::read_archive(archive, kept).map_err(|error| image_proof::Error::new(format!("{error:#}")))
+        })?)
+    }
+
+    fn read_archive(stream: impl Read + Send, kept: &Kept) -> Result<Self> {
         let mut archive = Self { texts: HashMap::new(), layers: HashMap::new(), links: HashMap::new(), kept: kept.clone() };
         let mut reader = TarReader::new(stream);
         while let Some(entry) = reader.next_entry()? {
@@ -55,7 +62,10 @@ impl Archive {
                 continue;
             }
             let head = reader.head(&entry, 512)?;
-            let is_text = entry.size <= JSON_LIMIT && matches!(head.first(), Some(b'{' | b'[')) || head.is_empty();
+            // A tar archive has its sign in its first header; compressed ones are no text either.
+            let is_archive = head.get(257..262) == Some(b"ustar".as_slice());
+            let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
+            let is_text = entry.size <= JSON_LIMIT && !is_archive && matches!(first, Some(b'{' | b'['));
             let mut content = Cursor::new(head).chain(&mut reader);
             if is_text {
                 archive.texts.insert(name, read_small(&mut content)?);

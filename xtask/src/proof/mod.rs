@@ -11,7 +11,7 @@ mod kept;
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
-use image_proof::{Allowed, Config, Layer, Machine, Manifest, Verdict, digest_of};
+use image_proof::{Allowed, Config, Descriptor, Layer, Machine, Manifest, Verdict, digest_of};
 use serde::Serialize;
 
 pub use archive::Archive;
@@ -51,6 +51,9 @@ impl Proof {
     }
 }
 
+/// The most layers of an image. Docker takes 127; some builders make a few more.
+const MOST_LAYERS: usize = 500;
+
 /// How many findings people are shown: an image for the other CPU has one for each of its programs.
 pub const SHOWN: usize = 10;
 
@@ -82,9 +85,14 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
     let described = manifest.config.clone().context("the manifest has no config")?;
     let config_bytes = json(blobs, &described.digest, Some(described.size))?;
     let config = Config::parse(&config_bytes)?;
-    let mut layers = Vec::new();
+    if manifest.layers.len() > MOST_LAYERS {
+        bail!("the image has {} layers, and Docker takes 127", manifest.layers.len());
+    }
+    let mut layers: Vec<Layer> = Vec::new();
     for descriptor in &manifest.layers {
-        let layer = blobs.layer(&descriptor.digest).with_context(|| format!("failed to read layer {}", descriptor.digest))?;
+        let known = layers.iter().find(|layer| layer.digest == descriptor.digest).cloned();
+        let layer = if let Some(layer) = known { Ok(layer) } else { blobs.layer(&descriptor.digest) };
+        let layer = layer.with_context(|| format!("failed to read layer {}", descriptor.digest))?;
         if layer.digest != descriptor.digest || layer.size != descriptor.size {
             bail!(
                 "layer {} of {} bytes is {} of {} bytes: the image is damaged",
@@ -122,16 +130,24 @@ fn choose(blobs: &mut dyn Blobs, bytes: Vec<u8>, arch: Option<Arch>, depth: usiz
     if depth == DEEPEST {
         bail!("lists of manifests lie in each other more than {DEEPEST} deep");
     }
-    // Attestations are entered as images for a platform named `unknown`.
-    let is_image = |os: &str, architecture: &str| os != "unknown" && architecture != "unknown";
-    let images: Vec<_> = manifest
-        .manifests
-        .iter()
-        .filter(|child| child.platform.as_ref().is_none_or(|p| is_image(&p.os, &p.architecture)))
-        .collect();
+    // Attestations are entered as images for a platform named `unknown`; other things say what they are.
+    let is_image = |child: &&Descriptor| {
+        child.artifact_type.is_none()
+            && child.platform.as_ref().is_none_or(|platform| platform.os == "linux" || platform.os.is_empty())
+    };
+    let images: Vec<_> = manifest.manifests.iter().filter(is_image).collect();
     let wanted = |architecture: &str| arch.is_none_or(|arch| architecture.parse() == Ok(arch));
-    let fitting: Vec<_> =
+    let mut fitting: Vec<_> =
         images.iter().filter(|child| child.platform.as_ref().is_none_or(|platform| wanted(&platform.architecture))).collect();
+    // An image with two names stands in an archive twice. Of several variants the plain one runs everywhere.
+    fitting.sort_by_key(|child| &child.digest);
+    fitting.dedup_by_key(|child| &child.digest);
+    let plain = |child: &&Descriptor| {
+        child.platform.as_ref().and_then(|p| p.variant.as_deref()).is_none_or(|variant| matches!(variant, "v8" | "v1" | ""))
+    };
+    if arch.is_some() && fitting.iter().filter(|child| plain(child)).count() == 1 {
+        fitting.retain(|child| plain(child));
+    }
     let platforms = || {
         let names = images.iter().filter_map(|child| child.platform.as_ref()).map(|p| format!("{}/{}", p.os, p.architecture));
         names.collect::<Vec<_>>().join(", ")
