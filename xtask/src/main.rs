@@ -9,13 +9,14 @@
 //!                                 ▼
 //!                         policy::plan ─▶ Plan ── `--dry-run` shows it and stops
 //!                                 ▼
-//!                    execute: build all ─▶ push all ─▶ tag all ─▶ confirm all ─▶ Report
+//!          execute: build all ─▶ prove all ─▶ push all ─▶ tag all ─▶ confirm all ─▶ Report
 //! ```
 //!
 //! Architecture Invariants:
 //! 1. A pushed image's architecture comes from the target table ([`policy::target`]); no flag overrides it on the way.
 //! 2. Planning gets the half of AWS that looks ([`aws::Reader`]); nothing below `tasks/` knows whether this is a dry run.
-//! 3. A moving tag (`…-latest`) never points at an image that failed a check, not for a moment.
+//! 3. Nothing leaves this machine that was not proven ([`proof`]), and a moving tag (`…-latest`) never points at an image
+//!    that failed a check, not for a moment.
 //! 4. A run that is killed anywhere can be run again and ends in the same state as one that was not.
 //! 5. No secret in argv, output, plans, reports, image history or files that outlive the run.
 //! 6. CPU names are spelled in [`arch`] alone.

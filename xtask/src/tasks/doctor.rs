@@ -16,7 +16,8 @@ use crate::{
     facts::{git, paths},
     policy::{
         dockerfile,
-        plan::{MOVABLE_TAGS, account_guard, guards},
+        plan::{self, MOVABLE_TAGS, Selected, account_guard, guards},
+        target::Target,
     },
     sandbox,
 };
@@ -180,7 +181,30 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&sandbox::S
     names.sort();
     names.dedup();
     checks.extend(names.iter().map(|name| registry(&aws, environment, name)));
+    let images = config.services.values().flat_map(|service| service.images.iter().map(move |image| Selected { service, image }));
+    let functions = images.filter(|selected| selected.image.environments.contains(&environment.name));
+    checks.extend(
+        functions
+            .filter_map(|selected| plan::function_name(config, environment, selected))
+            .map(|name| function(config, &aws, &name)),
+    );
     checks
+}
+
+fn function(config: &Config, aws: &Aws, name: &str) -> Check {
+    let what = format!("function {name}");
+    let wanted = config.arch(Target::Lambda);
+    match aws.reader().function(name) {
+        Ok(function) if !function.exists => {
+            Check::note(&what, "does not exist", "create it before its first deployment; a push needs none")
+        }
+        Ok(function) if function.arch.is_some_and(|arch| arch != wanted) => {
+            let cure = "aws lambda update-function-code with --image-uri and --architectures in one call";
+            Check::note(&what, format!("{}, and the policy is {wanted}", function.describe()), cure)
+        }
+        Ok(function) => Check::good(&what, function.describe()),
+        Err(error) => Check::note(&what, format!("{error:#}"), "ask for lambda:GetFunction to see what functions run"),
+    }
 }
 
 fn registry(aws: &Aws, environment: &Environment, name: &str) -> Check {
