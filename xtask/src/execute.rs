@@ -77,10 +77,7 @@ impl<'p> Work<'p> {
     }
 
     fn build(&self) -> Option<&'p Build> {
-        match &self.image.source {
-            Source::Build(build) => Some(build),
-            Source::Existing { .. } => None,
-        }
+        self.image.build()
     }
 
     fn publication(&self) -> Result<&'p Publication> {

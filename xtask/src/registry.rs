@@ -7,6 +7,7 @@ use std::{io::Read, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use image_proof::digest_of;
 use serde::Deserialize;
 use ureq::{
     Agent,
@@ -15,11 +16,11 @@ use ureq::{
 
 use crate::{
     aws::Login,
-    facts::published::{INDEXES, SINGLE_MANIFESTS, sha256},
+    facts::published::{INDEXES, SINGLE_MANIFESTS},
     policy::name,
 };
 
-/// The most bytes that a config blob may have. Real ones have a few thousand.
+/// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// A registry and how to get in.
@@ -93,8 +94,8 @@ impl Registry {
     pub fn blob(&self, repository: &str, digest: &str, limit: u64) -> Result<Vec<u8>> {
         let about = format!("blob {digest} of `{repository}`");
         let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &about)?;
-        if sha256(&bytes) != digest {
-            bail!("{about} has the digest {}", sha256(&bytes));
+        if digest_of(&bytes) != digest {
+            bail!("{about} has the digest {}", digest_of(&bytes));
         }
         Ok(bytes)
     }

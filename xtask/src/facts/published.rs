@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
+use image_proof::digest_of;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::arch::Arch;
 
@@ -111,7 +111,7 @@ impl Manifest {
             media_type: Option<String>,
         }
         let inside = serde_json::from_str::<Head>(&bytes).ok().and_then(|head| head.media_type);
-        Self { digest: sha256(bytes.as_bytes()), media_type: inside.unwrap_or_else(|| media_type.to_owned()), bytes }
+        Self { digest: digest_of(bytes.as_bytes()), media_type: inside.unwrap_or_else(|| media_type.to_owned()), bytes }
     }
 
     /// Whether this names one image. A list of images is refused by Lambda.
@@ -160,7 +160,7 @@ impl Manifest {
             labels: Option<BTreeMap<String, String>>,
         }
         let (config_digest, _) = self.config()?;
-        let digest = sha256(config);
+        let digest = digest_of(config);
         if digest != config_digest {
             bail!("the config blob of {} has digest {digest}, but the manifest names {config_digest}", self.digest);
         }
@@ -176,12 +176,6 @@ impl Manifest {
             labels: config.config.and_then(|inner| inner.labels).unwrap_or_default(),
         })
     }
-}
-
-/// `sha256:…` of some bytes.
-pub fn sha256(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]
@@ -215,8 +209,8 @@ mod tests {
         let manifest = |digest: &str| {
             Manifest::new(format!(r#"{{"config":{{"digest":"{digest}","size":{}}}}}"#, config.len()), SINGLE_MANIFESTS[0])
         };
-        let found = manifest(&sha256(config)).describe(config).unwrap();
+        let found = manifest(&digest_of(config)).describe(config).unwrap();
         assert_eq!((found.arch, found.platform.as_str(), found.labels["a"].as_str()), (Some(Arch::Arm64), "linux/arm64", "b"));
-        assert!(manifest(&sha256(b"other")).describe(config).is_err());
+        assert!(manifest(&digest_of(b"other")).describe(config).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Command lines as data: what `execute` runs is what `--dry-run` shows.
 
-use super::plan::{Build, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction};
+use super::plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction};
 use crate::process::quoted;
 
 /// The arguments of `docker` for a build.
@@ -32,13 +32,8 @@ pub fn push(name: &str) -> Vec<String> {
 /// command line's call with the same effect.
 pub fn script(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
-    let builds = || {
-        plan.images.iter().filter_map(|image| match &image.source {
-            Source::Build(build) => Some((image, build)),
-            Source::Existing { .. } => None,
-        })
-    };
-    lines.extend(builds().map(|(_, b)| docker_line(&build(b))));
+    let builds = || plan.images.iter().filter_map(PlannedImage::build);
+    lines.extend(builds().map(|planned| docker_line(&build(planned))));
     let Some(place) = &plan.place else { return lines };
     let aws = |words: &str| format!("aws {words} {}", place.flags());
     lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));
@@ -46,7 +41,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
         let login = format!("docker login --username AWS --password-stdin {}", place.registry);
         lines.push(format!("{} | {login}", aws("ecr get-login-password")));
     }
-    lines.extend(builds().flat_map(|(_, build)| &build.names).map(|name| docker_line(&push(name))));
+    lines.extend(builds().flat_map(|planned| &planned.names).map(|name| docker_line(&push(name))));
     lines.extend(
         plan.images
             .iter()
@@ -61,13 +56,21 @@ fn docker_line(words: &[String]) -> String {
 }
 
 fn create_repository(place: &Place, name: &str) -> String {
-    let filters = super::plan::MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
     format!(
-        "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true \
-         --image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {} {}",
-        filters.join(" "),
+        "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true {} {}",
+        mutability(),
         place.flags()
     )
+}
+
+/// The command that lets the tags of [`MOVABLE_TAGS`] move in a repository, and no others.
+pub fn let_tags_move(name: &str) -> String {
+    format!("aws ecr put-image-tag-mutability --repository-name {name} {}", mutability())
+}
+
+fn mutability() -> String {
+    let filters = MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
+    format!("--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}", filters.join(" "))
 }
 
 fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {

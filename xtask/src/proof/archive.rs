@@ -12,8 +12,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use image_proof::{Allowed, Config, Layer, TarReader};
 use serde::Deserialize;
 
-use super::{Blobs, JSON_LIMIT, Kept, Proof, judge, prove, read_small};
-use crate::arch::Arch;
+use super::{Blobs, Kept, Proof, judge, prove, read_small};
+use crate::{arch::Arch, registry::CONFIG_LIMIT};
 
 /// Everything of an archive that matters.
 pub struct Archive {
@@ -65,7 +65,7 @@ impl Archive {
             // A tar archive has its sign in its first header; compressed ones are no text either.
             let is_archive = head.get(257..262) == Some(b"ustar".as_slice());
             let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
-            let is_text = entry.size <= JSON_LIMIT && !is_archive && matches!(first, Some(b'{' | b'['));
+            let is_text = entry.size <= CONFIG_LIMIT && !is_archive && matches!(first, Some(b'{' | b'['));
             let mut content = Cursor::new(head).chain(&mut reader);
             if is_text {
                 archive.texts.insert(name, read_small(&mut content)?);

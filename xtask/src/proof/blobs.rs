@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use image_proof::Layer;
 
 use super::{Kept, read_small};
-use crate::registry::Registry;
+use crate::registry::{CONFIG_LIMIT, Registry};
 
 /// An image's blobs, wherever they lie.
 pub trait Blobs {
@@ -91,7 +91,7 @@ impl Blobs for Remote<'_> {
 
     fn small(&mut self, digest: &str) -> Result<Vec<u8>> {
         // Children of an index lie with the manifests, configs with the blobs.
-        let blob = self.registry.blob(&self.repository, digest, super::JSON_LIMIT);
+        let blob = self.registry.blob(&self.repository, digest, CONFIG_LIMIT);
         blob.or_else(|error| self.registry.manifest(&self.repository, digest).map_err(|_| error))
     }
 

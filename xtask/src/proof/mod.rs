@@ -18,7 +18,7 @@ pub use archive::Archive;
 pub use blobs::{Blobs, Layout, Remote};
 pub use kept::Kept;
 
-use crate::{arch::Arch, config::Foreign};
+use crate::{arch::Arch, config::Foreign, registry::CONFIG_LIMIT};
 
 /// A verdict, and the image that it is about.
 #[derive(Debug, Clone, Serialize)]
@@ -69,9 +69,6 @@ pub fn machine(arch: Arch) -> Machine {
         Arch::Arm64 => Machine::ARM64,
     }
 }
-
-/// The most bytes of a manifest or config. Registries take manifests of 4 MiB.
-pub const JSON_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// Judges the one image that `blobs` has for this architecture. Without an architecture, the image's own config says what
 /// its bytes must be.
@@ -179,9 +176,9 @@ fn json(blobs: &mut dyn Blobs, digest: &str, size: Option<u64>) -> Result<Vec<u8
 /// Reads a small text to its end.
 fn read_small(reader: &mut dyn Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(JSON_LIMIT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > JSON_LIMIT {
-        bail!("it has more than {JSON_LIMIT} bytes, and no real manifest or config does");
+    reader.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > CONFIG_LIMIT {
+        bail!("it has more than {CONFIG_LIMIT} bytes, and no real manifest or config does");
     }
     Ok(bytes)
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use image_proof::digest_of;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::facts::host;
 
@@ -68,8 +68,8 @@ impl Home {
 
     /// A few characters that tell this sandbox from others on the machine.
     pub fn id(&self) -> String {
-        let hash = Sha256::digest(self.0.as_os_str().as_encoded_bytes());
-        hash.iter().take(4).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        let digest = digest_of(self.0.as_os_str().as_encoded_bytes());
+        digest.trim_start_matches("sha256:").chars().take(8).collect()
     }
 
     /// Waits until no other process changes this sandbox.

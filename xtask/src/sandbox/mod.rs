@@ -131,7 +131,7 @@ impl Session {
     /// # Errors
     /// Base images that can neither be pulled nor made.
     pub fn provide_bases(&mut self, plan: &mut Plan, dry_run: bool, terminal: &Terminal) -> Result<()> {
-        let builds = plan.images.iter().any(|image| matches!(image.source, Source::Build(_)));
+        let builds = plan.images.iter().any(|image| image.build().is_some());
         if !builds || self.stand_ins.is_empty() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use crate::{
     facts::host,
     policy::{
         dockerfile::{self, Model},
-        plan::{Plan, Refusal, Source},
+        plan::{Plan, Refusal},
     },
     problem::Problems,
     proof::Kept,
@@ -83,7 +83,7 @@ impl Context {
         let mut refusals: Vec<Refusal> = Vec::new();
         let mut seen = BTreeSet::new();
         for image in &plan.images {
-            let Source::Build(build) = &image.source else { continue };
+            let Some(build) = image.build() else { continue };
             let Ok(text) = std::fs::read_to_string(&build.dockerfile) else { continue };
             let shown = config.shown(&build.dockerfile).to_path_buf();
             if seen.insert(shown.clone()) {
@@ -121,7 +121,7 @@ impl Context {
             return Some(ExitCode::SUCCESS);
         }
         for image in &plan.images {
-            if let Source::Build(build) = &image.source {
+            if let Some(build) = image.build() {
                 let name = build.dockerfile.file_name().map_or(build.dockerfile.as_path(), Path::new).display();
                 self.terminal.warning(&format!(
                     "{} ({name}) will be built for {} ({}): {}",

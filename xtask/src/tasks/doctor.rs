@@ -15,8 +15,9 @@ use crate::{
     docker::Docker,
     facts::{git, paths},
     policy::{
+        command::let_tags_move,
         dockerfile,
-        plan::{self, MOVABLE_TAGS, Selected, account_guard, guards},
+        plan::{self, Selected, account_guard, guards},
         target::Target,
     },
     sandbox,
@@ -213,15 +214,7 @@ fn registry(aws: &Aws, environment: &Environment, name: &str) -> Check {
         Ok(Some(repository)) if repository.mutability.can_move("x-latest") => {
             Check::good(&what, "is there, and `latest` can move")
         }
-        Ok(Some(_)) => {
-            let filters: Vec<_> = MOVABLE_TAGS.iter().map(|tag| format!("filterType=WILDCARD,filter='{tag}'")).collect();
-            let cure = format!(
-                "aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION \
-                 --image-tag-mutability-exclusion-filters {}",
-                filters.join(" ")
-            );
-            Check::bad(&what, "is immutable: `latest` cannot move", cure)
-        }
+        Ok(Some(_)) => Check::bad(&what, "is immutable: `latest` cannot move", let_tags_move(name)),
         Ok(None) if environment.create_repository => Check::good(&what, "does not exist; a push creates it"),
         Ok(None) => Check::bad(&what, "does not exist", "set `create-repository = true` in deploy.toml, or create it"),
         Err(error) => Check::bad(&what, format!("{error:#}"), "ask for ecr:DescribeRepositories"),

@@ -74,7 +74,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     }
     confirm_protected(context, environment)?;
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
-    if plan.images.iter().any(|image| matches!(image.source, plan::Source::Build(_))) {
+    if plan.images.iter().any(|image| image.build().is_some()) {
         context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
         context.look_at_dockerfiles(&config, &plan, &docker)?;
     }

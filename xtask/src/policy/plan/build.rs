@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use chrono::DateTime;
 
-use super::{Build, Plan, PlannedImage, Refusal, Source, label};
+use super::{Build, Plan, Refusal, label};
 use crate::{
     arch::Arch,
     config::{Config, Environment, Service, TargetRule},
@@ -31,14 +31,6 @@ pub(super) fn missing_path(config: &Config, path: &PathBuf, missing: &[PathBuf])
             "correct `context` or `dockerfile` in deploy.toml, or create the file",
         )
     })
-}
-
-/// The build of an image that is not in the registry yet.
-pub(super) fn build_of(image: &PlannedImage) -> Option<&Build> {
-    match &image.source {
-        Source::Build(build) => Some(build),
-        Source::Existing { .. } => None,
-    }
 }
 
 /// Why an image is for its architecture.

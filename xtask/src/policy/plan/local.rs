@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Build, Plan, PlannedImage, Refusal, Source,
-    build::{because, build_args, build_of, finish, labels, missing_path, missing_paths},
+    build::{because, build_args, finish, labels, missing_path, missing_paths},
     select::{names_dockerfile, unknown_services},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub fn plan_local(
             Err(refusal) => refusals.push(refusal),
         }
     }
-    refusals.extend(images.iter().filter_map(build_of).flat_map(|build| missing_paths(config, build, missing)));
+    refusals.extend(images.iter().filter_map(PlannedImage::build).flat_map(|build| missing_paths(config, build, missing)));
     finish(refusals, Plan { place: None, revision, create_repositories: Vec::new(), images })
 }
 

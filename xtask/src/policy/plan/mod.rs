@@ -107,6 +107,16 @@ pub struct PlannedImage {
     pub function: Option<Function>,
 }
 
+impl PlannedImage {
+    /// The build, unless the registry has the image already.
+    pub fn build(&self) -> Option<&Build> {
+        match &self.source {
+            Source::Build(build) => Some(build),
+            Source::Existing { .. } => None,
+        }
+    }
+}
+
 /// What makes an image.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Refusal, Source, TagAction,
-    build::{because, build_args, build_of, finish, labels, missing_paths},
+    Build, Place, Plan, PlannedImage, PlannedTag, Publication, Refusal, Source, TagAction,
+    build::{because, build_args, finish, labels, missing_paths},
     guards::guards,
     label,
     select::Selected,
@@ -20,6 +20,7 @@ use crate::{
         published::{Mutability, Published, Repository},
     },
     policy::{
+        command::let_tags_move,
         tags::{Tag, TagKind, TagSet},
         target::Target,
     },
@@ -71,7 +72,7 @@ pub fn plan_push(
             }
         }
         let image = pushed_image(config, environment, *selected, &facts, revision, &name, published);
-        refusals.extend(build_of(&image).into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
+        refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
         refusals.extend(repository.into_iter().flat_map(|repository| immovable(&image, &name, repository)));
         images.push(image);
     }
@@ -95,15 +96,10 @@ fn immovable(image: &PlannedImage, name: &str, repository: &Repository) -> Vec<R
     let Some(publication) = &image.publication else { return Vec::new() };
     let stuck: Vec<_> =
         publication.tags.iter().filter(|tag| tag.action == TagAction::Kept && !tag.name.ends_with("-dirty")).collect();
-    let filters: Vec<_> = MOVABLE_TAGS.iter().map(|filter| format!("filterType=WILDCARD,filter='{filter}'")).collect();
     let by_kind = |tag: &&PlannedTag| match tag.kind {
         TagKind::Moving => Refusal::new(
             format!("tag `{}` of repository `{name}` has to move, and the repository is immutable", tag.name),
-            format!(
-                "aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability IMMUTABLE_WITH_EXCLUSION \
-                 --image-tag-mutability-exclusion-filters {}",
-                filters.join(" ")
-            ),
+            let_tags_move(name),
         ),
         TagKind::Timestamp | TagKind::Revision => Refusal::new(
             format!("tag `{}` of repository `{name}` names another image than this commit's, and cannot be moved", tag.name),

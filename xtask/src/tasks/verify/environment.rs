@@ -17,7 +17,7 @@ use crate::{
         target::Target,
     },
     proof::{self, Kept, Proof, Remote},
-    registry::Registry,
+    registry::{CONFIG_LIMIT, Registry},
     report::document,
     sandbox,
 };
@@ -128,7 +128,7 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
         return Ok(report);
     }
     let (config, _) = manifest.config()?;
-    let found = manifest.describe(&registry.blob(&repository, &config, proof::JSON_LIMIT)?)?;
+    let found = manifest.describe(&registry.blob(&repository, &config, CONFIG_LIMIT)?)?;
     report.revision = found.labels.get(label::REVISION).cloned();
     report.created = found.labels.get(label::CREATED).cloned();
     let mut remote = Remote { registry, repository, reference: manifest.digest.clone(), kept: kept.clone() };
