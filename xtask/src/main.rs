@@ -21,7 +21,6 @@
 //! 5. No secret in argv, output, plans, reports, image history or files that outlive the run.
 //! 6. CPU names are spelled in [`arch`] alone.
 
-mod arch;
 mod aws;
 mod cli;
 mod config;
@@ -41,6 +40,7 @@ mod tasks;
 use std::{process::ExitCode, sync::atomic::Ordering};
 
 use clap::ColorChoice;
+use image_arch as arch;
 use serde_json::json;
 
 use crate::{

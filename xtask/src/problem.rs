@@ -3,6 +3,7 @@
 use std::{fmt, ops::Range, path::PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use dockerfile_rules::Finding;
 use serde::Serialize;
 
 /// One thing that is wrong.
@@ -14,6 +15,16 @@ pub struct Problem {
     pub title: String,
     /// What to write instead.
     pub cure: String,
+}
+
+impl From<Finding> for Problem {
+    fn from(finding: Finding) -> Self {
+        let title = match finding.rule {
+            Some(rule) => format!("{rule}: {}", finding.what),
+            None => finding.what,
+        };
+        Self { span: finding.span, title, cure: finding.cure }
+    }
 }
 
 /// A file with everything that is wrong in it.

@@ -23,7 +23,9 @@ fn files() -> Vec<String> {
 }
 
 fn sources() -> impl Iterator<Item = (String, String)> {
-    let is_source = |name: &String| name.starts_with("xtask/src/") && Path::new(name).extension().is_some_and(|end| end == "rs");
+    let is_source = |name: &String| {
+        name.starts_with("xtask/") && name.contains("/src/") && Path::new(name).extension().is_some_and(|end| end == "rs")
+    };
     files().into_iter().filter(is_source).map(|name| {
         let text = read(&name);
         (name, text)
@@ -63,7 +65,7 @@ fn policy_does_nothing_but_decide() {
 #[test]
 fn cpu_names_are_spelled_in_one_file() {
     let spellings = ["\"amd64\"", "\"arm64\"", "\"x86_64\"", "\"aarch64\""];
-    for (name, text) in sources().filter(|(name, _)| name != "xtask/src/arch.rs" && !name.ends_with("tests.rs")) {
+    for (name, text) in sources().filter(|(name, _)| name != "xtask/arch/src/lib.rs" && !name.ends_with("tests.rs")) {
         let code: String =
             text.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for spelling in spellings {

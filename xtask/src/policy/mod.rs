@@ -2,7 +2,6 @@
 
 pub mod base_image;
 pub mod command;
-pub mod dockerfile;
 pub mod instance;
 pub mod name;
 pub mod plan;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use dockerfile_rules::Model;
 use serde::Serialize;
 
 use crate::{
@@ -16,11 +17,8 @@ use crate::{
     docker::Docker,
     execute::{Hands, execute},
     facts::host,
-    policy::{
-        dockerfile::{self, Model},
-        plan::{Plan, Refusal},
-    },
-    problem::Problems,
+    policy::plan::{Plan, Refusal},
+    problem::{Problem, Problems},
     proof::Kept,
     report::{
         document,
@@ -87,7 +85,11 @@ impl Context {
             let Ok(text) = std::fs::read_to_string(&build.dockerfile) else { continue };
             let shown = config.shown(&build.dockerfile).to_path_buf();
             if seen.insert(shown.clone()) {
-                let problems = Problems::new(shown.clone(), text.clone(), dockerfile::check(&text));
+                let problems = Problems::new(
+                    shown.clone(),
+                    text.clone(),
+                    dockerfile_rules::check(&text).into_iter().map(Problem::from).collect(),
+                );
                 problems.lines().iter().for_each(|line| self.terminal.warning(line));
             }
             let base = Model::parse(&text).ok().and_then(|model| model.base(&build.args));

@@ -16,7 +16,6 @@ use crate::{
     facts::{git, paths},
     policy::{
         command::let_tags_move,
-        dockerfile,
         plan::{self, Selected, account_guard, guards},
         target::Target,
     },
@@ -84,7 +83,7 @@ fn files(config: &Config) -> Vec<Check> {
     });
     let found: usize = paths::dockerfiles(config)
         .values()
-        .map(|text| dockerfile::check(text).iter().filter(|p| !dockerfile::is_note(p)).count())
+        .map(|text| dockerfile_rules::check(text).iter().filter(|finding| !finding.is_note()).count())
         .sum();
     let rules = match found {
         0 => Check::good("Dockerfiles", "no rule finds anything"),

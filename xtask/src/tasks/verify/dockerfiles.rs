@@ -1,31 +1,38 @@
 //! `verify dockerfiles`: what makes an image for the wrong CPU, before there is an image.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::super::Context;
 use crate::{
     facts::paths,
-    policy::dockerfile,
-    problem::Problems,
+    problem::{Problem, Problems},
     report::{document, terminal},
 };
 
-/// Checks every Dockerfile of the build context.
-pub fn dockerfiles(context: &Context) -> Result<ExitCode> {
-    let config = context.config()?;
+/// Checks the files that are named, or every Dockerfile of the build context.
+pub fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
+    let texts: Vec<(PathBuf, String)> = if files.is_empty() {
+        let config = context.config()?;
+        paths::dockerfiles(&config).into_iter().map(|(path, text)| (config.shown(&path).to_path_buf(), text)).collect()
+    } else {
+        let read = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            Ok((path.clone(), text))
+        };
+        files.iter().map(read).collect::<Result<_>>()?
+    };
     let mut reports = Vec::new();
     let mut wrong = 0;
-    for (path, text) in paths::dockerfiles(&config) {
-        let found = dockerfile::check(&text);
-        let shown = config.shown(&path).to_path_buf();
+    for (shown, text) in texts {
+        let found = dockerfile_rules::check(&text);
         context.terminal.status("Checked", &shown.display().to_string());
-        wrong += found.iter().filter(|problem| !dockerfile::is_note(problem)).count();
+        wrong += found.iter().filter(|finding| !finding.is_note()).count();
         if found.is_empty() {
             continue;
         }
-        let problems = Problems::new(shown, text, found);
+        let problems = Problems::new(shown, text, found.into_iter().map(Problem::from).collect());
         terminal::problems(&problems.render());
         reports.extend(problems.report());
     }

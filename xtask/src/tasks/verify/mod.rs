@@ -23,7 +23,7 @@ use crate::{
 pub fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
     match what {
         Verify::Image(arguments) => image::image(context, arguments),
-        Verify::Dockerfiles => dockerfiles::dockerfiles(context),
+        Verify::Dockerfiles { files } => dockerfiles::dockerfiles(context, files),
         Verify::Ecr(arguments) => environment::ecr(context, arguments),
         Verify::Eks(arguments) => eks::eks(context, arguments),
         Verify::Lambda(arguments) => environment::lambda(context, arguments),
@@ -49,7 +49,7 @@ pub fn everything(context: &Context) -> Result<ExitCode> {
     // Standard output is one document: the table's.
     let inner = Context::new(Global { json: false, ..context.global.clone() });
     let of = |environment: &String| VerifyEnvironment { environment: environment.clone(), service: Vec::new() };
-    let mut checks = vec![("dockerfiles".to_owned(), Verify::Dockerfiles)];
+    let mut checks = vec![("dockerfiles".to_owned(), Verify::Dockerfiles { files: Vec::new() })];
     for environment in config.environments.keys() {
         checks.push((format!("ecr {environment}"), Verify::Ecr(of(environment))));
         checks.push((format!("lambda {environment}"), Verify::Lambda(of(environment))));

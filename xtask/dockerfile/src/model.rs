@@ -3,13 +3,9 @@
 //! `parse-dockerfile` reads continuation lines, heredocs and directives. It leaves variables as they are, so that a rule can
 //! tell `$TARGETARCH` from what stands in its place.
 
-mod rules;
-
 use std::{collections::BTreeMap, ops::Range};
 
 use parse_dockerfile::{Command as Words, Flag, Instruction, Source};
-
-pub use rules::{check, is_note};
 
 /// What a stage's `FROM --platform` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -269,6 +265,3 @@ fn pairs(text: &str) -> Vec<(String, String)> {
     let words = shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
     words.iter().filter_map(|word| word.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
-
-#[cfg(test)]
-mod tests;

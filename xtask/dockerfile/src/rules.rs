@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use super::{Model, Platform, Stage, Step, StepKind, uses};
+use image_arch::{Arch, SPELLINGS};
+
 use crate::{
-    arch::{Arch, SPELLINGS},
-    problem::Problem,
+    Finding,
+    model::{Model, Platform, Stage, Step, StepKind, uses},
 };
 
 type Rule = (&'static str, fn(&Model, &mut dyn FnMut(&Range<usize>, String, &str)));
@@ -24,8 +25,11 @@ pub const RULES: [Rule; 10] = [
     ("arch-in-base-tag", arch_in_base_tag),
     ("undeclared-platform-arg", undeclared_platform_arg),
     ("secret-in-arg", secret_in_arg),
-    ("syntax-directive", syntax_directive),
+    (SYNTAX_DIRECTIVE, syntax_directive),
 ];
+
+/// The one rule that tells what is worth knowing and not wrong.
+pub const SYNTAX_DIRECTIVE: &str = "syntax-directive";
 
 /// Signs that an instruction asks which CPU it is on.
 const ASKS: [&str; 7] =
@@ -35,20 +39,16 @@ const ASKS: [&str; 7] =
 const PLATFORM_ARGS: [&str; 8] =
     ["TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"];
 
-/// Whether a problem is worth knowing and not wrong.
-pub fn is_note(problem: &Problem) -> bool {
-    problem.title.starts_with("syntax-directive:")
-}
-
 /// Everything that the rules find in a Dockerfile, in its order.
-pub fn check(text: &str) -> Vec<Problem> {
+pub fn check(text: &str) -> Vec<Finding> {
     let model = match Model::parse(text) {
         Ok(model) => model,
         Err((message, line)) => {
             let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-            return vec![Problem {
+            return vec![Finding {
+                rule: None,
                 span: start..start,
-                title: format!("this cannot be read: {message}"),
+                what: format!("this cannot be read: {message}"),
                 cure: "correct the Dockerfile at this place".to_owned(),
             }];
         }
@@ -58,7 +58,7 @@ pub fn check(text: &str) -> Vec<Problem> {
     for (name, rule) in RULES {
         let mut report = |span: &Range<usize>, what: String, cure: &str| {
             if !allowed.silences(name, span, text) {
-                problems.push(Problem { span: span.clone(), title: format!("{name}: {what}"), cure: cure.to_owned() });
+                problems.push(Finding { rule: Some(name), span: span.clone(), what, cure: cure.to_owned() });
             }
         };
         rule(&model, &mut report);
@@ -92,8 +92,7 @@ fn constant_platform(model: &Model, report: &mut dyn FnMut(&Range<usize>, String
 /// The seeds' "Python is not Go": what a package manager installs on the build machine is for the build machine.
 fn packages_for_build_platform(model: &Model, report: &mut dyn FnMut(&Range<usize>, String, &str)) {
     for (place, stage) in model.stages.iter().enumerate().filter(|(_, stage)| stage.platform == Platform::Build) {
-        let steps = stage.steps.iter().filter_map(|step| Some((step, install(step)?)));
-        for (step, (manager, folders)) in steps {
+        for (step, manager, folders) in stage.steps.iter().flat_map(installs) {
             let taken = model.stages.iter().filter(|other| other.platform != Platform::Build).flat_map(|other| &other.steps);
             let is_taken = taken.filter_map(|step| match &step.kind {
                 StepKind::Copy { from: Some(from), sources } if model.lineage(*from).any(|one| one == place) => Some(sources),
@@ -116,7 +115,19 @@ enum Manager {
     Python,
     Node,
     Ruby,
+    System,
 }
+
+/// How each package manager is told to install.
+const INSTALLERS: [(Manager, &[&str]); 4] = [
+    (Manager::Python, &["pip install", "pip3 install", "uv sync", "poetry install", "pipenv install", "pip sync"]),
+    (Manager::Node, &["npm ci", "npm install", "npm i ", "yarn install", "pnpm install", "pnpm i "]),
+    (Manager::Ruby, &["bundle install", "gem install"]),
+    (
+        Manager::System,
+        &["apt-get install", "apt-get -y install", "apt install", "apk add", "apk --no-cache add", "dnf install", "yum install"],
+    ),
+];
 
 impl std::fmt::Display for Manager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,6 +135,7 @@ impl std::fmt::Display for Manager {
             Self::Python => "pip",
             Self::Node => "npm",
             Self::Ruby => "bundler",
+            Self::System => "the package manager",
         })
     }
 }
@@ -141,33 +153,34 @@ impl Manager {
             Self::Ruby => {
                 "install in a stage without `--platform=$BUILDPLATFORM`: native gems are compiled where they are installed"
             }
+            Self::System => "install in the target's own stage, and leave this one for what runs on any CPU",
         }
     }
 }
 
-/// The package manager that a step runs, without asking for another CPU's packages, and the folders that it fills.
-fn install(step: &Step) -> Option<(Manager, Vec<String>)> {
-    let StepKind::Run(text) = &step.kind else { return None };
-    let asks_for_target =
-        ["--platform", "--python-platform", "--only-binary", "--cpu", "--arch", "npm_config_arch", "--config.arch"];
-    if uses(text, &["TARGETARCH", "TARGETPLATFORM"]) || asks_for_target.iter().any(|sign| text.contains(sign)) {
-        return None;
+/// The package managers that a step runs, without asking for another CPU's packages, and the folders that they fill.
+fn installs(step: &Step) -> Vec<(&Step, Manager, Vec<String>)> {
+    const ASKS_FOR_TARGET: [&str; 8] = [
+        "--platform",
+        "--python-platform",
+        "--only-binary",
+        "--cpu",
+        "--arch",
+        "--add-architecture",
+        "npm_config_arch",
+        "--config.arch",
+    ];
+    let StepKind::Run(text) = &step.kind else { return Vec::new() };
+    if uses(text, &["TARGETARCH", "TARGETPLATFORM"]) || ASKS_FOR_TARGET.iter().any(|sign| text.contains(sign)) {
+        return Vec::new();
     }
-    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    let manager = if has(&["pip install", "pip3 install", "uv sync", "poetry install", "pipenv install", "pip sync"]) {
-        Manager::Python
-    } else if has(&["npm ci", "npm install", "npm i ", "yarn install", "pnpm install", "pnpm i "]) {
-        Manager::Node
-    } else if has(&["bundle install", "gem install"]) {
-        Manager::Ruby
-    } else {
-        return None;
-    };
     let words: Vec<&str> = text.split_whitespace().collect();
     let flags = ["--target", "-t", "--prefix", "venv"];
     let given = words.iter().zip(words.iter().skip(1)).filter(|(word, _)| flags.contains(word)).map(|(_, folder)| *folder);
     let joined = words.iter().filter_map(|word| word.strip_prefix("--target=").or_else(|| word.strip_prefix("--prefix=")));
-    Some((manager, given.chain(joined).map(|folder| folder.trim_end_matches('/').to_owned()).collect()))
+    let folders: Vec<_> = given.chain(joined).map(|folder| folder.trim_end_matches('/').to_owned()).collect();
+    let runs = INSTALLERS.into_iter().filter(|(_, signs)| signs.iter().any(|sign| text.contains(sign)));
+    runs.map(|(manager, _)| (step, manager, if manager == Manager::System { Vec::new() } else { folders.clone() })).collect()
 }
 
 /// Whether what is copied holds what was installed. A built page or one binary does not.
@@ -188,9 +201,24 @@ fn holds_packages(source: &str, manager: Manager, folders: &[String], stage: &St
         }
         Manager::Node => has(&["node_modules"]) || is_whole,
         Manager::Ruby => has(&["bundle", "vendor", "gems"]),
+        Manager::System => is_system_code(source) && !stage.steps.iter().any(|step| makes(step, source)),
     };
     let into_workdir = manager == Manager::Python && folders.is_empty() && is_whole;
     known || into_workdir || folders.iter().any(|folder| source == folder || source.starts_with(&format!("{folder}/")))
+}
+
+/// Whether distributions put programs and libraries there. `/usr/share` and `/etc` hold what is the same on every CPU.
+fn is_system_code(source: &str) -> bool {
+    let below = source.strip_prefix("/usr").unwrap_or(source);
+    source == "/usr"
+        || ["/bin", "/sbin", "/lib", "/lib64"]
+            .iter()
+            .any(|folder| below.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+/// Whether an instruction itself names what is copied: it is then what was built here, not what was installed.
+fn makes(step: &Step, source: &str) -> bool {
+    matches!(&step.kind, StepKind::Run(text) if text.contains(source))
 }
 
 fn hard_coded_goarch(model: &Model, report: &mut dyn FnMut(&Range<usize>, String, &str)) {
@@ -405,20 +433,22 @@ impl Allowances {
         let line = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
         self.0
             .iter()
-            .any(|one| one.rule == rule && !one.reason.is_empty() && (one.next == line.max(1) || rule == "syntax-directive"))
+            .any(|one| one.rule == rule && !one.reason.is_empty() && (one.next == line.max(1) || rule == SYNTAX_DIRECTIVE))
     }
 
     /// Allowances that allow nothing.
-    fn mistakes(&self) -> Vec<Problem> {
+    fn mistakes(&self) -> Vec<Finding> {
         let known = |one: &&Allowance| RULES.iter().any(|(name, _)| *name == one.rule);
-        let nameless = self.0.iter().filter(|one| !known(one)).map(|one| Problem {
+        let nameless = self.0.iter().filter(|one| !known(one)).map(|one| Finding {
+            rule: None,
             span: one.span.clone(),
-            title: format!("`{}` is no rule", one.rule.escape_debug()),
-            cure: crate::config::suggestion(&one.rule, RULES.map(|(name, _)| name)),
+            what: format!("`{}` is no rule", one.rule.escape_debug()),
+            cure: format!("write one of {}", RULES.map(|(name, _)| name).join(", ")),
         });
-        let reasonless = self.0.iter().filter(known).filter(|one| one.reason.is_empty()).map(|one| Problem {
+        let reasonless = self.0.iter().filter(known).filter(|one| one.reason.is_empty()).map(|one| Finding {
+            rule: None,
             span: one.span.clone(),
-            title: format!("`# xtask: allow {}` gives no reason", one.rule),
+            what: format!("`# xtask: allow {}` gives no reason", one.rule),
             cure: "say why after the rule's name".to_owned(),
         });
         nameless.chain(reasonless).collect()

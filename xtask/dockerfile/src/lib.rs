@@ -1,0 +1,34 @@
+//! Finds in a Dockerfile what makes an image for the wrong CPU, before there is an image.
+//!
+//! [`Model`] is the file as rules see it, [`check`] is every rule over it.
+
+mod model;
+mod rules;
+
+use std::ops::Range;
+
+pub use model::{Model, Platform, Stage, Step, StepKind};
+pub use rules::check;
+
+/// One thing that is wrong, or worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that found it. `None` where the file, or an allowance in it, cannot be understood.
+    pub rule: Option<&'static str>,
+    /// The bytes of the file that it is about.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub cure: String,
+}
+
+impl Finding {
+    /// Whether it is worth knowing and not wrong.
+    pub fn is_note(&self) -> bool {
+        self.rule == Some(rules::SYNTAX_DIRECTIVE)
+    }
+}
+
+#[cfg(test)]
+mod tests;
