@@ -65,7 +65,10 @@ fn policy_does_nothing_but_decide() {
 #[test]
 fn cpu_names_are_spelled_in_one_file() {
     let spellings = ["\"amd64\"", "\"arm64\"", "\"x86_64\"", "\"aarch64\""];
-    for (name, text) in sources().filter(|(name, _)| name != "xtask/arch/src/lib.rs" && !name.ends_with("tests.rs")) {
+    for (name, text) in sources().filter(|(name, _)| {
+        // The proof knows every machine that an ELF header can name.
+        name != "xtask/arch/src/lib.rs" && !name.starts_with("xtask/proof/") && !name.ends_with("tests.rs")
+    }) {
         let code: String =
             text.split("#[cfg(test)]").next().unwrap().lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for spelling in spellings {

@@ -30,7 +30,7 @@ mod tree;
 mod unpack;
 mod verdict;
 
-pub use elf::{Elf, Machine};
+pub use elf::{Elf, Machine, parse as read_elf};
 pub use error::Error;
 pub use layer::{FORMAT, Layer, read as read_layer};
 pub use manifest::{Config, Descriptor, Manifest, digest_of};
