@@ -5,6 +5,8 @@ mod support;
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use support::aws::PASSWORD;
 use support::project::{DEPLOY, Project, Run};
 
 #[test]
@@ -82,6 +84,32 @@ fn an_image_is_verified_wherever_it_lies() {
     ] {
         let run = project.run(line).expect(code);
         assert!(run.stderr.contains(expected), "{line}: {expected} is missing in {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_private_registry_is_read_with_the_login_that_docker_keeps() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    {
+        let mut state = project.aws.state();
+        let tags = &mut state.repositories.get_mut("backend").unwrap().tags;
+        tags.insert("elsewhere".into(), tags["worker-dev-latest"].clone());
+    }
+    let line = format!("verify image {}/backend:elsewhere", project.aws.registry);
+    for tokens in [false, true] {
+        project.aws.state().hands_out_tokens = tokens;
+        let _ = fs::remove_dir_all(project.path("home/.docker"));
+        let refused = project.run(&line).expect(1);
+        assert!(refused.stderr.contains(&format!("docker login {}", project.aws.registry)), "{}", refused.stderr);
+        fs::create_dir(project.path("home/.docker")).unwrap();
+        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
+        let config = serde_json::json!({ "auths": { &project.aws.registry: { "auth": auth } } });
+        project.write("home/.docker/config.json", &config.to_string());
+        project.run(&line).expect(0);
+        project.write("home/.docker/config.json", "{");
+        let broken = project.run(&line).expect(1);
+        assert!(broken.stderr.contains("failed to read docker's login"), "{}", broken.stderr);
     }
 }
 

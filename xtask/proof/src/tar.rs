@@ -178,9 +178,11 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         let stored = number(&block[148..156]).ok_or_else(|| Error::new("the data is no tar archive"))?;
-        let sum = |block: &[u8]| block.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        let computed = sum(&block[..148]) + 8 * u64::from(b' ') + sum(&block[156..]);
-        if stored != computed {
+        // Old writers took bytes for signed numbers; GNU tar and Go read both.
+        let rest = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
+        let unsigned: i64 = rest().map(|byte| i64::from(*byte)).sum();
+        let signed: i64 = rest().map(|byte| i64::from(byte.cast_signed())).sum();
+        if i64::try_from(stored).is_ok_and(|stored| stored != unsigned && stored != signed) {
             return Err(Error::new("the data is no tar archive, or damaged: a header's checksum is wrong"));
         }
         Ok(Some(block))

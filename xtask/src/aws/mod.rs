@@ -14,7 +14,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ecr::config::Credentials;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::runtime::Runtime;
 
 pub use reader::Reader;
@@ -47,38 +46,6 @@ pub struct Aws {
 
 /// The keys that a local stand-in is called with. Not twelve digits: ministack takes such a key for an account.
 pub const DUMMY_KEY: &str = "sandbox";
-
-/// The user name and password of a registry.
-pub struct Login {
-    /// `AWS`, for ECR.
-    pub user: String,
-    password: String,
-}
-
-impl Login {
-    /// The password itself. It goes to a program's standard input or into a header, and nowhere else.
-    pub fn password(&self) -> &str {
-        &self.password
-    }
-
-    /// Takes ECR's token apart: base64 of `AWS:password`.
-    ///
-    /// # Errors
-    /// A token of another form; the token is not in the message.
-    fn from_token(token: &str) -> Result<Self> {
-        let bytes = BASE64_STANDARD.decode(token).ok().context("ECR's authorization token is not base64")?;
-        let text = String::from_utf8(bytes).ok().context("ECR's authorization token is not text")?;
-        let (user, password) = text.split_once(':').context("ECR's authorization token lacks a colon")?;
-        Ok(Self { user: user.to_owned(), password: password.to_owned() })
-    }
-}
-
-/// A password shows in no debug output.
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
-    }
-}
 
 impl Aws {
     /// Prepares clients. Nothing is sent yet.
@@ -121,18 +88,5 @@ impl Aws {
     /// The half that changes.
     pub fn writer(&self) -> Writer<'_> {
         Writer(self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_password_is_in_no_debug_output() {
-        let login = Login::from_token(&BASE64_STANDARD.encode("AWS:hunter2")).unwrap();
-        assert_eq!((login.user.as_str(), login.password()), ("AWS", "hunter2"));
-        assert!(!format!("{login:?}").contains("hunter2"));
-        assert!(!format!("{:#}", Login::from_token("AWS:hunter2").unwrap_err()).contains("hunter2"));
     }
 }

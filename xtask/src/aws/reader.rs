@@ -6,11 +6,14 @@ use anyhow::{Context, Result};
 use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
 use tokio::task::JoinSet;
 
-use super::{Aws, Login, error::explain};
-use crate::facts::{
-    function::Function,
-    nodes::{self, Nodes},
-    published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS},
+use super::{Aws, error::explain};
+use crate::{
+    facts::{
+        function::Function,
+        nodes::{self, Nodes},
+        published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS},
+    },
+    registry::Login,
 };
 
 /// The half of [`Aws`] that looks.
@@ -46,7 +49,7 @@ impl Reader<'_> {
         let call = self.0.ecr.get_authorization_token().send();
         let answer = self.0.runtime.block_on(call).map_err(|e| explain("ecr:GetAuthorizationToken", "the registry", &e))?;
         let token = answer.authorization_data().first().and_then(|data| data.authorization_token());
-        Login::from_token(token.context("ECR gave no authorization token")?)
+        Login::from_ecr_token(token.context("ECR gave no authorization token")?)
     }
 
     /// A repository, if it exists.
@@ -72,6 +75,18 @@ impl Reader<'_> {
             _ => Mutability::Mutable,
         };
         Ok(Some(Repository { mutability }))
+    }
+
+    /// Asks for a layer that nobody has, as the beginning of every push does: who may not ask may not push either.
+    ///
+    /// # Errors
+    /// A call that fails, most often for want of permission.
+    pub fn can_look_for_layers(&self, repository: &str) -> Result<()> {
+        let nobody_s = format!("sha256:{}", "0".repeat(64));
+        let call = self.0.ecr.batch_check_layer_availability().registry_id(&self.0.account).repository_name(repository);
+        let sent = self.0.runtime.block_on(call.layer_digests(nobody_s).send());
+        sent.map_err(|e| explain("ecr:BatchCheckLayerAvailability", &format!("repository `{repository}`"), &e))?;
+        Ok(())
     }
 
     /// The manifest that each of these tags names. Tags that do not exist are left out.

@@ -4,6 +4,7 @@
 //! there.
 
 mod credentials;
+mod probe;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -178,17 +179,6 @@ impl Docker {
     /// The CPU of the machine that the engine runs on, as it says itself.
     pub fn native_arch(&self) -> Option<Arch> {
         self.tool.read(&["version", "--format", "{{.Server.Arch}}"]).ok()?.parse().ok()
-    }
-
-    /// Whether the engine really executes programs of an architecture: its kernel is asked. `None` where it runs on another
-    /// machine, whose kernel cannot be asked without an image.
-    pub fn executes(&self, arch: Arch) -> Option<bool> {
-        let named = self.tool.read(&["info", "--format", "{{.Name}}"]).ok()?;
-        let here = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-        let handler = format!("/proc/sys/fs/binfmt_misc/qemu-{}", arch.uname());
-        // A private engine has its registration in its own view of the system.
-        let state = std::fs::read_to_string(handler).ok();
-        (named == here.trim()).then_some(state.is_none_or(|state| state.starts_with("enabled")))
     }
 
     /// Gibibytes that are free where the engine keeps its images, if that is on this machine.

@@ -1,5 +1,6 @@
 //! Decisions, and nothing but decisions: no file, no clock, no environment variable and no process is touched here.
 
+pub mod age;
 pub mod base_image;
 pub mod command;
 pub mod instance;

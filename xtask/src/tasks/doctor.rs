@@ -116,13 +116,13 @@ fn engine(context: &Context, config: &Config, docker: &Docker, fix: bool) -> Vec
         }
     };
     let mut checks = vec![Check::good("docker", format!("Engine {version}, with buildx"))];
-    let platforms = match docker.platforms() {
-        Ok(platforms) => platforms,
+    match docker.platforms() {
+        Ok(platforms) => checks.push(Check::good("builder", format!("says that it builds {}", platforms.join(", ")))),
         Err(error) => {
             checks.push(Check::bad("builder", format!("{error:#}"), "docker buildx inspect --bootstrap"));
             return checks;
         }
-    };
+    }
     let native = docker.native_arch();
     for arch in Arch::ALL
         .into_iter()
@@ -130,9 +130,16 @@ fn engine(context: &Context, config: &Config, docker: &Docker, fix: bool) -> Vec
     {
         let what = format!("builder for {arch}");
         if native == Some(arch) {
-            checks.push(Check::good(&what, "native"));
-        } else if platforms.contains(&arch.platform()) && docker.executes(arch) != Some(false) {
-            checks.push(Check::good(&what, "emulated: steps that execute its programs are slow"));
+            checks.push(Check::good(&what, format!("native: {}", images_for(config, arch))));
+        } else if docker.executes(arch).unwrap_or(false) {
+            let handler = docker.handler(arch).map(|handler| format!(" ({handler})")).unwrap_or_default();
+            checks.push(Check::good(
+                &what,
+                format!(
+                    "emulated{handler}: a program ran; slow where a build executes its programs: {}",
+                    images_for(config, arch)
+                ),
+            ));
         } else if fix {
             checks.push(install(context, docker, arch, &what));
         } else {
@@ -150,6 +157,13 @@ fn engine(context: &Context, config: &Config, docker: &Docker, fix: bool) -> Vec
         checks.push(if free < LITTLE { Check::bad("disk", found, "docker system prune") } else { Check::good("disk", found) });
     }
     checks
+}
+
+/// The images that are built for a CPU.
+fn images_for(config: &Config, arch: Arch) -> String {
+    let all = config.services.values().flat_map(|service| service.images.iter().map(move |image| Selected { service, image }));
+    let names: Vec<_> = all.filter(|one| config.arch(one.image.target) == arch).map(|one| one.name()).collect();
+    names.join(", ")
 }
 
 fn install(context: &Context, docker: &Docker, arch: Arch, what: &str) -> Check {
@@ -171,10 +185,20 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&sandbox::S
         Ok(identity) => identity,
         Err(error) => return vec![Check::bad(&what, format!("{error:#}"), "aws sso login, or set AWS_PROFILE")],
     };
-    let mut checks = vec![match account_guard(environment, &identity.account, &identity.arn) {
-        Ok(()) => Check::good(&what, format!("{} in {}, {}", identity.arn, identity.account, environment.region)),
-        Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
-    }];
+    let login = match aws.reader().login() {
+        Ok(_) => Check::good(&format!("registry login for {}", environment.name), "ECR gives a token"),
+        Err(error) => {
+            let cure = "a push needs ecr:GetAuthorizationToken";
+            Check::bad(&format!("registry login for {}", environment.name), format!("{error:#}"), cure)
+        }
+    };
+    let mut checks = vec![
+        login,
+        match account_guard(environment, &identity.account, &identity.arn) {
+            Ok(()) => Check::good(&what, format!("{} in {}, {}", identity.arn, identity.account, environment.region)),
+            Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
+        },
+    ];
     let images = config.services.values().flat_map(|service| service.images.iter().map(move |image| (service, image)));
     let mut names: Vec<_> =
         images.map(|(service, image)| environment.repository(&config.project, &service.name, image.target)).collect();
@@ -210,9 +234,10 @@ fn function(config: &Config, aws: &Aws, name: &str) -> Check {
 fn registry(aws: &Aws, environment: &Environment, name: &str) -> Check {
     let what = format!("repository {name} of {}", environment.name);
     match aws.reader().repository(name) {
-        Ok(Some(repository)) if repository.mutability.can_move("x-latest") => {
-            Check::good(&what, "is there, and `latest` can move")
-        }
+        Ok(Some(repository)) if repository.mutability.can_move("x-latest") => match aws.reader().can_look_for_layers(name) {
+            Ok(()) => Check::good(&what, "is there, and `latest` can move"),
+            Err(error) => Check::bad(&what, format!("{error:#}"), "a push needs ecr:BatchCheckLayerAvailability and the like"),
+        },
         Ok(Some(_)) => Check::bad(&what, "is immutable: `latest` cannot move", let_tags_move(name)),
         Ok(None) if environment.create_repository => Check::good(&what, "does not exist; a push creates it"),
         Ok(None) => Check::bad(&what, "does not exist", "set `create-repository = true` in deploy.toml, or create it"),

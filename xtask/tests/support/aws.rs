@@ -35,6 +35,8 @@ pub struct State {
     pub account: String,
     /// Repositories by name.
     pub repositories: BTreeMap<String, Repository>,
+    /// Whether the registry takes tokens alone, which it hands out at `/token` for the password.
+    pub hands_out_tokens: bool,
     /// Functions by name: architecture, and the digest of the image.
     pub functions: BTreeMap<String, (String, String)>,
     /// Node groups of the cluster `main`: machine image type and instance type.
@@ -116,7 +118,7 @@ impl Aws {
     /// `None` closes the connection.
     fn answer(&self, request: &Request) -> Option<Answer> {
         let mut state = self.state();
-        if request.path.starts_with("/v2/") {
+        if request.path.starts_with("/v2/") || request.path.starts_with("/token") {
             return Some(registry(&mut state, request));
         }
         if let Some(name) = request.path.strip_prefix("/2015-03-31/functions/") {
@@ -217,6 +219,15 @@ fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusa
                 .ok_or_else(|| ("ImageNotFoundException", format!("The image with imageId {digest} does not exist")))?;
             let tags: Vec<_> = repository.tags.iter().filter(|(_, d)| *d == digest).map(|(tag, _)| tag.clone()).collect();
             Ok(json!({ "imageDetails": [{ "imageDigest": digest, "imageTags": tags, "imageManifestMediaType": media_type }] }))
+        }
+        "BatchCheckLayerAvailability" => {
+            let repository = repository(state, &name)?;
+            let layers = body["layerDigests"].as_array().cloned().unwrap_or_default();
+            let state = |digest: &Value| {
+                if repository.blobs.contains_key(digest.as_str().unwrap_or_default()) { "AVAILABLE" } else { "UNAVAILABLE" }
+            };
+            let found: Vec<_> = layers.iter().map(|d| json!({ "layerDigest": d, "layerAvailability": state(d) })).collect();
+            Ok(json!({ "layers": found, "failures": [] }))
         }
         "PutImage" => put(repository(state, &name)?, body),
         other => Err(("InvalidAction", format!("the double does not know {other}"))),
@@ -326,8 +337,17 @@ fn may_move(repository: &Repository, tag: &str) -> bool {
 
 /// The registry protocol, as far as a push and a read of a blob need it.
 fn registry(state: &mut State, request: &Request) -> Answer {
-    let expected = format!("Basic {}", BASE64_STANDARD.encode(format!("AWS:{PASSWORD}")));
-    if request.header("authorization") != Some(expected.as_str()) {
+    let login = format!("Basic {}", BASE64_STANDARD.encode(format!("AWS:{PASSWORD}")));
+    let is_known = request.header("authorization") == Some(login.as_str());
+    if request.path.starts_with("/token") {
+        let may = is_known && request.path.contains("scope=repository");
+        return if may { (200, vec![], br#"{"token":"a-token"}"#.to_vec()) } else { (401, vec![], vec![]) };
+    }
+    if state.hands_out_tokens && request.header("authorization") != Some("Bearer a-token") {
+        let host = request.header("host").unwrap_or_default();
+        return (401, vec![("www-authenticate", format!("Bearer realm=\"http://{host}/token\",service=\"x\""))], vec![]);
+    }
+    if !state.hands_out_tokens && !is_known {
         return (401, vec![("www-authenticate", "Basic realm=\"ecr\"".to_owned())], vec![]);
     }
     let path = request.path.trim_start_matches("/v2/");

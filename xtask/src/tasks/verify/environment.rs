@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Environment},
     facts::host,
     policy::{
+        age,
         plan::{self, Place, Selected, label},
         target::Target,
     },
@@ -34,6 +35,8 @@ struct TagReport {
     media_type: Option<String>,
     revision: Option<String>,
     created: Option<String>,
+    /// How long ago that was, in words.
+    age: Option<String>,
     proof: Option<Proof>,
     mismatches: Vec<String>,
 }
@@ -112,6 +115,7 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
         media_type: None,
         revision: None,
         created: None,
+        age: None,
         proof: None,
         mismatches: Vec::new(),
     };
@@ -131,6 +135,7 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
     let found = manifest.describe(&registry.blob(&repository, &config, CONFIG_LIMIT)?)?;
     report.revision = found.labels.get(label::REVISION).cloned();
     report.created = found.labels.get(label::CREATED).cloned();
+    report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
     let mut remote = Remote { registry, repository, reference: manifest.digest.clone(), kept: kept.clone() };
     let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))?;
     report.mismatches.extend(proof.verdict.findings.iter().take(proof::SHOWN).map(ToString::to_string));
@@ -143,7 +148,10 @@ fn describe(report: &TagReport) -> String {
         return format!("{}:{} is not there", report.repository, report.tag);
     };
     let revision = report.revision.as_deref().unwrap_or("no revision");
-    let created = report.created.as_deref().unwrap_or("no date");
+    let created = match (&report.created, &report.age) {
+        (Some(created), Some(age)) => format!("{created} ({age} ago)"),
+        _ => "no date".to_owned(),
+    };
     format!(
         "{}:{} is {digest}, {}, {revision} of {created}; {}",
         report.repository,

@@ -15,7 +15,7 @@ use crate::{
     facts::host,
     policy::{plan::Refusal, target::Target},
     proof::{self, Archive, Kept, Layout, Proof, Remote},
-    registry::{Reference, Registry},
+    registry::{Reference, Registry, Right},
     report::document,
     sandbox,
 };
@@ -93,7 +93,7 @@ fn open(reference: &Reference) -> Result<Registry> {
         let login = Aws::connect(&connection)?.reader().login()?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
-    Registry::anonymous(&reference.host, &reference.repository)
+    Registry::open(&reference.host, &[&reference.repository], Right::Pull)
 }
 
 fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {

@@ -1,0 +1,192 @@
+//! Getting in: the login that ECR gives, the one that docker keeps, and the tokens that other registries hand out for it.
+//!
+//! Source: the distribution project's "Token Authentication Specification".
+
+use std::{
+    fs::File,
+    io::{BufReader, ErrorKind},
+};
+
+use anyhow::{Context, Result, bail};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use serde::Deserialize;
+use ureq::Agent;
+
+use super::is_loopback;
+use crate::facts::host;
+
+/// A user name and password for a registry.
+pub struct Login {
+    /// `AWS`, for ECR.
+    pub user: String,
+    password: String,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To read.
+    Pull,
+    /// To read and to write.
+    Push,
+}
+
+impl Login {
+    /// Takes ECR's token apart: base64 of `AWS:password`.
+    ///
+    /// # Errors
+    /// A token of another form; the token is not in the message.
+    pub fn from_ecr_token(token: &str) -> Result<Self> {
+        let bytes = BASE64_STANDARD.decode(token).ok().context("ECR's authorization token is not base64")?;
+        let text = String::from_utf8(bytes).ok().context("ECR's authorization token is not text")?;
+        let (user, password) = text.split_once(':').context("ECR's authorization token lacks a colon")?;
+        Ok(Self { user: user.to_owned(), password: password.to_owned() })
+    }
+
+    /// The login that docker keeps for a registry, in its configuration or with a credential helper.
+    ///
+    /// # Errors
+    /// A configuration that cannot be read, or a helper that fails. A registry without a login is none.
+    pub fn from_docker(host: &str) -> Result<Option<Self>> {
+        // Docker keeps the login of its Hub under the address that it had first.
+        let server = if host == "registry-1.docker.io" { "https://index.docker.io/v1/" } else { host };
+        let Some(file) = host::docker_config().map(|folder| folder.join("config.json")) else { return Ok(None) };
+        let reader = match File::open(&file) {
+            Ok(reader) => reader,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("failed to read docker's login in `{}`", file.display())),
+        };
+        match docker_credential::get_credential_from_reader(BufReader::new(reader), server) {
+            Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Self { user, password })),
+            Ok(DockerCredential::IdentityToken(_)) => {
+                bail!("docker's login for `{host}` is an identity token, which cannot be used here: log in with a password")
+            }
+            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+            // A helper that knows no login says so in words of its own, and ends with an error.
+            Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. })
+                if [&stdout, &stderr].iter().any(|text| text.contains("credentials not found")) =>
+            {
+                Ok(None)
+            }
+            // What a helper has printed may be a secret.
+            Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
+                bail!("docker's credential helper `{helper}` failed for `{host}`; `docker login {host}` renews a login")
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("failed to read docker's login for `{host}` in `{}`", file.display()))
+            }
+        }
+    }
+
+    /// The password itself. It goes to a program's standard input or into a header, and nowhere else.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The header's value for HTTP's own login.
+    pub(super) fn basic(&self) -> String {
+        format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password)))
+    }
+}
+
+/// A password shows in no debug output.
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(alias = "access_token")]
+    token: String,
+}
+
+/// The header that a registry wants, or `None` where it wants none.
+pub(super) fn authorization(
+    agent: &Agent,
+    host: &str,
+    base: &str,
+    repositories: &[&str],
+    right: Right,
+) -> Result<Option<String>> {
+    let answer = agent.get(&format!("{base}/")).call().with_context(|| format!("failed to reach the registry `{host}`"))?;
+    if answer.status() != 401 {
+        return Ok(None);
+    }
+    let login = Login::from_docker(host)?;
+    let header = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let Some(challenge) = Challenge::read(header) else {
+        let login = login.with_context(|| format!("the registry `{host}` wants a login: docker login {host}"))?;
+        return Ok(Some(login.basic()));
+    };
+    // A token server over plain HTTP would see the password; one on this machine is a test.
+    let realm_host = challenge.realm.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let is_safe = challenge.realm.starts_with("https://") || challenge.realm.starts_with("http://") && is_loopback(realm_host);
+    if !is_safe {
+        bail!("the registry `{host}` names no safe place to get a token: `{}`", challenge.realm.escape_debug());
+    }
+    let actions = if right == Right::Push { "pull,push" } else { "pull" };
+    let mut request = agent.get(&challenge.realm);
+    for repository in repositories {
+        request = request.query("scope", format!("repository:{repository}:{actions}"));
+    }
+    if let Some(service) = &challenge.service {
+        request = request.query("service", service);
+    }
+    if let Some(login) = &login {
+        request = request.header("Authorization", login.basic());
+    }
+    let mut answer = request.call().with_context(|| format!("failed to get a token for `{host}`"))?;
+    if answer.status() != 200 {
+        bail!("the registry `{host}` gave no token (HTTP {}): docker login {host}", answer.status().as_u16());
+    }
+    let text = answer.body_mut().read_to_string().with_context(|| format!("failed to get a token for `{host}`"))?;
+    let token: Token = serde_json::from_str(&text).ok().with_context(|| format!("`{}` gave no token", challenge.realm))?;
+    Ok(Some(format!("Bearer {}", token.token)))
+}
+
+/// Where a registry hands out tokens.
+#[derive(Debug, PartialEq, Eq)]
+struct Challenge {
+    realm: String,
+    service: Option<String>,
+}
+
+impl Challenge {
+    /// Reads `Bearer realm="…",service="…"`. `None` for another kind of login.
+    fn read(header: &str) -> Option<Self> {
+        let (kind, rest) = header.split_once(' ')?;
+        if !kind.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let field = |name: &str| {
+            let fields = rest.split(',').filter_map(|field| field.trim().split_once('='));
+            fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim_matches('"').to_owned()).next()
+        };
+        Some(Self { realm: field("realm")?, service: field("service") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_in_no_debug_output() {
+        let login = Login::from_ecr_token(&BASE64_STANDARD.encode("AWS:hunter2")).unwrap();
+        assert_eq!((login.user.as_str(), login.password()), ("AWS", "hunter2"));
+        assert!(!format!("{login:?}").contains("hunter2"));
+        assert!(!format!("{:#}", Login::from_ecr_token("AWS:hunter2").unwrap_err()).contains("hunter2"));
+    }
+
+    #[test]
+    fn challenges_are_read() {
+        let read = Challenge::read(r#"bearer Realm="https://auth.example.com/token", service="registry.example.com""#).unwrap();
+        assert_eq!(read.realm, "https://auth.example.com/token");
+        assert_eq!(read.service.as_deref(), Some("registry.example.com"));
+        assert_eq!(Challenge::read("Basic realm=\"x\""), None);
+        assert_eq!(Challenge::read(""), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! Speaks the registry protocol. The architecture of an image stands in its config blob: no call of ECR's own API tells it.
+//!
+//! Source: the OCI distribution specification, "Pull" and "Push".
+
+mod access;
+mod reference;
+
+use std::{io::Read, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use image_proof::digest_of;
+use ureq::{
+    Agent,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+pub use access::{Login, Right};
+pub use reference::{Reference, is_loopback};
+
+use crate::facts::published::{INDEXES, SINGLE_MANIFESTS};
+
+/// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
+pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// A registry and how to get in.
+pub struct Registry {
+    agent: Agent,
+    base: String,
+    authorization: Option<String>,
+}
+
+impl Registry {
+    /// Prepares to speak with `host` as somebody, by HTTP's own login: that is how ECR takes its token. Plain HTTP is
+    /// spoken with this machine only, as docker does.
+    pub fn new(host: &str, login: Option<&Login>) -> Self {
+        Self { agent: agent(), base: base(host), authorization: login.map(Login::basic) }
+    }
+
+    /// Prepares to speak with any registry: with the login that docker has for it, and without one where docker has none.
+    /// A registry that hands out tokens is asked for one for these repositories.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached or gives no token, or a login of docker's that cannot be read.
+    pub fn open(host: &str, repositories: &[&str], right: Right) -> Result<Self> {
+        let mut registry = Self::new(host, None);
+        registry.authorization = access::authorization(&registry.agent, host, &registry.base, repositories, right)?;
+        Ok(registry)
+    }
+
+    /// The bytes of a blob, checked against its digest. ECR answers with a redirect to signed storage, which must not be
+    /// sent our password: the client drops the header there.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached or refuses, more bytes than `limit`, or bytes of another digest.
+    pub fn blob(&self, repository: &str, digest: &str, limit: u64) -> Result<Vec<u8>> {
+        let about = format!("blob {digest} of `{repository}`");
+        let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &about)?;
+        if digest_of(&bytes) != digest {
+            bail!("{about} has the digest {}", digest_of(&bytes));
+        }
+        Ok(bytes)
+    }
+
+    /// A manifest or index, by tag or digest. The caller checks a digest.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
+        let accepted = SINGLE_MANIFESTS.into_iter().chain(INDEXES).collect::<Vec<_>>().join(", ");
+        let about = format!("manifest `{reference}` of `{repository}`");
+        self.small(&format!("{repository}/manifests/{reference}"), &accepted, CONFIG_LIMIT, &about)
+    }
+
+    /// A blob as a stream. The caller checks its digest.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached or refuses.
+    pub fn stream(&self, repository: &str, digest: &str) -> Result<impl Read + Send + use<>> {
+        let about = format!("blob {digest} of `{repository}`");
+        let body = self.retried(&about, || self.get(&format!("{repository}/blobs/{digest}"), "*/*"))?;
+        Ok(body.into_reader())
+    }
+
+    fn small(&self, path: &str, accept: &str, limit: u64, about: &str) -> Result<Vec<u8>> {
+        self.retried(about, || {
+            let mut bytes = Vec::new();
+            let read =
+                self.get(path, accept)?.into_reader().take(limit + 1).read_to_end(&mut bytes).context("the answer broke off");
+            read.map_err(|error| Failure { transient: true, error })?;
+            if bytes.len() as u64 > limit {
+                return Err(Failure { transient: false, error: anyhow::anyhow!("it has more than {limit} bytes") });
+            }
+            Ok(bytes)
+        })
+    }
+
+    fn retried<T>(&self, about: &str, attempt: impl Fn() -> Result<T, Failure>) -> Result<T> {
+        let mut delays = [Duration::from_secs(1), Duration::from_secs(3)].into_iter();
+        loop {
+            match (attempt(), delays.next()) {
+                (Ok(done), _) => return Ok(done),
+                (Err(failure), Some(delay)) if failure.transient => std::thread::sleep(delay),
+                (Err(failure), _) => {
+                    return Err(failure.error.context(format!("failed to read {about} from {}", self.base)));
+                }
+            }
+        }
+    }
+
+    fn get(&self, path: &str, accept: &str) -> Result<ureq::Body, Failure> {
+        let url = format!("{}/{path}", self.base);
+        let mut request = self.agent.get(&url).header("Accept", accept);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        let answer = request.call().map_err(|error| Failure { transient: true, error: error.into() })?;
+        let status = answer.status().as_u16();
+        if status != 200 {
+            let transient = status == 429 || status >= 500;
+            return Err(Failure { transient, error: anyhow::anyhow!("the registry answered HTTP {status}") });
+        }
+        Ok(answer.into_body())
+    }
+}
+
+struct Failure {
+    transient: bool,
+    error: anyhow::Error,
+}
+
+fn base(host: &str) -> String {
+    let scheme = if is_loopback(host) { "http" } else { "https" };
+    format!("{scheme}://{host}/v2")
+}
+
+fn agent() -> Agent {
+    let found = rustls_native_certs::load_native_certs();
+    let roots: Vec<_> = found.certs.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned()).collect();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls =
+        TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).unversioned_rustls_crypto_provider(provider).build();
+    Agent::config_builder()
+        .tls_config(tls)
+        .timeout_connect(Some(Duration::from_secs(5)))
+        .timeout_recv_response(Some(Duration::from_secs(20)))
+        // A layer may take long to come or go, but each part of it may not.
+        .timeout_recv_body(Some(Duration::from_mins(30)))
+        .timeout_send_body(Some(Duration::from_mins(30)))
+        .http_status_as_error(false)
+        .build()
+        .new_agent()
+}
