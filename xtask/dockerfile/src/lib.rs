@@ -3,6 +3,7 @@
 //! [`Model`] is the file as rules see it, [`check`] is every rule over it.
 
 mod model;
+mod readable;
 mod rules;
 
 use std::ops::Range;
@@ -21,13 +22,8 @@ pub struct Finding {
     pub what: String,
     /// What to write instead.
     pub cure: String,
-}
-
-impl Finding {
     /// Whether it is worth knowing and not wrong.
-    pub fn is_note(&self) -> bool {
-        self.rule == Some(rules::SYNTAX_DIRECTIVE)
-    }
+    pub is_note: bool,
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use image_arch::SPELLINGS;
 use parse_dockerfile::{Command as Words, Flag, Instruction, Source};
+
+use crate::readable::readable;
 
 /// What a stage's `FROM --platform` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +64,11 @@ pub enum StepKind {
         from: Option<usize>,
         /// What is copied.
         sources: Vec<String>,
+        /// Whether a variable says which stage.
+        is_chosen: bool,
     },
-    /// `ARG NAME` or `ARG NAME=value`.
-    Arg(String),
+    /// `ARG NAME` or `ARG NAME=value`, name by name.
+    Arg(Vec<String>),
     /// `ENV`, name by name.
     Env(Vec<(String, String)>),
     /// `WORKDIR`.
@@ -89,11 +94,12 @@ impl Model {
     /// # Errors
     /// What BuildKit would not read either, in words and with its place.
     pub fn parse(text: &str) -> Result<Self, (String, usize)> {
+        let text = &*readable(text);
         let file = parse_dockerfile::parse(text).map_err(|error| (error.to_string(), error.line()))?;
-        let globals = file.global_args().map(|arg| split_arg(&arg.arguments.value)).collect();
+        let globals: BTreeMap<_, _> = file.global_args().flat_map(|arg| split_args(&arg.arguments.value)).collect();
         let mut stages: Vec<Stage> = Vec::new();
         for stage in file.stages() {
-            let next = read_stage(&stage, &stages);
+            let next = read_stage(&stage, &stages, &globals);
             stages.push(next);
         }
         let syntax = file.parser_directives.syntax.as_ref();
@@ -129,24 +135,56 @@ impl Model {
     /// A base image with build arguments in place of variables: those given, then the file's own defaults. `None` where a
     /// variable has no value.
     pub fn expand(&self, image: &str, given: &BTreeMap<String, String>) -> Option<String> {
-        let mut expanded = String::new();
-        let mut rest = image;
-        while let Some(at) = rest.find('$') {
-            expanded.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            let (name, default, after) = variable(rest)?;
-            let value =
-                given.get(name).cloned().or_else(|| self.globals.get(name).cloned().flatten()).filter(|value| !value.is_empty());
-            expanded.push_str(&match (value, default) {
-                (Some(_), Some(Default::WhenSet(word))) | (None, Some(Default::WhenUnset(word))) => word.to_owned(),
-                (None, Some(Default::WhenSet(_))) => String::new(),
-                (Some(value), _) => value,
-                (None, None) => return None,
-            });
-            rest = after;
-        }
-        Some(expanded + rest)
+        expand(image, given, &self.globals)
     }
+
+    /// Whether a stage is one of several of which the build takes one by a variable (`FROM base-$TARGETARCH`), or serves only
+    /// such stages: a CPU in it is then no mistake.
+    pub fn is_one_of_a_family(&self, place: usize) -> bool {
+        let is_dynamic = self.stages.iter().any(|stage| {
+            let chooses = stage.steps.iter().any(|step| matches!(step.kind, StepKind::Copy { is_chosen: true, .. }));
+            stage.image.contains('$') && stage.parent.is_none() || chooses
+        });
+        is_dynamic && self.serves_one_cpu(place, self.stages.len())
+    }
+
+    fn serves_one_cpu(&self, place: usize, depth: usize) -> bool {
+        let names_cpu = |stage: &Stage| {
+            let name = stage.name.as_deref().unwrap_or_default();
+            let is_word = |cpu: &str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|part| part == cpu);
+            SPELLINGS.into_iter().chain(["386", "arm", "armv7", "ppc64le", "s390x", "riscv64"]).any(is_word)
+        };
+        if names_cpu(&self.stages[place]) {
+            return true;
+        }
+        let copies = |stage: &Stage| {
+            stage.steps.iter().any(|step| matches!(step.kind, StepKind::Copy { from: Some(from), .. } if from == place))
+        };
+        let mut users = (0..self.stages.len())
+            .filter(|user| self.stages[*user].parent == Some(place) || copies(&self.stages[*user]))
+            .peekable();
+        depth > 0 && users.peek().is_some() && users.all(|user| user > place && self.serves_one_cpu(user, depth - 1))
+    }
+}
+
+/// Fills variables in.
+fn expand(image: &str, given: &BTreeMap<String, String>, globals: &BTreeMap<String, Option<String>>) -> Option<String> {
+    let mut expanded = String::new();
+    let mut rest = image;
+    while let Some(at) = rest.find('$') {
+        expanded.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let (name, default, after) = variable(rest)?;
+        let value = given.get(name).cloned().or_else(|| globals.get(name).cloned().flatten()).filter(|value| !value.is_empty());
+        expanded.push_str(&match (value, default) {
+            (Some(_), Some(Default::WhenSet(word))) | (None, Some(Default::WhenUnset(word))) => word.to_owned(),
+            (None, Some(Default::WhenSet(_))) => String::new(),
+            (Some(value), _) => value,
+            (None, None) => return None,
+        });
+        rest = after;
+    }
+    Some(expanded + rest)
 }
 
 /// What `${NAME:-word}` and `${NAME:+word}` put in a variable's place.
@@ -174,23 +212,32 @@ fn variable(text: &str) -> Option<(&str, Option<Default<'_>>, &str)> {
     Some((name, default, after))
 }
 
-/// Whether a text uses one of these variables.
-pub fn uses(text: &str, names: &[&str]) -> bool {
-    text.match_indices('$').any(|(at, _)| variable(&text[at + 1..]).is_some_and(|(name, ..)| names.contains(&name)))
+/// The variables of a text, each with whether it has a default. `\$NAME` is none.
+pub fn variables(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let places = text.match_indices('$').filter(|(at, _)| !text[..*at].ends_with('\\'));
+    places.filter_map(|(at, _)| variable(&text[at + 1..])).map(|(name, default, _)| (name, default.is_some()))
 }
 
-fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage]) -> Stage {
+/// Whether a text uses one of these variables.
+pub fn uses(text: &str, names: &[&str]) -> bool {
+    variables(text).any(|(name, _)| names.contains(&name))
+}
+
+fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage], globals: &BTreeMap<String, Option<String>>) -> Stage {
     let from = stage.from;
     let image = from.image.value.to_string();
     let named = |name: &str| before.iter().position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
-    let parent = named(&image);
-    let platform = match flag(&from.options, "platform") {
+    let parent = named(&image).or_else(|| named(&expand(&image, &BTreeMap::new(), globals)?));
+    let said = flag(&from.options, "platform").map(|value| value.trim_matches(['"', '\'']).to_owned());
+    let platform = match said {
         None => parent.map_or(Platform::Unsaid, |parent| before[parent].platform.clone()),
         Some(value) => match variable(value.trim_start_matches('$')).map(|(name, ..)| name).filter(|_| value.starts_with('$')) {
             Some("BUILDPLATFORM") => Platform::Build,
             Some("TARGETPLATFORM") => Platform::Target,
             Some(_) => Platform::Variable,
             None if value.contains('$') => Platform::Variable,
+            // A constant names an operating system and a CPU; `windows/amd64`, `wasi/wasm` and `linux` alone are no CPU of ours.
+            None if !value.trim_matches('"').starts_with("linux/") => Platform::Unsaid,
             None => Platform::Constant(value.clone()),
         },
     };
@@ -214,18 +261,24 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
                 Words::Exec(words) => words.value.iter().map(|word| word.value.as_ref()).collect::<Vec<_>>().join(" "),
                 _ => String::new(),
             };
+            let is_code = |line: &&str| !line.trim_start().starts_with('#');
+            let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
             let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
             let whole = std::iter::once(text.as_str()).chain(heredocs).collect::<Vec<_>>().join("\n");
             (StepKind::Run(whole), run.run.span.clone())
         }
         Instruction::Copy(copy) => {
-            let from = flag(&copy.options, "from").and_then(|name| place(&name));
-            (StepKind::Copy { from, sources: sources(&copy.src) }, copy.copy.span.clone())
+            let said = flag(&copy.options, "from");
+            let is_chosen = said.as_ref().is_some_and(|name| name.contains('$'));
+            let from = said.and_then(|name| place(&name));
+            (StepKind::Copy { from, sources: sources(&copy.src), is_chosen }, copy.copy.span.clone())
         }
-        Instruction::Add(add) => (StepKind::Copy { from: None, sources: sources(&add.src) }, add.add.span.clone()),
+        Instruction::Add(add) => {
+            (StepKind::Copy { from: None, sources: sources(&add.src), is_chosen: false }, add.add.span.clone())
+        }
         Instruction::Arg(arg) => {
-            let (name, _) = split_arg(&arg.arguments.value);
-            (StepKind::Arg(name), arg.arg.span.clone())
+            let names = split_args(&arg.arguments.value).into_iter().map(|(name, _)| name).collect();
+            (StepKind::Arg(names), arg.arg.span.clone())
         }
         Instruction::Env(env) => (StepKind::Env(pairs(&env.arguments.value)), env.env.span.clone()),
         Instruction::Workdir(workdir) => (StepKind::Workdir(workdir.arguments.value.to_string()), workdir.workdir.span.clone()),
@@ -248,11 +301,14 @@ fn sources(sources: &[Source<'_>]) -> Vec<String> {
     sources.iter().filter_map(path).collect()
 }
 
-fn split_arg(text: &str) -> (String, Option<String>) {
-    match text.split_once('=') {
-        Some((name, value)) => (name.trim().to_owned(), Some(value.trim().trim_matches(['"', '\'']).to_owned())),
-        None => (text.trim().to_owned(), None),
-    }
+/// `A B=1 "C=x y"`: several names in one `ARG`, some with defaults.
+fn split_args(text: &str) -> Vec<(String, Option<String>)> {
+    let words = shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
+    let split = |word: &String| match word.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (word.clone(), None),
+    };
+    words.iter().filter(|word| *word != "\\").map(split).collect()
 }
 
 /// `A=1 B="x y"`, and the old form `A x y`.

@@ -20,7 +20,9 @@ fn each_rule_fires_and_its_fine_twin_is_silent() {
         ),
         ("", "ARG TARGETPLATFORM\nFROM --platform=$TARGETPLATFORM python:3.13-slim\n"),
         ("constant-platform", "FROM --platform=linux/amd64 alpine\n"),
-        ("constant-platform", "FROM --platform=linux/arm64/v8 alpine AS b\nFROM alpine\n"),
+        ("constant-platform", "FROM --platform=linux/arm64/v8 alpine AS b\nFROM b\n"),
+        ("", "FROM --platform=linux/amd64 tonistiigi/xx AS xx\nFROM alpine\nCOPY --from=xx / /\n"),
+        ("", "FROM --platform=windows/amd64 nanoserver\n"),
         (
             "packages-for-build-platform",
             "FROM --platform=$BUILDPLATFORM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n",
@@ -100,8 +102,8 @@ fn a_rule_is_silenced_by_name_with_a_reason_and_for_one_instruction() {
     assert!(
         check(&allow("# xtask: allow constant-platfrom typo")).iter().any(|problem| problem.cure.contains("constant-platform"))
     );
-    let both = "# xtask: allow constant-platform first\nFROM --platform=linux/amd64 a AS a\nFROM --platform=linux/amd64 b\n";
-    assert_eq!(rules(both), ["constant-platform"]);
+    let both = "# xtask: allow arch-in-base-tag first\nFROM a:1-amd64 AS a\nFROM b:1-amd64\n";
+    assert_eq!(rules(both), ["arch-in-base-tag"]);
 }
 
 #[test]
@@ -124,6 +126,74 @@ fn system_packages_are_for_the_machine_that_installs_them() {
         ("dpkg --add-architecture arm64 && apt-get install -y libc6:arm64", "/usr/lib"),
     ] {
         assert_eq!(copied(install, source), [""; 0], "{install} {source}");
+    }
+}
+
+/// Shapes that are in public repositories, told in our own words: each was a false alarm once.
+#[test]
+fn what_is_fine_in_the_wild_is_fine_here() {
+    for text in [
+        // Several names in one ARG.
+        "FROM golang\nARG TARGETOS TARGETARCH=amd64\nRUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build\n",
+        "FROM a\nENV GOOS=linux TARGETARCH=arm64\nRUN echo $TARGETARCH\n",
+        "FROM a\nRUN set -e; \\\n    # $TARGETARCH is not needed \\\n    true\n",
+        "FROM a\nRUN echo 'echo $TARGETARCH' > /x && echo \"\\$TARGETOS\" >> /x\n",
+        "FROM a\nRUN for TARGETARCH in amd64 arm64; do GOARCH=$TARGETARCH go build; done\n",
+        "FROM a\nRUN . /env.sh && echo $BUILDARCH\nRUN echo ${TARGETARCH-amd64}\n",
+        "ARG BASE=dev\nFROM debian AS base-dev\nARG TARGETARCH\nFROM base-${BASE}\nRUN echo $TARGETARCH\n",
+        // One stage for each CPU, of which the build takes one.
+        "FROM --platform=linux/amd64 ubuntu AS base-amd64\nFROM --platform=linux/arm64 ubuntu AS base-arm64\nFROM base-$TARGETARCH\n",
+        "FROM e.com/x:1-amd64 AS base-amd64\nADD https://e.com/t-amd64 /t\nENV GOARCH=amd64\nFROM e.com/x:1-arm64 AS base-arm64\nFROM base-$TARGETARCH\n",
+        "FROM e.com/jet:5-arm64 AS jet\nFROM a AS arm64\nCOPY --from=jet /x /x\nFROM a AS amd64\nFROM ${TARGETARCH}\n",
+        // A workshop on the build machine that makes the target's programs.
+        "FROM --platform=$BUILDPLATFORM golang:alpine AS base\nRUN apk add git\nFROM base AS build\nARG TARGETARCH\n\
+         RUN GOARCH=$TARGETARCH go build -o /usr/bin/app .\nFROM scratch\nCOPY --from=build /usr/bin/app /\n",
+        "FROM --platform=$BUILDPLATFORM a AS b\nRUN apk add gcc\nRUN ./configure --prefix=/usr && make install\nFROM a\nCOPY --from=b /usr/bin/x /x\n",
+        "FROM --platform=$BUILDPLATFORM a AS b\nARG TARGETPLATFORM\nRUN xx-apk add libpq\nFROM a\nCOPY --from=b /usr/lib /x\n",
+        "FROM --platform=$BUILDPLATFORM a AS docs\nWORKDIR /app\nRUN pip install jinja2\nRUN python render.py\nFROM a\nCOPY --from=docs /app /html\n",
+        "FROM --platform=$BUILDPLATFORM node AS web\nRUN npm ci --prefix /app/web && npm run build --prefix /app/web\nFROM a\nCOPY --from=web /app/web/dist /html\n",
+        "FROM --platform=$BUILDPLATFORM node AS web\nWORKDIR /app\nRUN npm ci && npm run build && rm -rf node_modules\nFROM a\nCOPY --from=web /app /srv\n",
+        "FROM --platform=$BUILDPLATFORM node AS web\nWORKDIR /app\nRUN npm ci\nWORKDIR /app/dist\nFROM a\nCOPY --from=web /app/dist /html\n",
+        "FROM --platform=$BUILDPLATFORM node AS web\nARG TARGETARCH\nWORKDIR /a\nENV npm_config_cpu=$TARGETARCH\nRUN npm ci\nFROM a\nCOPY --from=web /a /a\n",
+        // Scripts that choose, in words of their own.
+        "FROM a\nRUN if [ \"$(go env GOARCH)\" = amd64 ]; then curl -LO https://e.com/t-amd64; fi\n",
+        "FROM a\nARG BUILD_ARCH\nRUN if [ \"$BUILD_ARCH\" = x ]; then curl -LO https://e.com/t-amd64; fi\n",
+        "FROM a\nRUN GOARCH=amd64 go build -o /out/amd64/app\nRUN GOARCH=arm64 go build -o /out/arm64/app\n",
+        "FROM a\nRUN curl -O https://e.com/t-amd64 && curl -O https://e.com/t-arm64\n",
+        "FROM a\nRUN echo docs: https://e.com/arm64/ > /README\nRUN curl -O https://github.com/x/arm64-tools/archive/v1.tar.gz\n",
+        "FROM a\nRUN curl -O https://e.com/aarch64/keys.rsa.pub\n",
+        "FROM multiarch/qemu-user-static:x86_64-aarch64 AS qemu\nFROM multiarch/qemu-user-static:x86_64-arm AS q\nFROM a\n",
+        "FROM localhost:5000/arm64/tool\n",
+        // Names that sound like secrets.
+        "FROM a\nENV ALLOW_EMPTY_PASSWORD=yes SECRET_KEY_BASE_DUMMY=1 TOKEN_EXPIRATION=3600 SECRET_BACKEND=vault\n",
+        "FROM a\nENV GOOGLE_APPLICATION_CREDENTIALS=/run/secrets/gcp.json\nENV API_KEY \"\"\n",
+        // What BuildKit reads.
+        "FROM alpine\nRUN cat <<EOF > /x\nhello $TARGETARCH\nEOF\nENTRYPOINT []\n",
+        "FROM alpine\nRUN sh <<-'A' && cat <<B\n\techo\n\tA\nFROM here\nB\nRUN true\n",
+        "FROM alpine\nRUN <<A <<B\nx\nA\ny\nB\nCMD []\n",
+        "FROM alpine\nRUN echo $((1<<2)) && cat <<<word\n",
+    ] {
+        assert_eq!(rules(text), [""; 0], "{text}\n{:?}", check(text));
+    }
+}
+
+#[test]
+fn more_ways_to_the_wrong_cpu() {
+    for (rule, text) in [
+        (
+            "undeclared-platform-arg",
+            "FROM --platform=$BUILDPLATFORM golang AS b\nENV GOARCH=$TARGETARCH\nRUN go build -o /x\nFROM a\n",
+        ),
+        ("undeclared-platform-arg", "FROM a\nCOPY dist/$TARGETARCH/app /app\n"),
+        ("arch-in-base-tag", "FROM e.com/base:1.0-arm64@sha256:aa\n"),
+        ("last-stage-on-build-platform", "FROM --platform=\"$BUILDPLATFORM\" alpine\n"),
+        ("secret-in-arg", "FROM a\nARG APP GITHUB_TOKEN SHA\n"),
+        (
+            "program-for-build-platform",
+            "FROM --platform=$BUILDPLATFORM golang AS b\nRUN go build -o /out/app .\nFROM a\nCOPY --from=b /out/app /app\n",
+        ),
+    ] {
+        assert_eq!(rules(text), [rule], "{text}");
     }
 }
 

@@ -83,7 +83,7 @@ fn files(config: &Config) -> Vec<Check> {
     });
     let found: usize = paths::dockerfiles(config)
         .values()
-        .map(|text| dockerfile_rules::check(text).iter().filter(|finding| !finding.is_note()).count())
+        .map(|text| dockerfile_rules::check(text).iter().filter(|finding| !finding.is_note).count())
         .sum();
     let rules = match found {
         0 => Check::good("Dockerfiles", "no rule finds anything"),

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use dockerfile_rules::Finding;
 
 use super::super::Context;
 use crate::{
@@ -28,13 +29,17 @@ pub fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
     for (shown, text) in texts {
         let found = dockerfile_rules::check(&text);
         context.terminal.status("Checked", &shown.display().to_string());
-        wrong += found.iter().filter(|finding| !finding.is_note()).count();
-        if found.is_empty() {
-            continue;
+        wrong += found.iter().filter(|finding| !finding.is_note).count();
+        let (notes, mistakes): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.is_note);
+        let problems =
+            |found: Vec<Finding>| Problems::new(shown.clone(), text.clone(), found.into_iter().map(Problem::from).collect());
+        let (notes, mistakes) = (problems(notes), problems(mistakes));
+        notes.lines().iter().for_each(|line| context.terminal.note(line));
+        if !mistakes.report().is_empty() {
+            terminal::problems(&mistakes.render());
         }
-        let problems = Problems::new(shown, text, found.into_iter().map(Problem::from).collect());
-        terminal::problems(&problems.render());
-        reports.extend(problems.report());
+        reports.extend(mistakes.report());
+        reports.extend(notes.report());
     }
     if context.global.json {
         document::print(&serde_json::json!({ "problems": reports }));
