@@ -1,6 +1,6 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -78,6 +78,38 @@ pub enum Task {
                             cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
                             cargo xtask push prod --dry-run")]
     Push(Push),
+    /// Push an environment's images if needed, then move everything that runs there to them
+    #[command(after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run")]
+    Deploy(Migrate),
+    /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; put back what fails
+    #[command(
+        after_help = "Image and architecture go in one call. The function is invoked with deploy.toml's `smoke-payload`, a \
+                            version is published, and the alias moved; when anything fails, the old image, architecture and \
+                            alias are put back.\n\nExamples:\n  cargo xtask migrate-lambda dev\n  \
+                            cargo xtask migrate-lambda dev --service api --dry-run\n  \
+                            cargo xtask migrate-lambda prod --canary 10% --for 5m"
+    )]
+    MigrateLambda(MigrateLambda),
+    /// Move App Runner services to the image of an environment's tag
+    #[command(name = "migrate-apprunner", after_help = "Example:\n  cargo xtask migrate-apprunner dev")]
+    MigrateApprunner(Migrate),
+    /// Move Kubernetes deployments to the image of an environment's tag, on nodes of its CPU
+    #[command(after_help = "Uses `kubectl` as it is configured; `kube-context` and `namespace` in deploy.toml say where.\n\n\
+                            Example:\n  cargo xtask migrate-eks dev --service api")]
+    MigrateEks(Migrate),
+    /// Go back to the image that ran before, with its architecture
+    #[command(
+        after_help = "Examples:\n  cargo xtask rollback dev --service api\n  cargo xtask rollback dev --service api --to 41\n  \
+                            cargo xtask rollback dev --service api --to dev-20250116-143000\n  \
+                            cargo xtask rollback dev --dry-run     list what could be gone back to"
+    )]
+    Rollback(Rollback),
+    /// Take what runs in one environment to another, byte for byte, without a build
+    #[command(after_help = "Example:\n  cargo xtask promote dev prod --service api")]
+    Promote(Promote),
+    /// Show what each environment's tags name, what runs there, and where the two differ
+    #[command(after_help = "Examples:\n  cargo xtask status\n  cargo xtask status dev --check")]
+    Status(Status),
     /// Compare what is with what should be: one thing, or everything that can be reached
     #[command(after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest")]
     Verify(VerifyAll),
@@ -246,6 +278,74 @@ pub struct VerifyImage {
     /// The CPU that it is meant for: arm64 or amd64
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Arch>,
+}
+
+/// What runs in an environment.
+#[derive(Debug, Clone, Args)]
+pub struct Migrate {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+}
+
+/// Lambda functions, and how careful the move is.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateLambda {
+    /// Which functions.
+    #[command(flatten)]
+    pub migrate: Migrate,
+    /// The architecture that they are to run: it must be the one of `[targets]` [default: that]
+    #[arg(long, value_name = "ARCH")]
+    pub to: Option<Arch>,
+    /// Give the new version this part of the alias's calls first, and watch its errors
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub canary: Option<f64>,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", requires = "canary", value_parser = humantime::parse_duration)]
+    pub time: Duration,
+}
+
+/// What to go back to.
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    /// Which workloads.
+    #[command(flatten)]
+    pub migrate: Migrate,
+    /// The version of a Lambda function, a tag, or a digest [default: what ran before]
+    #[arg(long, value_name = "VERSION|TAG|DIGEST")]
+    pub to: Option<String>,
+}
+
+/// From where to where.
+#[derive(Debug, Clone, Args)]
+pub struct Promote {
+    /// The environment whose images are taken
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The environment that gets them
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+}
+
+/// Which environments.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Environments of deploy.toml [default: all]
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// End with code 1 where what runs is not what the tag names, or not on the CPU of `[targets]`
+    #[arg(long)]
+    pub check: bool,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    crate::policy::deployment::percent(text)
 }
 
 /// The local AWS.

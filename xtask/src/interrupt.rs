@@ -1,14 +1,15 @@
 //! What happens on Ctrl-C, and on a polite request to end: children are ended, secrets are removed, exit code 130.
 //!
-//! Architecture Invariant: a run that is interrupted anywhere can be run again and ends like one that was not. So there is
-//! nothing to undo here: a moving tag is written last, and is either old or new.
+//! Architecture Invariant: a run that is interrupted anywhere can be run again and ends like one that was not. A push has
+//! nothing to undo: a moving tag is written last, and is either old or new. A deployment has: while a [`Deferral`] lives, the
+//! first interrupt is only noted, and the deployment puts back what is half done. A second one ends the program at once.
 #![expect(clippy::disallowed_methods, reason = "an interrupt ends the program")]
 
 use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -34,12 +35,44 @@ pub static JSON: AtomicBool = AtomicBool::new(false);
 /// Folders that must not outlive the run.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// How many deferrals there are.
+static DEFERRALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether somebody has asked this run to end.
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// Something that must be finished or put back before the program ends.
+#[derive(Debug)]
+pub struct Deferral(());
+
+/// From here on an interrupt is only noted.
+pub fn defer() -> Deferral {
+    DEFERRALS.fetch_add(1, Ordering::SeqCst);
+    Deferral(())
+}
+
+impl Drop for Deferral {
+    fn drop(&mut self) {
+        DEFERRALS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Whether somebody has asked this run to end while it could not.
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::SeqCst)
+}
+
 /// Starts to listen. Without a place for the handler the program runs on, and an interrupt ends it as usual.
 pub fn listen() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
-        if signals.forever().next().is_some() {
+        for _ in signals.forever() {
             process::end_children();
+            if DEFERRALS.load(Ordering::SeqCst) > 0 && !REQUESTED.swap(true, Ordering::SeqCst) {
+                let text = "interrupted: what is half done is put back first; once more ends this at once";
+                Terminal::new(Verbosity::Normal).warning(text);
+                continue;
+            }
             for folder in FOLDERS.lock().map(|folders| folders.clone()).unwrap_or_default() {
                 let _ = std::fs::remove_dir_all(folder);
             }

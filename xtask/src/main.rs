@@ -10,6 +10,8 @@
 //!                         policy::plan ─▶ Plan ── `--dry-run` shows it and stops
 //!                                 ▼
 //!          execute: build all ─▶ prove all ─▶ push all ─▶ tag all ─▶ confirm all ─▶ Report
+//!
+//! tag or digest ─ proof ─▶ Candidate ─ deploy: read, update, wait, try, publish, move the alias, or put back ─▶ Move
 //! ```
 //!
 //! Architecture Invariants:
@@ -24,6 +26,7 @@
 mod aws;
 mod cli;
 mod config;
+mod deploy;
 mod docker;
 mod execute;
 mod facts;
@@ -32,6 +35,7 @@ mod policy;
 mod problem;
 mod process;
 mod proof;
+mod record;
 mod registry;
 mod report;
 mod sandbox;
@@ -72,7 +76,10 @@ fn main() -> ExitCode {
     }
     let json = global.json;
     interrupt::JSON.store(json, Ordering::Relaxed);
-    let code = tasks::run(global, task).unwrap_or_else(|error| explain(&error, json));
+    let mut code = tasks::run(global, task).unwrap_or_else(|error| explain(&error, json));
+    if interrupt::requested() {
+        code = ExitCode::from(u8::try_from(interrupt::EXIT_CODE).unwrap_or(u8::MAX));
+    }
     if document::was_lost() { ExitCode::FAILURE } else { code }
 }
 

@@ -6,8 +6,10 @@ mod support;
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use support::aws::PASSWORD;
-use support::project::{DEPLOY, Project, Run};
+use support::{
+    aws::{Function, PASSWORD},
+    project::{DEPLOY, Project, Run},
+};
 
 #[test]
 fn the_environment_s_tags_are_read_back_and_proven() {
@@ -55,7 +57,7 @@ fn functions_are_compared_with_the_tag_and_the_policy() {
     let missing = project.run("verify lambda dev --service worker").expect(0);
     assert!(missing.stderr.contains("backend-dev-worker does not exist"), "{}", missing.stderr);
     let set = |arch: &str, digest: &str| {
-        project.aws.state().functions.insert("backend-dev-worker".into(), (arch.into(), digest.into()));
+        project.aws.state().functions.insert("backend-dev-worker".into(), Function::new(arch, digest));
     };
     set("arm64", &digest);
     project.run("verify lambda dev --service worker").expect(0);
@@ -189,7 +191,7 @@ fn verify_alone_looks_at_everything_and_shows_one_table() {
     let rows = run.json();
     let state = |check: &str| rows.as_array().unwrap().iter().find(|row| row["check"] == check).unwrap()["state"].clone();
     assert_eq!((state("dockerfiles"), state("ecr dev"), state("lambda prod")), ("good".into(), "good".into(), "good".into()));
-    project.aws.state().functions.insert("backend-dev-worker".into(), ("x86_64".into(), "sha256:old".into()));
+    project.aws.state().functions.insert("backend-dev-worker".into(), Function::new("x86_64", "sha256:old"));
     let run = project.run("verify").expect(1);
     assert!(run.stderr.contains("lambda dev           mismatch"), "{}", run.stderr);
 }

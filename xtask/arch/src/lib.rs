@@ -41,6 +41,14 @@ impl Arch {
         }
     }
 
+    /// Lambda's spelling, also on `aws lambda`'s command line: `x86_64` or `arm64`.
+    pub fn lambda(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
     /// The value of docker's `--platform`: `linux/amd64` or `linux/arm64`.
     pub fn platform(self) -> String {
         format!("linux/{}", self.oci())
@@ -96,7 +104,7 @@ mod tests {
     #[test]
     fn every_spelling_in_use_names_its_architecture() {
         for arch in Arch::ALL {
-            for spelling in [arch.oci(), arch.uname(), &arch.oci().to_uppercase()] {
+            for spelling in [arch.oci(), arch.uname(), arch.lambda(), &arch.oci().to_uppercase()] {
                 assert_eq!(spelling.parse(), Ok(arch), "{spelling}");
             }
         }

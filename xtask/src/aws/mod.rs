@@ -5,7 +5,9 @@
 //! The SDK has no read timeout of its own: a server that accepts and never answers would hold it for ever. Every client
 //! here has an attempt and an operation timeout.
 
+mod apprunner;
 mod error;
+mod lambda;
 mod reader;
 mod writer;
 
@@ -16,7 +18,9 @@ use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutCo
 use aws_sdk_ecr::config::Credentials;
 use tokio::runtime::Runtime;
 
-pub use reader::Reader;
+pub use apprunner::Service;
+pub use lambda::Refusal;
+pub use reader::{Identity, Reader};
 pub use writer::Writer;
 
 /// How AWS is reached.
@@ -38,10 +42,23 @@ pub struct Connection {
 pub struct Aws {
     runtime: Runtime,
     account: String,
+    apprunner: aws_sdk_apprunner::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
     ecr: aws_sdk_ecr::Client,
     eks: aws_sdk_eks::Client,
     lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
+}
+
+/// How long a function may take to answer. Source: Lambda's longest timeout is 15 minutes.
+fn patient() -> TimeoutConfig {
+    const LONGEST: Duration = Duration::from_mins(15);
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(LONGEST)
+        .operation_attempt_timeout(LONGEST)
+        .operation_timeout(LONGEST)
+        .build()
 }
 
 /// The keys that a local stand-in is called with. Not twelve digits: ministack takes such a key for an account.
@@ -73,11 +90,13 @@ impl Aws {
             loader = loader.credentials_provider(Credentials::new(DUMMY_KEY, DUMMY_KEY, None, None, "sandbox"));
         }
         let shared = runtime.block_on(loader.load());
+        let apprunner = aws_sdk_apprunner::Client::new(&shared);
+        let cloudwatch = aws_sdk_cloudwatch::Client::new(&shared);
         let ecr = aws_sdk_ecr::Client::new(&shared);
         let eks = aws_sdk_eks::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
-        Ok(Self { runtime, account: connection.account.clone(), ecr, eks, lambda, sts })
+        Ok(Self { runtime, account: connection.account.clone(), apprunner, cloudwatch, ecr, eks, lambda, sts })
     }
 
     /// The half that looks.

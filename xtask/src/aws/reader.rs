@@ -9,9 +9,8 @@ use tokio::task::JoinSet;
 use super::{Aws, error::explain};
 use crate::{
     facts::{
-        function::Function,
         nodes::{self, Nodes},
-        published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS},
+        published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS, Stored},
     },
     registry::Login,
 };
@@ -128,27 +127,6 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// What a Lambda function runs.
-    ///
-    /// # Errors
-    /// A call that fails, perhaps for want of permission.
-    pub fn function(&self, name: &str) -> Result<Function> {
-        let call = self.0.lambda.get_function().function_name(name).send();
-        let name = name.to_owned();
-        let answer = match self.0.runtime.block_on(call) {
-            Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
-                return Ok(Function { name, exists: false, digest: None, arch: None });
-            }
-            Err(error) => return Err(explain("lambda:GetFunction", &format!("function `{name}`"), &error)),
-        };
-        let resolved = answer.code().and_then(|code| code.resolved_image_uri());
-        let digest = resolved.and_then(|uri| uri.split_once('@')).map(|(_, digest)| digest.to_owned());
-        let architecture = answer.configuration().and_then(|configuration| configuration.architectures().first());
-        let arch = architecture.and_then(|architecture| architecture.as_str().parse().ok());
-        Ok(Function { name, exists: true, digest, arch })
-    }
-
     /// The node groups of an EKS cluster.
     ///
     /// # Errors
@@ -168,6 +146,26 @@ impl Reader<'_> {
             }
             Ok(groups)
         })
+    }
+
+    /// Every tagged image of a repository, newest first.
+    ///
+    /// # Errors
+    /// A call that fails.
+    pub fn images(&self, repository: &str) -> Result<Vec<Stored>> {
+        use aws_sdk_ecr::types::{DescribeImagesFilter, TagStatus};
+        let filter = DescribeImagesFilter::builder().tag_status(TagStatus::Tagged).build();
+        let call = self.0.ecr.describe_images().registry_id(&self.0.account).repository_name(repository).filter(filter);
+        let mut pages = call.into_paginator().items().send();
+        let mut stored = Vec::new();
+        while let Some(detail) = self.0.runtime.block_on(pages.next()) {
+            let detail = detail.map_err(|e| explain("ecr:DescribeImages", &format!("repository `{repository}`"), &e))?;
+            let Some(digest) = detail.image_digest() else { continue };
+            let pushed = detail.image_pushed_at().map_or(0, |time| time.secs());
+            stored.push(Stored { digest: digest.to_owned(), tags: detail.image_tags().to_vec(), pushed });
+        }
+        stored.sort_by_key(|image| std::cmp::Reverse(image.pushed));
+        Ok(stored)
     }
 
     /// Every tag of an image.

@@ -76,6 +76,14 @@ pub struct Environment {
     pub branch: String,
     /// The EKS cluster.
     pub cluster: Option<String>,
+    /// The context of kubectl's configuration, if not the current one.
+    pub kube_context: Option<String>,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// Whether a deployment is written to tags of the Lambda function.
+    pub function_tags: bool,
+    /// The address of a stand-in for AWS.
+    pub endpoint: Option<String>,
     /// For every image of this environment.
     pub build_args: BTreeMap<String, String>,
     repository: String,
@@ -106,6 +114,14 @@ pub struct Image {
     /// The environments it goes to.
     pub environments: Vec<String>,
     function: String,
+    /// The alias that a deployment moves.
+    pub alias: Option<String>,
+    /// JSON that the function is invoked with after an update.
+    pub smoke_payload: Option<String>,
+    apprunner_service: String,
+    deployment: String,
+    /// The container of the Kubernetes deployment, if it is not the only one.
+    pub container: Option<String>,
     /// What stands before every tag.
     pub tag_prefix: String,
     /// Machine code for another CPU that is there on purpose.
@@ -153,8 +169,22 @@ impl Environment {
 impl Image {
     /// The name of the Lambda function that the image is for in an environment.
     pub fn function(&self, project: &str, environment: &str, service: &str) -> String {
-        resolve::fill(&self.function, &[("project", project), ("env", environment), ("service", service)])
+        fill_names(&self.function, project, environment, service)
     }
+
+    /// The name of the App Runner service that the image is for in an environment.
+    pub fn apprunner_service(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.apprunner_service, project, environment, service)
+    }
+
+    /// The name of the Kubernetes deployment that the image is for in an environment.
+    pub fn deployment(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.deployment, project, environment, service)
+    }
+}
+
+fn fill_names(pattern: &str, project: &str, environment: &str, service: &str) -> String {
+    resolve::fill(pattern, &[("project", project), ("env", environment), ("service", service)])
 }
 
 /// Finds deploy.toml in `from` or the nearest folder above it.

@@ -195,6 +195,14 @@ pub struct Environment {
     pub branch: Option<Located<String>>,
     /// The EKS cluster, whose node groups `verify eks` looks at.
     pub cluster: Option<Located<String>>,
+    /// The context of kubectl's configuration. Default: kubectl's current one.
+    pub kube_context: Option<Located<String>>,
+    /// The Kubernetes namespace; `{env}` and `{project}` are filled in. Default: `default`.
+    pub namespace: Option<Located<String>>,
+    /// Whether a deployment is also written to tags of the Lambda function, for other machines to see. Default: false.
+    pub function_tags: Option<bool>,
+    /// The address of a stand-in for AWS, such as LocalStack; its registry is there too. Default: AWS itself.
+    pub endpoint: Option<Located<String>>,
     /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
     #[serde(default)]
     pub build_args: Named<Located<String>>,
@@ -227,6 +235,16 @@ pub struct Image {
     pub environments: Option<Vec<Located<String>>>,
     /// The Lambda function's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{project}-{env}-{service}`.
     pub function: Option<Located<String>>,
+    /// The alias of the Lambda function that callers use; a deployment moves it to the new version.
+    pub alias: Option<Located<String>>,
+    /// JSON that the Lambda function is invoked with after an update. An error in its answer puts the old image back.
+    pub smoke_payload: Option<Located<String>>,
+    /// The App Runner service's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{project}-{env}-{service}`.
+    pub apprunner_service: Option<Located<String>>,
+    /// The Kubernetes deployment's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{service}`.
+    pub deployment: Option<Located<String>>,
+    /// The container of that deployment. Default: its only one.
+    pub container: Option<Located<String>>,
     /// Machine code for another CPU that is in the image on purpose.
     pub foreign: Option<Vec<Foreign>>,
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.

@@ -32,7 +32,7 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Con
 
     let mut environments = BTreeMap::new();
     for (key, environment) in &root.environments {
-        environments.insert(key.name().to_owned(), finding.environment(key, environment));
+        environments.insert(key.name().to_owned(), finding.environment(key, environment, &project));
     }
     let mut services = BTreeMap::new();
     for (key, service) in &root.services {
@@ -84,6 +84,28 @@ const RESERVED_BUILD_ARGS: [&str; 12] = [
     "BUILDVARIANT",
     "BUILDKIT_SYNTAX",
 ];
+
+/// A rule for names of one kind.
+struct NameRule {
+    what: &'static str,
+    form: &'static str,
+    is_legal: fn(&str) -> bool,
+}
+
+const FUNCTION: NameRule =
+    NameRule { what: "Lambda function name", form: "1 to 64 letters, digits, `-` and `_`", is_legal: name::is_function };
+const ALIAS: NameRule =
+    NameRule { what: "Lambda alias", form: "1 to 128 letters, digits, `-` and `_`, not digits alone", is_legal: name::is_alias };
+const APPRUNNER: NameRule = NameRule {
+    what: "App Runner service name",
+    form: "4 to 40 letters, digits, `-` and `_`, starting with a letter or digit",
+    is_legal: name::is_apprunner_service,
+};
+const KUBERNETES: NameRule = NameRule {
+    what: "Kubernetes name",
+    form: "1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit",
+    is_legal: name::is_kubernetes,
+};
 
 /// The problems found so far.
 pub(super) struct Finding<'p> {
@@ -170,7 +192,7 @@ impl Finding<'_> {
         target.default_arch()
     }
 
-    fn environment(&mut self, key: &raw::Key, environment: &raw::Environment) -> Environment {
+    fn environment(&mut self, key: &raw::Key, environment: &raw::Environment, project: &str) -> Environment {
         let path = format!("environments.{}", key.name());
         self.name(&path, &key.0, name::is_tag_part, TAG_PART);
         if !name::is_account(&environment.account.value) {
@@ -212,6 +234,10 @@ impl Finding<'_> {
             region: environment.region.value.clone(),
             profile: environment.profile.as_ref().map(|profile| profile.value.clone()),
             cluster: environment.cluster.as_ref().map(|cluster| cluster.value.clone()),
+            kube_context: environment.kube_context.as_ref().map(|context| context.value.clone()),
+            namespace: self.namespace(&path, key.name(), environment.namespace.as_ref(), project),
+            function_tags: environment.function_tags.unwrap_or(false),
+            endpoint: self.endpoint(&path, environment.endpoint.as_ref()),
             create_repository: environment.create_repository.unwrap_or(false),
             protected: environment.protected.unwrap_or(false),
             branch: environment.branch.as_ref().map_or_else(|| "main".to_owned(), |branch| branch.value.clone()),
@@ -280,15 +306,13 @@ impl Finding<'_> {
                 suggestion(&name.value, environments.keys().map(String::as_str)),
             );
         }
-        let function = image.function.as_ref().map_or("{project}-{env}-{service}", |pattern| pattern.value.as_str());
-        let sample = fill(function, &[("project", "project"), ("env", "env"), ("service", "service")]);
-        if let (Some(pattern), false) = (&image.function, name::is_function(&sample)) {
-            self.problem(
-                &pattern.span,
-                format!("`{path}.function` is `{}`, which is no Lambda function name", pattern.value.escape_debug()),
-                "use 1 to 64 letters, digits, `-` and `_`; `{project}`, `{env}` and `{service}` are filled in",
-            );
-        }
+        let function = self.pattern(path, "function", image.function.as_ref(), "{project}-{env}-{service}", &FUNCTION);
+        let apprunner_service =
+            self.pattern(path, "apprunner-service", image.apprunner_service.as_ref(), "{project}-{env}-{service}", &APPRUNNER);
+        let deployment = self.pattern(path, "deployment", image.deployment.as_ref(), "{service}", &KUBERNETES);
+        let container = image.container.as_ref().map(|name| self.pattern(path, "container", Some(name), "", &KUBERNETES));
+        let alias = image.alias.as_ref().map(|name| self.pattern(path, "alias", Some(name), "", &ALIAS));
+        self.smoke_payload(path, image.smoke_payload.as_ref());
         if let Some(prefix) = image.tag_prefix.as_ref().filter(|prefix| !name::is_tag_prefix(&prefix.value)) {
             self.problem(
                 &prefix.span,
@@ -308,9 +332,65 @@ impl Finding<'_> {
                 .environments
                 .as_ref()
                 .map_or_else(everywhere, |names| names.iter().map(|name| name.value.clone()).collect()),
-            function: function.to_owned(),
+            function,
+            alias,
+            smoke_payload: image.smoke_payload.as_ref().map(|payload| payload.value.clone()),
+            apprunner_service,
+            deployment,
+            container,
             tag_prefix: image.tag_prefix.as_ref().map_or_else(default_prefix, |prefix| prefix.value.clone()),
         })
+    }
+
+    /// A name with `{project}`, `{env}` and `{service}` in it, checked with samples in their place.
+    fn pattern(&mut self, path: &str, key: &str, said: Option<&Located<String>>, default: &str, rule: &NameRule) -> String {
+        let Some(said) = said else { return default.to_owned() };
+        let sample = fill(&said.value, &[("project", "project"), ("env", "env"), ("service", "service")]);
+        if !(rule.is_legal)(&sample) {
+            self.problem(
+                &said.span,
+                format!("`{path}.{key}` is `{}`, which is no {}", said.value.escape_debug(), rule.what),
+                format!("use {}; `{{project}}`, `{{env}}` and `{{service}}` are filled in", rule.form),
+            );
+        }
+        said.value.clone()
+    }
+
+    fn smoke_payload(&mut self, path: &str, payload: Option<&Located<String>>) {
+        let Some(payload) = payload else { return };
+        if let Err(error) = serde_json::from_str::<serde_json::Value>(&payload.value) {
+            self.problem(
+                &payload.span,
+                format!("`{path}.smoke-payload` is no JSON: {error}"),
+                "write one JSON value in single quotes: '{ \"rawPath\": \"/healthz\" }'",
+            );
+        }
+    }
+
+    fn namespace(&mut self, path: &str, environment: &str, said: Option<&Located<String>>, project: &str) -> String {
+        let Some(said) = said else { return "default".to_owned() };
+        let name = fill(&said.value, &[("env", environment), ("project", project)]);
+        if !name::is_kubernetes(&name) {
+            self.problem(
+                &said.span,
+                format!("`{path}.namespace` is `{}`, which is no {}", said.value.escape_debug(), KUBERNETES.what),
+                format!("use {}; `{{env}}` and `{{project}}` are filled in", KUBERNETES.form),
+            );
+        }
+        name
+    }
+
+    fn endpoint(&mut self, path: &str, said: Option<&Located<String>>) -> Option<String> {
+        let said = said?;
+        let rest = said.value.strip_prefix("http://").or_else(|| said.value.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+            self.problem(
+                &said.span,
+                format!("`{path}.endpoint` is `{}`, which is no address", said.value.escape_debug()),
+                "write `http://localhost:PORT`, or remove the key to use AWS",
+            );
+        }
+        Some(said.value.clone())
     }
 
     fn foreign(&mut self, path: &str, foreign: &[raw::Foreign]) -> Vec<Foreign> {

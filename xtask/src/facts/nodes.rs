@@ -19,7 +19,7 @@ pub struct Nodes {
 }
 
 /// Nodes as `kubectl` lists them. `None` where there is no `kubectl`, or no cluster answers.
-pub fn from_kubectl(cluster: Option<&str>) -> Option<Vec<Nodes>> {
+pub fn from_kubectl(context: Option<&str>, cluster: Option<&str>) -> Option<Vec<Nodes>> {
     #[derive(Deserialize)]
     struct List {
         items: Vec<Item>,
@@ -42,8 +42,9 @@ pub fn from_kubectl(cluster: Option<&str>) -> Option<Vec<Nodes>> {
     struct Info {
         architecture: String,
     }
-    let context = cluster.map(|name| format!("--cluster={name}"));
-    let words = ["get", "nodes", "--output=json", "--request-timeout=10s"].into_iter().chain(context.as_deref());
+    // A context says the cluster and the user; the cluster alone is looked up with the current user.
+    let which = context.map(|name| format!("--context={name}")).or_else(|| cluster.map(|name| format!("--cluster={name}")));
+    let words = ["get", "nodes", "--output=json", "--request-timeout=10s"].into_iter().chain(which.as_deref());
     let said = Tool::new("kubectl").read(&words.collect::<Vec<_>>()).ok()?;
     let list: List = serde_json::from_str(&said).ok()?;
     let node = |item: Item| Nodes {

@@ -73,6 +73,17 @@ pub struct Published {
     pub revision_image_tags: BTreeSet<String>,
 }
 
+/// An image of a repository, as a list has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stored {
+    /// The manifest's digest.
+    pub digest: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// When it was pushed, in seconds since 1970.
+    pub pushed: i64,
+}
+
 /// An image in a registry, read from its manifest and config, never from somebody's word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

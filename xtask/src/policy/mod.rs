@@ -3,6 +3,7 @@
 pub mod age;
 pub mod base_image;
 pub mod command;
+pub mod deployment;
 pub mod instance;
 pub mod name;
 pub mod plan;

@@ -62,6 +62,29 @@ pub fn is_function(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
+/// A Lambda alias: letters, digits, `-` and `_`, not a number. Source: the pattern of `Name` in Lambda's `CreateAlias`.
+pub fn is_alias(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && !name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// An App Runner service's name. Source: the pattern of `ServiceName` in App Runner's API reference.
+pub fn is_apprunner_service(name: &str) -> bool {
+    (4..=40).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// A Kubernetes namespace, deployment or container. Source: RFC 1123 labels, as Kubernetes' "Object Names and IDs" has them.
+pub fn is_kubernetes(name: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&name.len())
+        && name.starts_with(alphanumeric)
+        && name.ends_with(alphanumeric)
+        && name.chars().all(|c| alphanumeric(c) || c == '-')
+}
+
 /// The name of a build argument.
 pub fn is_build_arg(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -36,6 +36,24 @@ pub struct Tag {
     pub name: String,
     /// How it behaves.
     pub kind: TagKind,
+    /// Whether it names the architecture: it then stays with the image for that one where a list of images has the others.
+    #[serde(skip)]
+    pub names_arch: bool,
+}
+
+/// Reads what stands after `ENV-` in a tag that names a time: `YYYYMMDD-HHMMSS`, perhaps with `-ARCH`.
+pub fn moment(text: &str) -> Option<(&str, Option<Arch>)> {
+    const LENGTH: usize = "YYYYMMDD-HHMMSS".len();
+    let (moment, rest) = text.split_at_checked(LENGTH)?;
+    let is_moment = moment.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
+    if !is_moment {
+        return None;
+    }
+    match rest.strip_prefix('-') {
+        None if rest.is_empty() => Some((moment, None)),
+        None => None,
+        Some(arch) => Some((moment, Some(arch.parse().ok()?))),
+    }
 }
 
 /// The six tags of one image in one environment, in the order in which they are written.
@@ -47,14 +65,14 @@ impl TagSet {
     /// `timestamp` is `YYYYMMDD-HHMMSS` in UTC, `revision` the shortened commit. A `dirty` revision's tags end in `-dirty`.
     pub fn new(prefix: &str, environment: &str, arch: Arch, timestamp: &str, revision: &str, dirty: bool) -> Self {
         let suffix = if dirty { "-dirty" } else { "" };
-        let tag = |kind, name: String| Tag { name: format!("{prefix}{name}"), kind };
+        let tag = |kind, name: String, names_arch| Tag { name: format!("{prefix}{name}"), kind, names_arch };
         Self(vec![
-            tag(TagKind::Timestamp, format!("{environment}-{timestamp}-{arch}")),
-            tag(TagKind::Timestamp, format!("{environment}-{timestamp}")),
-            tag(TagKind::Revision, format!("{revision}-{arch}{suffix}")),
-            tag(TagKind::Revision, format!("{revision}{suffix}")),
-            tag(TagKind::Moving, format!("{environment}-{arch}-latest")),
-            tag(TagKind::Moving, format!("{environment}-latest")),
+            tag(TagKind::Timestamp, format!("{environment}-{timestamp}-{arch}"), true),
+            tag(TagKind::Timestamp, format!("{environment}-{timestamp}"), false),
+            tag(TagKind::Revision, format!("{revision}-{arch}{suffix}"), true),
+            tag(TagKind::Revision, format!("{revision}{suffix}"), false),
+            tag(TagKind::Moving, format!("{environment}-{arch}-latest"), true),
+            tag(TagKind::Moving, format!("{environment}-latest"), false),
         ])
     }
 

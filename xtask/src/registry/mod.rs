@@ -4,6 +4,7 @@
 
 mod access;
 mod reference;
+mod write;
 
 use std::{io::Read, sync::Arc, time::Duration};
 
@@ -16,6 +17,7 @@ use ureq::{
 
 pub use access::{Login, Right};
 pub use reference::{Reference, is_loopback};
+pub use write::Arrival;
 
 use crate::facts::published::{INDEXES, SINGLE_MANIFESTS};
 
@@ -54,7 +56,7 @@ impl Registry {
     /// A registry that cannot be reached or refuses, more bytes than `limit`, or bytes of another digest.
     pub fn blob(&self, repository: &str, digest: &str, limit: u64) -> Result<Vec<u8>> {
         let about = format!("blob {digest} of `{repository}`");
-        let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &about)?;
+        let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &format!("read {about}"))?;
         if digest_of(&bytes) != digest {
             bail!("{about} has the digest {}", digest_of(&bytes));
         }
@@ -67,7 +69,7 @@ impl Registry {
     /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
         let accepted = SINGLE_MANIFESTS.into_iter().chain(INDEXES).collect::<Vec<_>>().join(", ");
-        let about = format!("manifest `{reference}` of `{repository}`");
+        let about = format!("read manifest `{reference}` of `{repository}`");
         self.small(&format!("{repository}/manifests/{reference}"), &accepted, CONFIG_LIMIT, &about)
     }
 
@@ -76,7 +78,7 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses.
     pub fn stream(&self, repository: &str, digest: &str) -> Result<impl Read + Send + use<>> {
-        let about = format!("blob {digest} of `{repository}`");
+        let about = format!("read blob {digest} of `{repository}`");
         let body = self.retried(&about, || self.get(&format!("{repository}/blobs/{digest}"), "*/*"))?;
         Ok(body.into_reader())
     }
@@ -101,7 +103,7 @@ impl Registry {
                 (Ok(done), _) => return Ok(done),
                 (Err(failure), Some(delay)) if failure.transient => std::thread::sleep(delay),
                 (Err(failure), _) => {
-                    return Err(failure.error.context(format!("failed to read {about} from {}", self.base)));
+                    return Err(failure.error.context(format!("failed to {about}, at {}", self.base)));
                 }
             }
         }

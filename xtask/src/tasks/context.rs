@@ -17,9 +17,10 @@ use crate::{
     docker::Docker,
     execute::{Hands, execute},
     facts::host,
-    policy::plan::{Plan, Refusal},
+    policy::plan::{Place, Plan, Refusal},
     problem::{Problem, Problems},
     proof::Kept,
+    record::{self, Record},
     report::{
         document,
         result::Report,
@@ -149,7 +150,37 @@ impl Context {
         }
         self.terminal.block(&report.to_string());
         self.say_what_still_runs(plan, &report);
+        if let (Some(place), Some(aws)) = (&report.place, aws) {
+            self.write_down(config, place, aws, &report);
+        }
         if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
+    fn write_down(&self, config: &Config, place: &Place, aws: &crate::aws::Aws, report: &Report) {
+        let pushed: Vec<_> = report.images.iter().filter(|image| image.built && image.error.is_none()).collect();
+        if pushed.is_empty() {
+            return;
+        }
+        let who = aws.reader().identity().map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
+        let when = host::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let records: Vec<_> = pushed
+            .into_iter()
+            .map(|image| Record {
+                when: when.clone(),
+                who: &who,
+                action: "push",
+                environment: &place.environment,
+                image: &image.name,
+                workload: image.repository.as_deref().unwrap_or_default(),
+                from: None,
+                to: image.digest.as_deref().unwrap_or_default(),
+                outcome: "moved",
+            })
+            .collect();
+        if let Err(error) = record::append(&config.root, &records) {
+            self.terminal.warning(&format!("{error:#}"));
+        }
     }
 
     /// People take a moved tag for a deployment; it is none.

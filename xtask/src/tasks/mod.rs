@@ -1,15 +1,23 @@
 //! One file a command: it gathers facts, asks for a plan, and shows or executes it.
 
 mod build;
+mod candidate;
 mod ci;
 mod context;
+mod deploy;
 mod doctor;
 mod explain;
+mod migrate;
+mod promote;
 mod push;
 mod reach;
+mod rollback;
+mod running;
 mod sandbox;
 mod schema;
+mod status;
 mod verify;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -29,6 +37,13 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
         Task::Push(push) => push::run(&context, &push),
+        Task::Deploy(arguments) => deploy::run(&context, &arguments),
+        Task::MigrateLambda(arguments) => migrate::lambda(&context, &arguments),
+        Task::MigrateApprunner(arguments) => migrate::apprunner(&context, &arguments),
+        Task::MigrateEks(arguments) => migrate::eks(&context, &arguments),
+        Task::Rollback(arguments) => rollback::run(&context, &arguments),
+        Task::Promote(arguments) => promote::run(&context, &arguments),
+        Task::Status(arguments) => status::run(&context, &arguments),
         Task::Verify(VerifyAll { what: Some(what) }) => verify::run(&context, &what),
         Task::Verify(VerifyAll { what: None }) => verify::everything(&context),
         Task::Doctor(arguments) => doctor::run(&context, arguments.fix),

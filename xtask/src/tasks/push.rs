@@ -22,7 +22,6 @@ use crate::{
         tags::{TagKind, TagSet},
     },
     registry::{CONFIG_LIMIT, Registry},
-    report::terminal,
     sandbox,
 };
 
@@ -69,16 +68,43 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
+    if environment.protected && plan.images.iter().any(|image| image.build().is_some()) && sandbox.is_none() {
+        say_if_promotion_would_do(context, &config, environment, &plan);
+    }
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
     }
-    confirm_protected(context, environment)?;
+    reach::confirm_protected(context, environment)?;
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     if plan.images.iter().any(|image| image.build().is_some()) {
         context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
         context.look_at_dockerfiles(&config, &plan, &docker)?;
     }
     Ok(context.carry_out(&config, &plan, &docker, Some(&aws), push.selection.jobs))
+}
+
+/// Another environment may have this very revision, tried and proven: then nothing needs to be built.
+fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &Environment, plan: &plan::Plan) {
+    let others = config.environments.values().filter(|other| other.name != environment.name && !other.protected);
+    for other in others {
+        let Ok(aws) = Aws::connect(&reach::connection(other, None)) else { continue };
+        let has = |image: &&plan::PlannedImage| {
+            let service = config.services.get(&image.service)?;
+            let found = service.images.iter().find(|one| Some(one.target) == image.target)?;
+            let revision = plan.revision.as_ref()?;
+            let tags = plan::tag_set(config, other, found, revision, "");
+            let tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && !tag.names_arch)?.name.clone();
+            let repository = other.repository(&config.project, &image.service, found.target);
+            aws.reader().manifests(&repository, std::slice::from_ref(&tag)).ok()?.contains_key(&tag).then_some(())
+        };
+        let built = plan.images.iter().filter(|image| image.build().is_some());
+        if built.clone().all(|image| has(&image).is_some()) {
+            context.terminal.note(&format!(
+                "`{0}` has this revision: `cargo xtask promote {0} {1}` takes the very same images, without a build",
+                other.name, environment.name
+            ));
+        }
+    }
 }
 
 fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
@@ -182,21 +208,4 @@ fn read_image(
     published.revision_image = Some(manifest.describe(&registry.blob(repository, &digest, CONFIG_LIMIT)?)?);
     published.revision_image_tags = aws.tags(repository, &manifest.digest)?;
     Ok(published)
-}
-
-/// A protected environment wants its name typed, or `--yes`.
-fn confirm_protected(context: &Context, environment: &Environment) -> Result<(), Refused> {
-    if !environment.protected || context.global.yes {
-        return Ok(());
-    }
-    let name = &environment.name;
-    if !host::can_ask() {
-        return Err(Refusal::new(format!("`{name}` is protected, and nobody can be asked"), "add `--yes` to the command").into());
-    }
-    let answer = terminal::ask(&format!("`{name}` is protected. Type its name to go on:"));
-    if answer == *name {
-        return Ok(());
-    }
-    Err(Refusal::new(format!("`{}` was typed, not `{name}`", answer.escape_debug()), "run the command again, or add `--yes`")
-        .into())
 }

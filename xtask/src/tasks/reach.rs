@@ -2,14 +2,104 @@
 
 use anyhow::Result;
 
-use super::Refused;
+use super::{Context, Refused};
 use crate::{
-    aws::Connection,
-    config::Environment,
+    aws::{Aws, Connection, Identity},
+    config::{Config, Environment},
     facts::host,
-    policy::plan::{Place, Refusal},
-    registry, sandbox,
+    policy::plan::{self, Place, Refusal, Selected, account_guard},
+    registry::{self, Registry},
+    report::terminal,
+    sandbox,
 };
+
+/// An environment, reached.
+pub struct Reached {
+    /// deploy.toml, as the sandbox has it where there is one.
+    pub config: Config,
+    /// The environment.
+    pub environment: Environment,
+    /// Where it is.
+    pub place: Place,
+    /// AWS there.
+    pub aws: Aws,
+    /// The sandbox that stands in for it.
+    pub sandbox: Option<sandbox::Session>,
+}
+
+impl Reached {
+    /// Reaches an environment, or its stand-in.
+    ///
+    /// # Errors
+    /// A refusal for an environment that deploy.toml lacks, and a sandbox that does not start.
+    pub fn open(context: &Context, name: &str) -> Result<Self> {
+        let mut config = context.config()?;
+        plan::environment(&config, name).map_err(Refused::from)?;
+        let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
+        let environment = plan::environment(&config, name).map_err(Refused::from)?.clone();
+        let place = place(&environment, sandbox.as_ref())?;
+        let aws = Aws::connect(&connection(&environment, sandbox.as_ref()))?;
+        Ok(Self { config, environment, place, aws, sandbox })
+    }
+
+    /// The images of these services that go there.
+    ///
+    /// # Errors
+    /// A refusal for each word that selects nothing.
+    pub fn selected(&self, services: &[String]) -> Result<Vec<Selected<'_>>, Refused> {
+        plan::select(&self.config, &self.environment, services, None).map_err(Refused)
+    }
+
+    /// The ECR repository of an image.
+    pub fn repository(&self, selected: Selected<'_>) -> String {
+        self.environment.repository(&self.config.project, &selected.service.name, selected.image.target)
+    }
+
+    /// The tag that names what the environment has now.
+    pub fn tag(&self, selected: Selected<'_>) -> String {
+        format!("{}{}-latest", selected.image.tag_prefix, self.environment.name)
+    }
+
+    /// The registry, with a login.
+    ///
+    /// # Errors
+    /// ECR that gives no token.
+    pub fn registry(&self) -> Result<Registry> {
+        Ok(Registry::new(&self.place.registry, Some(&self.aws.reader().login()?)))
+    }
+
+    /// Asks whether this may be changed: a protected environment wants the right account.
+    ///
+    /// # Errors
+    /// A refusal, and credentials that AWS does not know.
+    pub fn guard(&self) -> Result<Identity> {
+        let identity = self.aws.reader().identity()?;
+        if self.environment.protected && self.sandbox.is_none() {
+            account_guard(&self.environment, &identity.account, &identity.arn).map_err(Refused::from)?;
+        }
+        Ok(identity)
+    }
+}
+
+/// A protected environment wants its name typed, or `--yes`.
+///
+/// # Errors
+/// A refusal, when it was not.
+pub fn confirm_protected(context: &Context, environment: &Environment) -> Result<(), Refused> {
+    if !environment.protected || context.global.yes {
+        return Ok(());
+    }
+    let name = &environment.name;
+    if !host::can_ask() {
+        return Err(Refusal::new(format!("`{name}` is protected, and nobody can be asked"), "add `--yes` to the command").into());
+    }
+    let answer = terminal::ask(&format!("`{name}` is protected. Type its name to go on:"));
+    if answer == *name {
+        return Ok(());
+    }
+    Err(Refusal::new(format!("`{}` was typed, not `{name}`", answer.escape_debug()), "run the command again, or add `--yes`")
+        .into())
+}
 
 /// How the SDK reaches an environment.
 pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
@@ -18,7 +108,7 @@ pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>)
             account: environment.account.clone(),
             region: environment.region.clone(),
             profile: environment.profile.clone(),
-            endpoint: None,
+            endpoint: environment.endpoint.clone(),
             dummy_credentials: false,
         },
         sandbox::Session::connection,
@@ -32,7 +122,7 @@ pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>)
 /// A refusal, for an `AWS_ENDPOINT_URL` that is none.
 pub fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Result<Place> {
     let said = || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
-    let endpoint = sandbox.map(sandbox::Session::endpoint).or_else(said);
+    let endpoint = sandbox.map(sandbox::Session::endpoint).or_else(|| environment.endpoint.clone()).or_else(said);
     let local = endpoint.as_deref().map(authority).transpose()?.filter(|authority| registry::is_loopback(authority));
     let suffix = if environment.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Ok(Place {

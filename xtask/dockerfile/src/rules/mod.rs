@@ -13,6 +13,7 @@ mod secret;
 use std::ops::Range;
 
 use allow::Allowances;
+use image_arch::{Arch, SPELLINGS};
 
 use crate::{
     Finding,
@@ -123,9 +124,11 @@ fn names_both(model: &Model, place: usize) -> bool {
             _ => None,
         })
     };
-    let amd64 = texts().any(|text| ["x86_64", "x86-64", "amd64"].iter().any(|word| text.contains(word)));
-    let arm64 = texts().any(|text| ["aarch64", "arm64", "armv8"].iter().any(|word| text.contains(word)));
-    amd64 && arm64
+    let names = |arch: Arch| {
+        let mut words = SPELLINGS.into_iter().filter(|word| word.parse() == Ok(arch));
+        words.any(|word| texts().any(|text| text.contains(word)))
+    };
+    Arch::ALL.into_iter().all(names)
 }
 
 /// Whether a word stands in a text, not as a part of a longer one.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::super::Context;
+use super::super::{Context, reach::Reached};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
@@ -22,36 +22,47 @@ use crate::{
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Document {
+pub struct Document {
     wanted: Arch,
     images: Vec<String>,
-    nodes: Vec<Nodes>,
+    /// Nodes and groups of them.
+    pub nodes: Vec<Nodes>,
     terraform: Vec<Mention>,
-    notes: Vec<String>,
-    mismatches: Vec<String>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
+    /// What is wrong.
+    pub mismatches: Vec<String>,
 }
 
 /// Compares nodes with the images meant for them.
 pub fn eks(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
-    let reached = super::environment::reached(context, arguments)?;
+    let reached = Reached::open(context, &arguments.environment)?;
     let selected = reached.selected(&arguments.service)?;
     let images: Vec<String> = selected.iter().filter(|one| one.image.target == Target::Eks).map(Selected::name).collect();
+    Ok(show(context, &look(&reached, images)))
+}
+
+/// Reads what the nodes are, and compares.
+pub fn look(reached: &Reached, images: Vec<String>) -> Document {
+    let environment = &reached.environment;
     let wanted = reached.config.arch(Target::Eks);
     let mut document =
         Document { wanted, images, nodes: Vec::new(), terraform: Vec::new(), notes: Vec::new(), mismatches: Vec::new() };
     if document.images.is_empty() {
-        document.notes.push(format!("no image of `{}` is for EKS", arguments.environment));
+        document.notes.push(format!("no image of `{}` is for EKS", environment.name));
     }
-    match &reached.environment.cluster {
+    match &environment.cluster {
         Some(cluster) => match reached.aws.reader().node_groups(cluster) {
             Ok(groups) => document.nodes.extend(groups),
             Err(error) => document.notes.push(format!("the EKS API cannot be asked: {error:#}")),
         },
-        None => document
-            .notes
-            .push(format!("`cluster` of [environments.{}] is not set: the EKS API was not asked", arguments.environment)),
+        None => {
+            document
+                .notes
+                .push(format!("`cluster` of [environments.{}] is not set: the EKS API was not asked", environment.name));
+        }
     }
-    match nodes::from_kubectl(reached.environment.cluster.as_deref()) {
+    match nodes::from_kubectl(environment.kube_context.as_deref(), environment.cluster.as_deref()) {
         Some(found) => document.nodes.extend(found),
         None => document.notes.push("kubectl reaches no cluster: nodes were not listed".to_owned()),
     }
@@ -59,7 +70,7 @@ pub fn eks(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode>
     document.notes.extend(unread.into_iter().map(|file| format!("this Terraform file cannot be read: {file}")));
     document.terraform = mentions;
     judge(&mut document);
-    Ok(show(context, &document))
+    document
 }
 
 fn judge(document: &mut Document) {

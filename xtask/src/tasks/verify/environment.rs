@@ -5,22 +5,19 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::super::{Context, Refused, reach};
+use super::super::{Context, reach::Reached};
 use crate::{
     arch::Arch,
-    aws::Aws,
     cli::VerifyEnvironment,
-    config::{Config, Environment},
     facts::host,
     policy::{
         age,
-        plan::{self, Place, Selected, label},
+        plan::{self, Selected, label},
         target::Target,
     },
     proof::{self, Kept, Proof, Remote},
     registry::{CONFIG_LIMIT, Registry},
     report::document,
-    sandbox,
 };
 
 /// One image of an environment, as its tag names it.
@@ -55,43 +52,10 @@ struct FunctionReport {
     mismatches: Vec<String>,
 }
 
-/// Everything that a look into an environment needs.
-pub(super) struct Reached {
-    pub(super) config: Config,
-    pub(super) environment: Environment,
-    place: Place,
-    pub(super) aws: Aws,
-}
-
-/// Reaches an environment, or its stand-in.
-pub(super) fn reached(context: &Context, arguments: &VerifyEnvironment) -> Result<Reached> {
-    let mut config = context.config()?;
-    plan::environment(&config, &arguments.environment).map_err(Refused::from)?;
-    let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-    let environment = plan::environment(&config, &arguments.environment).map_err(Refused::from)?.clone();
-    let place = reach::place(&environment, sandbox.as_ref())?;
-    let aws = Aws::connect(&reach::connection(&environment, sandbox.as_ref()))?;
-    Ok(Reached { config, environment, place, aws })
-}
-
-impl Reached {
-    pub(super) fn selected(&self, services: &[String]) -> Result<Vec<Selected<'_>>, Refused> {
-        plan::select(&self.config, &self.environment, services, None).map_err(Refused)
-    }
-
-    fn repository(&self, selected: Selected<'_>) -> String {
-        self.environment.repository(&self.config.project, &selected.service.name, selected.image.target)
-    }
-
-    fn tag(&self, selected: Selected<'_>) -> String {
-        format!("{}{}-latest", selected.image.tag_prefix, self.environment.name)
-    }
-}
-
 /// Reads what the environment's `latest` tags name: a single image for the right CPU, proven from its bytes.
 pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
-    let reached = reached(context, arguments)?;
-    let registry = Registry::new(&reached.place.registry, Some(&reached.aws.reader().login()?));
+    let reached = Reached::open(context, &arguments.environment)?;
+    let registry = reached.registry()?;
     let kept = Kept::below(&host::target_folder(&reached.config.root));
     let mut reports = Vec::new();
     for selected in reached.selected(&arguments.service)? {
@@ -163,7 +127,7 @@ fn describe(report: &TagReport) -> String {
 
 /// Compares the environment's functions with its tags and with the policy.
 pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
-    let reached = reached(context, arguments)?;
+    let reached = Reached::open(context, &arguments.environment)?;
     let mut reports = Vec::new();
     for selected in reached.selected(&arguments.service)? {
         let Some(name) = plan::function_name(&reached.config, &reached.environment, selected) else { continue };

@@ -8,6 +8,7 @@ mod image;
 use std::process::ExitCode;
 
 use anyhow::Result;
+pub use eks::look as look_at_nodes;
 use serde::Serialize;
 
 use super::Context;

@@ -1,0 +1,131 @@
+//! The half of the protocol that writes: blobs and manifests, each safe to repeat.
+
+use std::io::Read;
+
+use anyhow::{Result, anyhow};
+use ureq::{Body, SendBody, http::Response};
+
+use super::{Failure, Registry};
+
+/// How a blob came to be where it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was there.
+    Present,
+    /// The registry had it in another repository.
+    Mounted,
+    /// It was sent.
+    Sent,
+}
+
+impl Registry {
+    /// Whether a repository has a blob.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached or refuses.
+    pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
+        self.retried(&format!("look for blob {digest} in `{repository}`"), || {
+            let answer = self.send("HEAD", &self.url(&format!("{repository}/blobs/{digest}")), &[], SendBody::none())?;
+            match answer.status().as_u16() {
+                200 => Ok(true),
+                404 => Ok(false),
+                status => Err(refusal(status, answer)),
+            }
+        })
+    }
+
+    /// Puts a blob into a repository: not at all where it is there already, by name where the registry has it in the
+    /// repository `from`, and byte by byte otherwise. The registry compares the digest.
+    ///
+    /// # Errors
+    /// A source that cannot be read, or a registry that cannot be reached or refuses.
+    pub fn put_blob<R: Read>(
+        &self,
+        repository: &str,
+        digest: &str,
+        from: Option<&str>,
+        open: impl Fn() -> Result<R>,
+    ) -> Result<Arrival> {
+        if self.has_blob(repository, digest)? {
+            return Ok(Arrival::Present);
+        }
+        self.retried(&format!("write blob {digest} to `{repository}`"), || {
+            let wish = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
+            let url = self.url(&format!("{repository}/blobs/uploads/{wish}"));
+            let begun = self.send("POST", &url, &[], SendBody::none())?;
+            match begun.status().as_u16() {
+                201 => return Ok(Arrival::Mounted),
+                202 => {}
+                status => return Err(refusal(status, begun)),
+            }
+            let place = self.location(&begun)?;
+            let mut source = open().map_err(|error| Failure { transient: false, error })?;
+            let kind = [("Content-Type", "application/octet-stream")];
+            let sent = self.send("PATCH", &place, &kind, SendBody::from_reader(&mut source))?;
+            if !matches!(sent.status().as_u16(), 202 | 204) {
+                return Err(refusal(sent.status().as_u16(), sent));
+            }
+            let place = self.location(&sent)?;
+            let end = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
+            let done = self.send("PUT", &end, &[], SendBody::none())?;
+            match done.status().as_u16() {
+                201 | 204 => Ok(Arrival::Sent),
+                status => Err(refusal(status, done)),
+            }
+        })
+    }
+
+    /// Stores a manifest or index under a tag or its digest.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached, or refuses: most often for a blob or child that it does not have.
+    pub fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+        self.retried(&format!("write manifest `{reference}` to `{repository}`"), || {
+            let url = self.url(&format!("{repository}/manifests/{reference}"));
+            let answer = self.send("PUT", &url, &[("Content-Type", media_type)], SendBody::from_reader(&mut { bytes }))?;
+            match answer.status().as_u16() {
+                200..=204 => Ok(()),
+                status => Err(refusal(status, answer)),
+            }
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base)
+    }
+
+    /// Where an upload goes on. Only this registry is followed there: an answer must not send our login elsewhere.
+    fn location(&self, answer: &Response<Body>) -> Result<String, Failure> {
+        let refused = |what: String| Failure { transient: false, error: anyhow!(what) };
+        let found = answer.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = found.ok_or_else(|| refused("the registry named no place for the upload".to_owned()))?;
+        let root = self.base.trim_end_matches("/v2");
+        let whole = if location.starts_with('/') { format!("{root}{location}") } else { location.to_owned() };
+        if whole.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')) {
+            Ok(whole)
+        } else {
+            Err(refused(format!("the registry sends uploads elsewhere: `{}`", whole.escape_debug())))
+        }
+    }
+
+    fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: SendBody<'_>) -> Result<Response<Body>, Failure> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body).map_err(|error| Failure { transient: false, error: error.into() })?;
+        self.agent.run(request).map_err(|error| Failure { transient: true, error: error.into() })
+    }
+}
+
+/// A registry's refusal, in its own words where it has any.
+fn refusal(status: u16, mut answer: Response<Body>) -> Failure {
+    const WORDS: u64 = 4096;
+    let words = answer.body_mut().with_config().limit(WORDS).read_to_string().unwrap_or_default();
+    let words = words.trim();
+    let words = if words.is_empty() { String::new() } else { format!(": {}", words.escape_debug()) };
+    Failure { transient: status == 429 || status >= 500, error: anyhow!("the registry answered HTTP {status}{words}") }
+}

@@ -1,0 +1,44 @@
+//! `deploy`: the whole way in one command. What is pushed already is not built again, and what runs already is not touched.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::{
+    Context,
+    migrate::{Migration, Options},
+    push,
+};
+use crate::{
+    cli::{Global, Migrate, Push, PushSelection},
+    policy::target::Target,
+};
+
+/// Pushes, then moves what runs.
+pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
+    const JOBS: u8 = 2;
+    let selection = PushSelection { service: arguments.service.clone(), dockerfile: None, jobs: JOBS, arch: None };
+    let push = Push { environment: arguments.environment.clone(), selection };
+    if context.global.dry_run {
+        let code = push::run(context, &push)?;
+        context
+            .terminal
+            .note("then every function, service and deployment of these images is moved to them: see migrate-… --dry-run");
+        return Ok(code);
+    }
+    // Standard output is one document: that of the moves.
+    let inner = Context::new(Global { json: false, ..context.global.clone() });
+    let code = push::run(&inner, &push)?;
+    if code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    // The push has asked what there was to ask.
+    let sure = Context::new(Global { yes: true, ..context.global.clone() });
+    let migration = Migration::open(&sure, &arguments.environment, "deploy")?;
+    let mut targets = Target::ALL.to_vec();
+    if migration.reached.sandbox.is_some() {
+        targets.retain(|target| *target == Target::Lambda);
+        context.terminal.note("the sandbox has neither App Runner nor a cluster: only Lambda functions are moved there");
+    }
+    migration.newest(&arguments.service, &targets, Options::default())
+}

@@ -1,0 +1,288 @@
+//! An AWS that keeps the rules which the emulator drops: exclusion filters, digests that match their bytes, layers that are
+//! there, errors for what is missing, and a registry that asks for its password. It can be told to fail.
+//!
+//! Each rule is one of AWS's documented errors; see the API reference of `PutImage`, `BatchGetImage`, `DescribeImages` and
+//! `CreateRepository`.
+
+mod apprunner;
+mod ecr;
+mod lambda;
+mod registry;
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use apprunner::apprunner;
+use ecr::{describe, ecr};
+use registry::registry;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+pub use apprunner::Service;
+pub use lambda::{Alias, Function};
+
+/// The registry's password: no test's output may contain it.
+pub const PASSWORD: &str = "canary-registry-password-5b1f";
+
+/// A running double.
+#[derive(Clone)]
+pub struct Aws {
+    state: Arc<Mutex<State>>,
+    /// `http://127.0.0.1:PORT`.
+    pub endpoint: String,
+    /// `127.0.0.1:PORT`.
+    pub registry: String,
+}
+
+/// What the double holds.
+#[derive(Clone, Default)]
+pub struct State {
+    /// The account that STS answers with.
+    pub account: String,
+    /// Repositories by name.
+    pub repositories: BTreeMap<String, Repository>,
+    /// Whether the registry takes tokens alone, which it hands out at `/token` for the password.
+    pub hands_out_tokens: bool,
+    /// Functions by name.
+    pub functions: BTreeMap<String, Function>,
+    /// What is done to functions.
+    pub lambda: lambda::Rules,
+    /// App Runner services by name.
+    pub services: BTreeMap<String, Service>,
+    /// A process that is killed as soon as this many calls have been carried out, before it hears of the last.
+    pub kill: Option<(u32, u32)>,
+    /// Bytes of blobs that were sent.
+    pub uploaded: usize,
+    /// Uploads that have begun, by id.
+    pub uploads: BTreeMap<String, Vec<u8>>,
+    /// Node groups of the cluster `main`: machine image type and instance type.
+    pub node_groups: BTreeMap<String, (String, String)>,
+    /// Every API call, in order: `PutImage backend:tag`.
+    pub calls: Vec<String>,
+    /// Faults to play: an operation's name, how many times, and what to do.
+    pub faults: Vec<(String, u32, Fault)>,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy)]
+pub enum Fault {
+    /// An answer with this status and an empty body.
+    Status(u16),
+    /// The connection is closed without an answer.
+    Cut,
+    /// The call is carried out, and its answer is lost.
+    Lost,
+    /// An error with a status and AWS's code.
+    Error(u16, &'static str),
+}
+
+/// A repository.
+#[derive(Default, Clone)]
+pub struct Repository {
+    /// `MUTABLE`, `IMMUTABLE` or `IMMUTABLE_WITH_EXCLUSION`.
+    pub mutability: String,
+    /// Wildcard patterns of tags that may move all the same.
+    pub exclusions: Vec<String>,
+    /// Whether pushes are scanned.
+    pub scan_on_push: bool,
+    /// Digest to media type and bytes.
+    pub manifests: BTreeMap<String, (String, String)>,
+    /// Tag to digest.
+    pub tags: BTreeMap<String, String>,
+    /// Digest to bytes.
+    pub blobs: BTreeMap<String, Vec<u8>>,
+}
+
+impl Aws {
+    /// Starts on a free port. It ends with the test's process.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let registry = listener.local_addr().unwrap().to_string();
+        let state = Arc::new(Mutex::new(State { account: "111122223333".to_owned(), ..State::default() }));
+        let aws = Self { state, endpoint: format!("http://{registry}"), registry };
+        let server = aws.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let server = server.clone();
+                std::thread::spawn(move || server.serve(stream));
+            }
+        });
+        aws
+    }
+
+    /// The double's content.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Makes an operation fail this many times.
+    pub fn fail(&self, operation: &str, times: u32, fault: Fault) {
+        self.state().faults.push((operation.to_owned(), times, fault));
+    }
+
+    fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut stream = stream;
+        while let Some(request) = Request::read(&mut reader) {
+            let answer = self.answer(&request);
+            if self.kills() {
+                return;
+            }
+            let Some((status, headers, body)) = answer else { return };
+            let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: request-7\r\n", body.len());
+            let body = if request.method == "HEAD" { Vec::new() } else { body };
+            for (name, value) in headers {
+                head.extend([name, ": ", value.as_str(), "\r\n"]);
+            }
+            if stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the caller was killed by this call.
+    fn kills(&self) -> bool {
+        let mut state = self.state();
+        let Some((process, left)) = state.kill.as_mut() else { return false };
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return false;
+        }
+        let process = process.to_string();
+        state.kill = None;
+        std::process::Command::new("kill").args(["-9", &process]).status().unwrap();
+        true
+    }
+
+    /// The answer of a fault that is to be played, or what `act` answers.
+    fn played(state: &mut State, operation: &str, act: impl FnOnce(&mut State) -> Answer) -> Option<Answer> {
+        let Some(fault) = state.faults.iter_mut().find(|fault| fault.0 == operation && fault.1 > 0) else {
+            return Some(act(state));
+        };
+        fault.1 -= 1;
+        match fault.2 {
+            Fault::Status(status) => Some((status, vec![], vec![])),
+            Fault::Cut => None,
+            Fault::Lost => {
+                act(state);
+                None
+            }
+            Fault::Error(status, code) => {
+                let headers = vec![("content-type", "application/json".to_owned()), ("x-amzn-errortype", code.to_owned())];
+                Some((status, headers, json!({ "__type": code, "message": "it was told to" }).to_string().into_bytes()))
+            }
+        }
+    }
+
+    /// `None` closes the connection.
+    fn answer(&self, request: &Request) -> Option<Answer> {
+        let mut state = self.state();
+        if request.path.starts_with("/v2/") || request.path.starts_with("/token") {
+            return Some(registry(&mut state, request));
+        }
+        if let Some((operation, name)) = lambda::operation(request) {
+            state.calls.push(format!("{operation} {name}").trim_end().to_owned());
+            return Self::played(&mut state, &operation, |state| lambda::answer(state, &operation, &name, request));
+        }
+        if request.path.ends_with("/operation/GetMetricStatistics") {
+            state.calls.push("GetMetricStatistics".to_owned());
+            return Some(lambda::metric(state.lambda.errors));
+        }
+        if let Some(rest) = request.path.strip_prefix("/clusters/main/node-groups") {
+            let body = match rest.trim_start_matches('/').split('?').next() {
+                Some("") | None => json!({ "nodegroups": state.node_groups.keys().collect::<Vec<_>>() }),
+                Some(name) => {
+                    let (ami, kind) = state.node_groups.get(name).cloned().unwrap_or_default();
+                    json!({ "nodegroup": { "nodegroupName": name, "amiType": ami, "instanceTypes": [kind] } })
+                }
+            };
+            return Some((200, vec![("content-type", "application/json".to_owned())], body.to_string().into_bytes()));
+        }
+        let form = String::from_utf8_lossy(&request.body).into_owned();
+        let operation = match request.header("x-amz-target") {
+            Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+            None if form.contains("Action=GetCallerIdentity") => "GetCallerIdentity".to_owned(),
+            None => return Some((404, vec![], vec![])),
+        };
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+        state.calls.push(describe(&operation, &body));
+        let is_apprunner = request.header("x-amz-target").is_some_and(|target| target.starts_with("AppRunner."));
+        Self::played(&mut state, &operation, |state| {
+            if operation == "GetCallerIdentity" {
+                return identity(&state.account);
+            }
+            let kind = vec![("content-type", "application/x-amz-json-1.1".to_owned())];
+            let outcome = if is_apprunner { apprunner(state, &operation, &body) } else { ecr(state, &operation, &body) };
+            match outcome {
+                Ok(value) => (200, kind, value.to_string().into_bytes()),
+                Err((code, message)) => (400, kind, json!({ "__type": code, "message": message }).to_string().into_bytes()),
+            }
+        })
+    }
+}
+
+fn identity(account: &str) -> Answer {
+    let xml = format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{account}:user/tester</Arn><UserId>U</UserId><Account>{account}</Account>\
+         </GetCallerIdentityResult></GetCallerIdentityResponse>"
+    );
+    (200, vec![("content-type", "text/xml".to_owned())], xml.into_bytes())
+}
+
+type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+type Refusal = (&'static str, String);
+
+/// `sha256:…`
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        let mut words = line.split_whitespace();
+        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let mut headers = Vec::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut request = Self { method, path, headers, body: Vec::new() };
+        if request.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok()?;
+                let length = usize::from_str_radix(line.trim().split(';').next()?, 16).ok()?;
+                let mut chunk = vec![0; length + 2];
+                reader.read_exact(&mut chunk).ok()?;
+                request.body.extend(&chunk[..length]);
+                if length == 0 {
+                    return Some(request);
+                }
+            }
+        }
+        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        request.body = vec![0; length];
+        reader.read_exact(&mut request.body).ok()?;
+        Some(request)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}

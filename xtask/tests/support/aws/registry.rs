@@ -1,0 +1,113 @@
+//! The registry protocol.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::{Answer, PASSWORD, Request, State, digest, ecr::store};
+
+/// The registry protocol, as far as a push and a read of a blob need it.
+pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
+    let login = format!("Basic {}", BASE64_STANDARD.encode(format!("AWS:{PASSWORD}")));
+    let is_known = request.header("authorization") == Some(login.as_str());
+    if request.path.starts_with("/token") {
+        let may = is_known && request.path.contains("scope=repository");
+        return if may { (200, vec![], br#"{"token":"a-token"}"#.to_vec()) } else { (401, vec![], vec![]) };
+    }
+    if state.hands_out_tokens && request.header("authorization") != Some("Bearer a-token") {
+        let host = request.header("host").unwrap_or_default();
+        return (401, vec![("www-authenticate", format!("Bearer realm=\"http://{host}/token\",service=\"x\""))], vec![]);
+    }
+    if !state.hands_out_tokens && !is_known {
+        return (401, vec![("www-authenticate", "Basic realm=\"ecr\"".to_owned())], vec![]);
+    }
+    let (path, query) =
+        request.path.trim_start_matches("/v2/").split_once('?').unwrap_or((request.path.trim_start_matches("/v2/"), ""));
+    let field =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(|v| v.replace("%3A", ":"));
+    if let Some((name, id)) = path.split_once("/blobs/uploads/") {
+        return upload(state, request, name, id, field("mount"), field("from"), field("digest"));
+    }
+    let Some((rest, reference)) = path.rsplit_once('/') else { return (200, vec![], b"{}".to_vec()) };
+    let Some((name, kind)) = rest.rsplit_once('/') else { return (404, vec![], vec![]) };
+    let Some(repository) = state.repositories.get_mut(name) else { return (404, vec![], b"NAME_UNKNOWN".to_vec()) };
+    let call = format!("{} /v2/{name}/{kind}/{reference}", request.method);
+    let answer = match (request.method.as_str(), kind) {
+        ("GET" | "HEAD", "blobs") => {
+            repository.blobs.get(reference).map_or((404, vec![], vec![]), |bytes| (200, vec![], bytes.clone()))
+        }
+        ("GET", "manifests") => {
+            let digest = repository.tags.get(reference).map_or(reference, String::as_str);
+            let found = repository.manifests.get(digest);
+            found.map_or((404, vec![], vec![]), |(kind, bytes)| {
+                (200, vec![("content-type", kind.clone())], bytes.clone().into_bytes())
+            })
+        }
+        ("PUT", "blobs") => {
+            state.uploaded += request.body.len();
+            repository.blobs.insert(reference.to_owned(), request.body.clone());
+            (201, vec![], vec![])
+        }
+        ("PUT", "manifests") => {
+            let bytes = String::from_utf8_lossy(&request.body).into_owned();
+            let is_digest = reference.starts_with("sha256:");
+            if is_digest && digest(bytes.as_bytes()) != reference {
+                return (400, vec![], b"DIGEST_INVALID".to_vec());
+            }
+            let tag = (!is_digest).then_some(reference);
+            match store(repository, &bytes, request.header("content-type").unwrap_or_default(), tag) {
+                Ok(()) => (201, vec![], vec![]),
+                Err((code, message)) => (400, vec![], format!("{code}: {message}").into_bytes()),
+            }
+        }
+        _ => (405, vec![], vec![]),
+    };
+    if request.method == "PUT" {
+        state.calls.push(call);
+    }
+    answer
+}
+
+/// Uploads: begun with POST, filled with PATCH, ended with PUT; or mounted from another repository.
+fn upload(
+    state: &mut State,
+    request: &Request,
+    name: &str,
+    id: &str,
+    mount: Option<String>,
+    from: Option<String>,
+    said: Option<String>,
+) -> Answer {
+    if !state.repositories.contains_key(name) {
+        return (404, vec![], b"NAME_UNKNOWN".to_vec());
+    }
+    match request.method.as_str() {
+        "POST" => {
+            if let (Some(mount), Some(from)) = (mount, from) {
+                let known = state.repositories.get(&from).and_then(|from| from.blobs.get(&mount)).cloned();
+                if let Some(bytes) = known {
+                    state.calls.push(format!("MOUNT /v2/{name}/blobs/{mount}"));
+                    state.repositories.get_mut(name).unwrap().blobs.insert(mount, bytes);
+                    return (201, vec![], vec![]);
+                }
+            }
+            let id = format!("upload-{}", state.uploads.len());
+            state.uploads.insert(id.clone(), Vec::new());
+            (202, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
+        }
+        "PATCH" => {
+            state.uploaded += request.body.len();
+            state.uploads.entry(id.to_owned()).or_default().extend(&request.body);
+            (202, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
+        }
+        "PUT" => {
+            let bytes = state.uploads.remove(id).unwrap_or_default();
+            let said = said.unwrap_or_default();
+            if digest(&bytes) != said {
+                return (400, vec![], b"DIGEST_INVALID".to_vec());
+            }
+            state.calls.push(format!("UPLOAD /v2/{name}/blobs/{said}"));
+            state.repositories.get_mut(name).unwrap().blobs.insert(said, bytes);
+            (201, vec![], vec![])
+        }
+        _ => (405, vec![], vec![]),
+    }
+}
