@@ -1,6 +1,6 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -156,9 +156,24 @@ pub struct DockerBuild {
     /// Which images.
     #[command(flatten)]
     pub selection: LocalSelection,
-    /// arm64 or amd64 [env: ARCH] [default: what the image's target runs]
+    /// arm64, amd64, or all for both [env: ARCH] [default: what the image's target runs]
     #[arg(long, value_name = "ARCH")]
-    pub arch: Option<Arch>,
+    pub arch: Option<Archs>,
+}
+
+/// One architecture, or all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archs(pub Vec<Arch>);
+
+impl FromStr for Archs {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word.eq_ignore_ascii_case("all") {
+            return Ok(Self(Arch::ALL.to_vec()));
+        }
+        word.parse().map(|arch| Self(vec![arch])).map_err(|error: crate::arch::UnknownArch| format!("{error}, or `all`"))
+    }
 }
 
 /// A push to a named environment.
@@ -184,6 +199,9 @@ pub struct PushSelection {
     /// How many images are worked on at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
+    /// Build each image for both CPUs, and make the plain tags name a list of the two; not for Lambda
+    #[arg(long)]
+    pub multi_arch: bool,
     /// Not taken: the target table decides.
     #[arg(long, hide = true, value_name = "ARCH", value_parser = refuse_arch)]
     pub arch: Option<Arch>,

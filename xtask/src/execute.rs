@@ -15,7 +15,8 @@ use crate::{
     docker::{Built, Docker, Session},
     facts::published::{Found, Manifest},
     policy::{
-        plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction, label},
+        index::{Child, Platform, assemble},
+        plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction, label},
         tags::TagKind,
     },
     proof::{self, Kept, Proof, Remote},
@@ -48,6 +49,7 @@ struct Work<'p> {
     manifest: Option<Manifest>,
     found: Option<Found>,
     tagged: BTreeMap<String, String>,
+    list: Option<String>,
     error: Option<anyhow::Error>,
 }
 
@@ -73,7 +75,7 @@ pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
 
 impl<'p> Work<'p> {
     fn new(image: &'p PlannedImage) -> Self {
-        Self { image, built: None, proof: None, manifest: None, found: None, tagged: BTreeMap::new(), error: None }
+        Self { image, built: None, proof: None, manifest: None, found: None, tagged: BTreeMap::new(), list: None, error: None }
     }
 
     fn build(&self) -> Option<&'p Build> {
@@ -150,6 +152,7 @@ impl<'p> Work<'p> {
             platform: self.found.as_ref().map(|found| found.platform.clone()),
             repository: self.image.publication.as_ref().map(|publication| publication.repository.clone()),
             tags: self.tagged,
+            list: self.list,
             proof: self.proof,
             local_names: if published { Vec::new() } else { local },
             error: self.error.map(|error| format!("{error:#}")),
@@ -252,8 +255,79 @@ impl Hands<'_> {
         if failed(work) > 0 {
             bail!("no moving tag was written, because another image failed");
         }
+        let lists = plan
+            .indexes
+            .iter()
+            .map(|index| {
+                self.list(index, &registry, aws, work).with_context(|| format!("the list of {} was not made", index.name))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let both = || plan.indexes.iter().zip(&lists);
+        for (index, manifest) in both() {
+            self.tag_list(index, manifest, aws, |kind| kind != TagKind::Moving)?;
+        }
         self.stage(work, |hands, work| hands.tag(aws, work, |kind| kind == TagKind::Moving));
+        for (index, manifest) in both() {
+            self.tag_list(index, manifest, aws, |kind| kind == TagKind::Moving)?;
+        }
         self.stage(work, |hands, work| hands.confirm(aws, work));
+        for (index, manifest) in both() {
+            self.confirm_list(index, manifest, aws, work)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a list of images that were proven and read back, and stores it beside them.
+    fn list(&self, index: &PlannedIndex, registry: &Registry, aws: &Aws, work: &[Work<'_>]) -> Result<Manifest> {
+        let mut children = Vec::new();
+        for place in &index.images {
+            let work = work.get(*place).context("the plan lists an image that it does not have")?;
+            let manifest = work.manifest()?.clone();
+            let (config, _) = manifest.config()?;
+            let platform = Platform::of_config(&registry.blob(&index.repository, &config, CONFIG_LIMIT)?)?;
+            children.push(Child { name: work.image.name.clone(), manifest, platform });
+        }
+        let manifest = assemble(&children).map_err(|refusals| {
+            anyhow!("{}", refusals.iter().map(|refusal| refusal.problem.as_str()).collect::<Vec<_>>().join("; "))
+        })?;
+        if aws.reader().manifest(&index.repository, &manifest.digest)?.is_none() {
+            self.terminal.status("Listing", &format!("{}: {} images, {}", index.name, children.len(), manifest.digest));
+            registry.put_manifest(&index.repository, &manifest.digest, &manifest.media_type, manifest.bytes.as_bytes())?;
+        }
+        Ok(manifest)
+    }
+
+    fn tag_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, stage: impl Fn(TagKind) -> bool) -> Result<()> {
+        let names: Vec<_> = index.tags.iter().filter(|tag| stage(tag.kind)).map(|tag| tag.name.clone()).collect();
+        let current = aws.reader().manifests(&index.repository, &names)?;
+        for name in names {
+            if current.get(&name).is_some_and(|known| known.digest == manifest.digest) {
+                continue;
+            }
+            self.terminal.status("Tagging", &format!("{}:{name}", index.repository));
+            aws.writer().tag(&index.repository, manifest, &name)?;
+        }
+        Ok(())
+    }
+
+    fn confirm_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, work: &mut [Work<'_>]) -> Result<()> {
+        let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
+        let current = aws.reader().manifests(&index.repository, &names)?;
+        let wrong: Vec<_> =
+            names.iter().filter(|name| current.get(*name).is_none_or(|known| known.digest != manifest.digest)).cloned().collect();
+        if !wrong.is_empty() {
+            bail!(
+                "tags do not name the list {}, perhaps because another push ran at the same time: {}",
+                manifest.digest,
+                wrong.join(", ")
+            );
+        }
+        for place in &index.images {
+            if let Some(work) = work.get_mut(*place) {
+                work.list = Some(manifest.digest.clone());
+            }
+        }
+        self.terminal.status("Checked", &format!("{}: {} tags name the list {}", index.name, names.len(), manifest.digest));
         Ok(())
     }
 

@@ -563,3 +563,68 @@ fn what_a_dockerfile_does_wrong_is_said_before_the_build() {
     let verify = project.run("verify dockerfiles --json").expect(1);
     assert_eq!(verify.json()["problems"][0]["line"], 1);
 }
+
+/// Both CPUs in one repository: each image under its own tags, and the plain tags name a list of the two.
+#[test]
+fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
+    let project = Project::new();
+    let line = "push dev --service api --dockerfile Dockerfile.eks --multi-arch --json";
+    let done = project.run(line).expect(0).json();
+    let images = done["images"].as_array().unwrap();
+    let names: Vec<_> = images.iter().map(|image| image["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["api-eks-amd64", "api-eks-arm64"]);
+    let list = images[0]["list"].as_str().unwrap().to_owned();
+    let commit = project.head()[..7].to_owned();
+    let check = |list: &str| {
+        let state = project.aws.state();
+        let repository = &state.repositories["backend"];
+        let (kind, bytes) = &repository.manifests[list];
+        assert_eq!(kind, "application/vnd.oci.image.index.v1+json");
+        let index: serde_json::Value = serde_json::from_str(bytes).unwrap();
+        for (child, image) in index["manifests"].as_array().unwrap().iter().zip(images) {
+            let arch = image["arch"].as_str().unwrap();
+            assert_eq!(
+                (child["digest"].as_str(), child["platform"]["architecture"].as_str()),
+                (image["digest"].as_str(), Some(arch))
+            );
+            assert_eq!(child["size"], repository.manifests[image["digest"].as_str().unwrap()].1.len());
+            for tag in [format!("api-eks-dev-{arch}-latest"), format!("api-eks-{commit}-{arch}")] {
+                assert_eq!(repository.tags[&tag], image["digest"], "{tag}");
+            }
+        }
+        for tag in ["api-eks-dev-latest".to_owned(), format!("api-eks-{commit}")] {
+            assert_eq!(repository.tags[&tag], list, "{tag}");
+        }
+        assert_eq!(repository.tags.len(), 9, "{:?}", repository.tags.keys());
+    };
+    check(&list);
+    project.run("verify ecr dev --service api --json").expect(0);
+    project.aws.state().calls.clear();
+    let again = project.run(line).expect(0).json();
+    assert!(again["images"].as_array().unwrap().iter().all(|image| image["built"] == false));
+    let writes = project.aws.state().calls.iter().filter(|call| call.starts_with("Put") || call.starts_with("PUT")).count();
+    assert_eq!(writes, 0, "a second run writes nothing");
+    check(&list);
+    let dry = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch --dry-run").expect(0);
+    assert!(dry.stderr.contains("list api-eks: 2 images"), "{}", dry.stderr);
+}
+
+#[test]
+fn a_list_is_no_image_for_lambda() {
+    let project = Project::new();
+    let run = project.run("push dev --multi-arch").expect(2);
+    assert!(run.stderr.contains("api-lambda is for AWS Lambda, which refuses a list of images"), "{}", run.stderr);
+    assert!(project.docker_verbs().iter().all(|verb| verb != "buildx build"));
+    let deploy =
+        DEPLOY.replace("dockerfile = \"Dockerfile.lambda\" }]", "dockerfile = \"Dockerfile.lambda\", multi-arch = true }]");
+    let config = Project::with_deploy(&deploy).run("push dev --dry-run").expect(2);
+    assert!(config.stderr.contains("a function has exactly one architecture"), "{}", config.stderr);
+}
+
+#[test]
+fn local_images_are_built_for_both_cpus_at_once() {
+    let project = Project::new();
+    let done = project.run("docker-build --arch all --json").expect(0).json();
+    let names: Vec<_> = done["images"].as_array().unwrap().iter().map(|image| image["local-names"][0].clone()).collect();
+    assert_eq!(names, ["backend:amd64-latest", "backend:arm64-latest"]);
+}

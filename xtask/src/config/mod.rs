@@ -122,6 +122,8 @@ pub struct Image {
     deployment: String,
     /// The container of the Kubernetes deployment, if it is not the only one.
     pub container: Option<String>,
+    /// Whether it is built for both CPUs.
+    pub multi_arch: bool,
     /// What stands before every tag.
     pub tag_prefix: String,
     /// Machine code for another CPU that is there on purpose.

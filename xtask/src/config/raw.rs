@@ -245,6 +245,8 @@ pub struct Image {
     pub deployment: Option<Located<String>>,
     /// The container of that deployment. Default: its only one.
     pub container: Option<Located<String>>,
+    /// Whether the image is built for both CPUs, and its plain tags name a list of the two. Not for Lambda. Default: false.
+    pub multi_arch: Option<Located<bool>>,
     /// Machine code for another CPU that is in the image on purpose.
     pub foreign: Option<Vec<Foreign>>,
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.

@@ -320,6 +320,14 @@ impl Finding<'_> {
                 "use letters, digits, `.`, `_` and `-`, starting with a letter, a digit or `_`, or leave it empty",
             );
         }
+        let multi_arch = image.multi_arch.as_ref().is_some_and(|wish| wish.value);
+        if let (Some(wish), true, Some((Target::Lambda, _))) = (&image.multi_arch, multi_arch, &target) {
+            self.problem(
+                &wish.span,
+                format!("`{path}.multi-arch` is `true`, and the image is for AWS Lambda, which refuses a list of images"),
+                "remove the key: a function has exactly one architecture",
+            );
+        }
         let (target, target_rule) = target?;
         let default_prefix = || if several { format!("{service}-{target}-") } else { format!("{service}-") };
         let everywhere = || environments.keys().cloned().collect();
@@ -328,6 +336,7 @@ impl Finding<'_> {
             dockerfile: dockerfile?,
             target,
             target_rule,
+            multi_arch,
             environments: image
                 .environments
                 .as_ref()

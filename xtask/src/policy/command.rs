@@ -1,6 +1,6 @@
 //! Command lines as data: what `execute` runs is what `--dry-run` shows.
 
-use super::plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedTag, Publication, Source, TagAction};
+use super::plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
 use crate::process::quoted;
 
 /// The arguments of `docker` for a build.
@@ -48,7 +48,23 @@ pub fn script(plan: &Plan) -> Vec<String> {
             .filter_map(|image| Some((image, image.publication.as_ref()?)))
             .flat_map(|(image, publication)| tag_lines(place, image, publication)),
     );
+    lines.extend(plan.indexes.iter().map(|index| list_line(place, plan, index)));
     lines
+}
+
+/// A list of images. The bytes that docker's own command makes differ from ours in their order and spaces alone.
+fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
+    let name = |reference: &str| format!("{}/{}{reference}", place.registry, index.repository);
+    let mut words: Vec<String> = ["buildx", "imagetools", "create"].map(str::to_owned).into();
+    words.extend(index.tags.iter().flat_map(|tag| ["--tag".to_owned(), name(&format!(":{}", tag.name))]));
+    words.extend(index.images.iter().filter_map(|place| plan.images.get(*place)).map(|image| match &image.source {
+        Source::Existing { digest } => name(&format!("@{digest}")),
+        Source::Build(_) => {
+            let tag = image.publication.as_ref().map(|publication| publication.pushed_tag.as_str()).unwrap_or_default();
+            name(&format!(":{tag}"))
+        }
+    }));
+    docker_line(&words)
 }
 
 fn docker_line(words: &[String]) -> String {

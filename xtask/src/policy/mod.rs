@@ -4,6 +4,7 @@ pub mod age;
 pub mod base_image;
 pub mod command;
 pub mod deployment;
+pub mod index;
 pub mod instance;
 pub mod name;
 pub mod plan;

@@ -92,6 +92,11 @@ impl TagSet {
         self.0.iter()
     }
 
+    /// The tags that name no architecture: a list of images has them, where there is one.
+    pub fn plain(&self) -> impl Iterator<Item = &Tag> {
+        self.0.iter().filter(|tag| !tag.names_arch)
+    }
+
     /// The tag that the image is pushed under: no other push, not even of the same commit, writes it.
     pub fn pushed(&self) -> &str {
         &self.0[0].name

@@ -26,6 +26,12 @@ impl fmt::Display for Plan {
             writeln!(f)?;
             show_image(f, image)?;
         }
+        for index in &self.indexes {
+            writeln!(f, "\nlist {}: {} images in {}", index.name, index.images.len(), index.repository)?;
+            for tag in &index.tags {
+                writeln!(f, "    tag          {}", tag.name)?;
+            }
+        }
         writeln!(f, "\ncommands")?;
         let lines = command::script(self);
         if lines.is_empty() {

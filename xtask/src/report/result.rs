@@ -44,6 +44,9 @@ pub struct ImageReport {
     pub repository: Option<String>,
     /// Tags that were read back, and the digest that each names.
     pub tags: BTreeMap<String, String>,
+    /// The digest of the list that the image is in, for both CPUs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// What the image's bytes say.
     pub proof: Option<Proof>,
     /// Names in the local engine.

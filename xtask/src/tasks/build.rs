@@ -6,8 +6,7 @@ use anyhow::Result;
 
 use super::{Context, Refused};
 use crate::{
-    arch::Arch,
-    cli::LocalSelection,
+    cli::{Archs, LocalSelection},
     docker::Docker,
     facts::{git, host, paths},
     policy::plan::{LocalRequest, Refusal, plan_local},
@@ -15,16 +14,16 @@ use crate::{
 };
 
 /// Builds local images.
-pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> Result<ExitCode> {
+pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) -> Result<ExitCode> {
     let mut config = context.config()?;
     // As make had them: a variable that is empty is not set, and a flag wins.
-    let (arch, arch_from) = match (arch, host::variable("ARCH")) {
-        (Some(arch), _) => (Some(arch), "--arch"),
-        (None, Some(word)) => (Some(from_environment(&word)?), "ARCH in the environment"),
-        (None, None) => (None, ""),
+    let (archs, arch_from) = match (arch, host::variable("ARCH")) {
+        (Some(Archs(archs)), _) => (archs, "--arch"),
+        (None, Some(word)) => (from_environment(&word)?.0, "ARCH in the environment"),
+        (None, None) => (Vec::new(), ""),
     };
     let dockerfile = selection.dockerfile.or_else(|| host::variable("DOCKERFILE"));
-    let request = LocalRequest { services: selection.service, arch, arch_from, dockerfile };
+    let request = LocalRequest { services: selection.service, archs, arch_from, dockerfile };
     let revision = git::project_revision(&config)?;
     let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
     let missing = paths::missing(&config, request.dockerfile.as_deref());
@@ -42,9 +41,9 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Arch>) -> 
     Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))
 }
 
-fn from_environment(word: &str) -> Result<Arch, Refused> {
+fn from_environment(word: &str) -> Result<Archs, Refused> {
     word.parse().map_err(|_| {
         let problem = format!("ARCH in the environment is `{}`, which is no architecture", word.escape_debug());
-        Refused::from(Refusal::new(problem, "write `arm64` or `amd64`, or unset it"))
+        Refused::from(Refusal::new(problem, "write `arm64`, `amd64` or `all`, or unset it"))
     })
 }

@@ -17,7 +17,8 @@ use crate::{
 /// Pushes, then moves what runs.
 pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
     const JOBS: u8 = 2;
-    let selection = PushSelection { service: arguments.service.clone(), dockerfile: None, jobs: JOBS, arch: None };
+    let selection =
+        PushSelection { service: arguments.service.clone(), dockerfile: None, jobs: JOBS, multi_arch: false, arch: None };
     let push = Push { environment: arguments.environment.clone(), selection };
     if context.global.dry_run {
         let code = push::run(context, &push)?;

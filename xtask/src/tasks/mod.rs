@@ -25,7 +25,7 @@ use anyhow::Result;
 
 pub use context::{Context, Refused, load_config};
 
-use crate::cli::{Global, Task, VerifyAll};
+use crate::cli::{Archs, Global, Task, VerifyAll};
 
 /// Does what was typed.
 ///
@@ -35,7 +35,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
     let context = Context::new(global);
     match task {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
-        Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(crate::arch::Arch::Amd64)),
+        Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(Archs(vec![crate::arch::Arch::Amd64]))),
         Task::Push(push) => push::run(&context, &push),
         Task::Deploy(arguments) => deploy::run(&context, &arguments),
         Task::MigrateLambda(arguments) => migrate::lambda(&context, &arguments),

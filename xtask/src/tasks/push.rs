@@ -18,7 +18,7 @@ use crate::{
         published::{Published, Repository},
     },
     policy::{
-        plan::{self, Place, PushFacts, Refusal, Selected, account_guard, guards, plan_push},
+        plan::{self, Place, PushFacts, Refusal, Selected, Variant, account_guard, guards, plan_push},
         tags::{TagKind, TagSet},
     },
     registry::{CONFIG_LIMIT, Registry},
@@ -48,11 +48,12 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         account_guard(environment, &identity.account, &identity.arn).map_err(Refused::from)?;
     }
     let selection = plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
+    let variants = plan::variants(&config, &selection, push.selection.multi_arch);
     let facts = if readable {
         context.terminal.detail(&format!("reading what `{}` has", place.registry));
-        read(&config, environment, &selection, &place, revision.as_ref(), aws.reader())?
+        read(&config, environment, &variants, &place, revision.as_ref(), aws.reader())?
     } else {
-        Read::nothing(selection.len())
+        Read::nothing(variants.len())
     };
     let facts = PushFacts {
         place,
@@ -64,7 +65,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         ca_bundle: host::ca_bundle(),
         missing: paths::missing(&config, None),
     };
-    let mut plan = plan_push(&config, environment, &selection, facts).map_err(Refused)?;
+    let mut plan = plan_push(&config, environment, &variants, facts).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
@@ -92,7 +93,9 @@ fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &E
             let service = config.services.get(&image.service)?;
             let found = service.images.iter().find(|one| Some(one.target) == image.target)?;
             let revision = plan.revision.as_ref()?;
-            let tags = plan::tag_set(config, other, found, revision, "");
+            let selected = Selected { service, image: found };
+            let variant = Variant { selected, arch: image.arch, in_list: false };
+            let tags = plan::tag_set(config, other, variant, revision, "");
             let tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && !tag.names_arch)?.name.clone();
             let repository = other.repository(&config.project, &image.service, found.target);
             aws.reader().manifests(&repository, std::slice::from_ref(&tag)).ok()?.contains_key(&tag).then_some(())
@@ -149,7 +152,7 @@ impl Read {
 fn read(
     config: &Config,
     environment: &Environment,
-    selection: &[Selected<'_>],
+    variants: &[Variant<'_>],
     place: &Place,
     revision: Option<&Revision>,
     aws: Reader<'_>,
@@ -158,7 +161,8 @@ fn read(
     let mut published = Vec::new();
     let mut registry = None;
     let mut now = host::now();
-    for selected in selection {
+    for variant in variants {
+        let selected = variant.selected;
         let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
         if !repositories.contains_key(&name) {
             repositories.insert(name.clone(), aws.repository(&name)?);
@@ -168,14 +172,14 @@ fn read(
             published.push(Published::default());
             continue;
         };
-        let tags = |now: &DateTime<Utc>| plan::tag_set(config, environment, selected.image, revision, &plan::timestamp(now));
+        let tags = |now: &DateTime<Utc>| plan::tag_set(config, environment, *variant, revision, &plan::timestamp(now));
         // Somebody may have pushed within this second; a timestamp names one push for ever.
         while !aws.manifests(&name, &[tags(&now).pushed().to_owned()])?.is_empty() {
             now += TimeDelta::seconds(1);
         }
-        published.push(read_image(&name, &tags(&now), place, aws, &mut registry)?);
+        published.push(read_image(&name, &tags(&now), variant.in_list, place, aws, &mut registry)?);
     }
-    let names = selection.iter().filter_map(|selected| plan::function_name(config, environment, *selected));
+    let names = variants.iter().filter_map(|variant| plan::function_name(config, environment, variant.selected));
     // Someone who may push need not be allowed to read functions.
     let functions = names.filter_map(|name| Some((name.clone(), aws.function(&name).ok()?))).collect();
     let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
@@ -185,6 +189,7 @@ fn read(
 fn read_image(
     repository: &str,
     tags: &TagSet,
+    in_list: bool,
     place: &Place,
     aws: Reader<'_>,
     registry: &mut Option<Registry>,
@@ -195,7 +200,8 @@ fn read_image(
         tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
         ..Published::default()
     };
-    let revision_tag = tags.iter().find(|tag| tag.kind == TagKind::Revision).and_then(|tag| manifests.get(&tag.name));
+    let revision_tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && (tag.names_arch || !in_list));
+    let revision_tag = revision_tag.and_then(|tag| manifests.get(&tag.name));
     let Some(manifest) = revision_tag.filter(|manifest| manifest.is_single()) else { return Ok(published) };
     let (digest, size) = manifest.config()?;
     if size > CONFIG_LIMIT {

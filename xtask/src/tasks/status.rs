@@ -29,6 +29,9 @@ struct Row {
     /// The tag that names what the environment has.
     tag: String,
     tag_digest: Option<String>,
+    /// The images of the list that the tag names, where it names one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    listed: Vec<String>,
     revision: Option<String>,
     age: Option<String>,
     /// The function, service or deployment.
@@ -98,6 +101,7 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
         target: selected.image.target,
         tag: tag.clone(),
         tag_digest: None,
+        listed: Vec::new(),
         revision: None,
         age: None,
         workload: None,
@@ -109,7 +113,12 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
     };
     if let Some(manifest) = if exists { reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag) } else { None } {
         row.tag_digest = Some(manifest.digest.clone());
-        let labels = labels(reached, registry, &repository, &manifest.digest).unwrap_or_default();
+        if !manifest.is_single() {
+            let children = image_proof::Manifest::parse(manifest.bytes.as_bytes())?.manifests;
+            row.listed = children.into_iter().map(|child| child.digest).collect();
+        }
+        let described = row.listed.first().unwrap_or(&manifest.digest);
+        let labels = labels(reached, registry, &repository, described).unwrap_or_default();
         row.age = labels.get(label::CREATED).and_then(|created| age::of(created, host::now()));
         row.revision = labels.get(label::REVISION).map(|revision| shortened(revision, reached));
     }
@@ -156,6 +165,7 @@ fn drift(row: &Row, policy: Arch) -> Vec<String> {
     let mut found = Vec::new();
     if let (Some(runs), Some(tagged)) = (&row.runs, &row.tag_digest)
         && runs != tagged
+        && !row.listed.contains(runs)
     {
         let name = |revision: &Option<String>, digest: &str| revision.clone().unwrap_or_else(|| short_digest(digest).to_owned());
         let (mut runs_name, mut tag_name) = (name(&row.runs_revision, runs), name(&row.revision, tagged));

@@ -19,8 +19,8 @@ use crate::{
 pub struct LocalRequest {
     /// Services; none means the default one.
     pub services: Vec<String>,
-    /// An architecture other than the target's.
-    pub arch: Option<Arch>,
+    /// Architectures other than the target's.
+    pub archs: Vec<Arch>,
     /// What asked for it.
     pub arch_from: &'static str,
     /// A Dockerfile other than `Dockerfile.lambda`.
@@ -48,19 +48,23 @@ pub fn plan_local(
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     for service in names.iter().filter_map(|name| config.services.get(name)) {
-        match local_image(config, service, request, revision.as_ref(), ca_bundle, missing) {
-            Ok(image) => images.push(image),
-            Err(refusal) => refusals.push(refusal),
+        let archs = if request.archs.is_empty() { vec![None] } else { request.archs.iter().copied().map(Some).collect() };
+        for arch in archs {
+            match local_image(config, service, request, arch, revision.as_ref(), ca_bundle, missing) {
+                Ok(image) => images.push(image),
+                Err(refusal) => refusals.push(refusal),
+            }
         }
     }
     refusals.extend(images.iter().filter_map(PlannedImage::build).flat_map(|build| missing_paths(config, build, missing)));
-    finish(refusals, Plan { place: None, revision, create_repositories: Vec::new(), images })
+    finish(refusals, Plan { place: None, revision, create_repositories: Vec::new(), images, indexes: Vec::new() })
 }
 
 fn local_image(
     config: &Config,
     service: &Service,
     request: &LocalRequest,
+    wanted: Option<Arch>,
     revision: Option<&Revision>,
     ca_bundle: Option<&Path>,
     missing: &[PathBuf],
@@ -82,7 +86,7 @@ fn local_image(
         return Err(gone);
     }
     let target = known.map(|image| image.target).or_else(|| Target::from_dockerfile(&dockerfile));
-    let (arch, because) = match (request.arch, target) {
+    let (arch, because) = match (wanted, target) {
         (Some(arch), _) => (arch, format!("{} asks for {arch}; local images are never pushed", request.arch_from)),
         (None, Some(target)) => (config.arch(target), because(config, target, known.map(|image| image.target_rule))),
         (None, None) => {
@@ -106,10 +110,10 @@ fn local_image(
         ca_bundle: ca_bundle.map(Path::to_path_buf),
         pushed: false,
     };
-    let name = service.name.clone();
+    let suffix = if request.archs.len() > 1 { format!("-{arch}") } else { String::new() };
     Ok(PlannedImage {
-        name: name.clone(),
-        service: name,
+        name: format!("{}{suffix}", service.name),
+        service: service.name.clone(),
         target,
         arch,
         because,

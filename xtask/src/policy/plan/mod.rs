@@ -16,14 +16,17 @@ use serde::Serialize;
 pub use build::because as reason;
 pub use guards::{account_guard, guards};
 pub use local::{LocalRequest, plan_local};
-pub use push::{PushFacts, function_name, plan_push, tag_set, timestamp};
+pub use push::{PushFacts, Variant, function_name, plan_push, tag_set, timestamp, variants};
 pub use select::{Selected, environment, select};
 
 use crate::{
     arch::Arch,
     config::Foreign,
     facts::{function::Function, git::Revision},
-    policy::{tags::TagKind, target::Target},
+    policy::{
+        tags::{Tag, TagKind},
+        target::Target,
+    },
     process::quoted,
 };
 
@@ -54,6 +57,27 @@ pub struct Plan {
     pub create_repositories: Vec<String>,
     /// The images.
     pub images: Vec<PlannedImage>,
+    /// Lists of images for both CPUs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<PlannedIndex>,
+}
+
+/// A list of two images, and the tags that name it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedIndex {
+    /// What people call the image that is in it for each CPU.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// What will run it.
+    pub target: Target,
+    /// The repository.
+    pub repository: String,
+    /// The places of its images in the plan.
+    pub images: Vec<usize>,
+    /// Its tags, moving ones last.
+    pub tags: Vec<Tag>,
 }
 
 /// An environment as this run reaches it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Build, Place, Plan, PlannedImage, PlannedTag, Publication, Refusal, Source, TagAction,
+    Build, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Refusal, Source, TagAction,
     build::{because, build_args, finish, labels, missing_paths},
     guards::guards,
     label,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     arch::Arch,
-    config::{Config, Environment, Image},
+    config::{Config, Environment},
     facts::{
         function::Function,
         git::Revision,
@@ -37,7 +37,7 @@ pub struct PushFacts {
     pub now: DateTime<Utc>,
     /// Existing repositories, by name.
     pub repositories: BTreeMap<String, Repository>,
-    /// What is published of each image, in the order of the selection.
+    /// What is published of each image, in the order of the variants.
     pub published: Vec<Published>,
     /// Lambda functions by name, as far as they could be read.
     pub functions: BTreeMap<String, Function>,
@@ -47,6 +47,28 @@ pub struct PushFacts {
     pub missing: Vec<PathBuf>,
 }
 
+/// An image for one CPU: most are for one, those of a list for both.
+#[derive(Debug, Clone, Copy)]
+pub struct Variant<'c> {
+    /// Which image.
+    pub selected: Selected<'c>,
+    /// For which CPU.
+    pub arch: Arch,
+    /// Whether it goes into a list with the other, which then has the plain tags.
+    pub in_list: bool,
+}
+
+/// The images of a selection, those of a list twice. `all` makes a list of every image.
+pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], all: bool) -> Vec<Variant<'c>> {
+    let of = |selected: &Selected<'c>| {
+        let in_list = all || selected.image.multi_arch;
+        let archs = if in_list { Arch::ALL.to_vec() } else { vec![config.arch(selected.image.target)] };
+        let selected = *selected;
+        archs.into_iter().map(move |arch| Variant { selected, arch, in_list })
+    };
+    selection.iter().flat_map(of).collect()
+}
+
 /// Plans a push.
 ///
 /// # Errors
@@ -54,14 +76,17 @@ pub struct PushFacts {
 pub fn plan_push(
     config: &Config,
     environment: &Environment,
-    selection: &[Selected<'_>],
+    variants: &[Variant<'_>],
     facts: PushFacts,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = guards(environment, facts.revision.as_ref());
+    refusals.extend(variants.iter().filter(|variant| variant.in_list).filter_map(no_list_for_lambda));
     let mut create_repositories = Vec::new();
-    let mut images = Vec::new();
-    for (selected, published) in selection.iter().zip(&facts.published) {
+    let mut images: Vec<PlannedImage> = Vec::new();
+    let mut indexes: Vec<PlannedIndex> = Vec::new();
+    for (variant, published) in variants.iter().zip(&facts.published) {
         let Some(revision) = &facts.revision else { break };
+        let selected = variant.selected;
         let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
         let repository = facts.repositories.get(&name);
         if repository.is_none() && !create_repositories.contains(&name) {
@@ -71,13 +96,53 @@ pub fn plan_push(
                 refusals.push(missing_repository(environment, &facts.place, &name));
             }
         }
-        let image = pushed_image(config, environment, *selected, &facts, revision, &name, published);
+        let image = pushed_image(config, environment, *variant, &facts, revision, &name, published);
+        if variant.in_list {
+            match indexes.iter_mut().find(|index| index.name == selected.name()) {
+                Some(index) => index.images.push(images.len()),
+                None => indexes.push(PlannedIndex {
+                    name: selected.name(),
+                    service: selected.service.name.clone(),
+                    target: selected.image.target,
+                    repository: name.clone(),
+                    images: vec![images.len()],
+                    tags: tag_set(config, environment, *variant, revision, &timestamp(&facts.now)).plain().cloned().collect(),
+                }),
+            }
+        }
         refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
         refusals.extend(repository.into_iter().flat_map(|repository| immovable(&image, &name, repository)));
         images.push(image);
     }
+    for index in &mut indexes {
+        keep_time(index, &images);
+    }
     refusals.dedup();
-    finish(refusals, Plan { place: Some(facts.place), revision: facts.revision, create_repositories, images })
+    finish(refusals, Plan { place: Some(facts.place), revision: facts.revision, create_repositories, images, indexes })
+}
+
+/// Images that are there since an earlier push keep the time of their arrival, and so does their list.
+fn keep_time(index: &mut PlannedIndex, images: &[PlannedImage]) {
+    let time = |place: &usize| {
+        let tags = images.get(*place)?.publication.as_ref()?.tags.iter();
+        let tag = tags.clone().find(|tag| tag.kind == TagKind::Timestamp && tag.action == TagAction::Present)?;
+        tag.name.strip_suffix(&format!("-{}", images[*place].arch)).map(str::to_owned)
+    };
+    let times: Vec<_> = index.images.iter().map(time).collect();
+    if let Some(Some(kept)) = times.first().filter(|first| times.iter().all(|time| time == *first)) {
+        for tag in index.tags.iter_mut().filter(|tag| tag.kind == TagKind::Timestamp) {
+            tag.name.clone_from(kept);
+        }
+    }
+}
+
+fn no_list_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
+    (variant.selected.image.target == Target::Lambda).then(|| {
+        Refusal::new(
+            format!("{} is for AWS Lambda, which refuses a list of images", variant.selected.name()),
+            "leave it out: name the others with `--service` or `--dockerfile`; a function has exactly one architecture",
+        )
+    })
 }
 
 fn missing_repository(environment: &Environment, place: &Place, name: &str) -> Refusal {
@@ -113,20 +178,20 @@ fn immovable(image: &PlannedImage, name: &str, repository: &Repository) -> Vec<R
 fn pushed_image(
     config: &Config,
     environment: &Environment,
-    selected: Selected<'_>,
+    variant: Variant<'_>,
     facts: &PushFacts,
     revision: &Revision,
     repository: &str,
     published: &Published,
 ) -> PlannedImage {
+    let Variant { selected, arch, in_list } = variant;
     let Selected { service, image } = selected;
-    let arch = config.arch(image.target);
-    let tags = tag_set(config, environment, image, revision, &timestamp(&facts.now));
+    let tags = tag_set(config, environment, variant, revision, &timestamp(&facts.now));
     let reused = reusable(published, revision, arch);
     let mutability = facts.repositories.get(repository).map(|repository| &repository.mutability);
     let planned_tags = match reused {
-        Some(digest) => reused_tags(published, digest, &tags, image, environment, arch, mutability),
-        None => built_tags(published, &tags, mutability),
+        Some(digest) => reused_tags(published, digest, &tags, environment, variant, mutability),
+        None => built_tags(published, &tags, in_list, mutability),
     };
     let pushed_tag = tags.pushed().to_owned();
     let source = match reused {
@@ -143,11 +208,15 @@ fn pushed_image(
         }),
     };
     PlannedImage {
-        name: selected.name(),
+        name: if in_list { format!("{}-{arch}", selected.name()) } else { selected.name() },
         service: service.name.clone(),
         target: Some(image.target),
         arch,
-        because: because(config, image.target, Some(image.target_rule)),
+        because: if in_list {
+            "it is built for both CPUs, and its plain tags name a list of the two".to_owned()
+        } else {
+            because(config, image.target, Some(image.target_rule))
+        },
         function: function_name(config, environment, selected).and_then(|name| facts.functions.get(&name).cloned()),
         source,
         foreign: image.foreign.clone(),
@@ -167,9 +236,10 @@ pub fn timestamp(time: &DateTime<Utc>) -> String {
 }
 
 /// The tags of one image at one time.
-pub fn tag_set(config: &Config, environment: &Environment, image: &Image, revision: &Revision, timestamp: &str) -> TagSet {
+pub fn tag_set(config: &Config, environment: &Environment, variant: Variant<'_>, revision: &Revision, timestamp: &str) -> TagSet {
     let short = revision.short(config.revision_length);
-    TagSet::new(&image.tag_prefix, &environment.name, config.arch(image.target), timestamp, short, revision.dirty)
+    let prefix = &variant.selected.image.tag_prefix;
+    TagSet::new(prefix, &environment.name, variant.arch, timestamp, short, revision.dirty)
 }
 
 /// The digest of this very revision's image, when the registry has it: the tag alone proves nothing, the label and the
@@ -181,14 +251,14 @@ fn reusable<'p>(published: &'p Published, revision: &Revision, arch: Arch) -> Op
 }
 
 /// A fresh image is pushed under one tag and gets the others afterwards.
-fn built_tags(published: &Published, tags: &TagSet, mutability: Option<&Mutability>) -> Vec<PlannedTag> {
+fn built_tags(published: &Published, tags: &TagSet, in_list: bool, mutability: Option<&Mutability>) -> Vec<PlannedTag> {
     let others = |tag: &Tag| {
         if tag.name == tags.pushed() {
             return PlannedTag { name: tag.name.clone(), kind: tag.kind, action: TagAction::Push };
         }
         planned(tag.name.clone(), tag.kind, published, None, mutability)
     };
-    tags.iter().map(others).collect()
+    tags.iter().filter(|tag| tag.names_arch || !in_list).map(others).collect()
 }
 
 /// An image that the environment has already keeps the time at which it got there: a second run changes nothing.
@@ -196,23 +266,25 @@ fn reused_tags(
     published: &Published,
     digest: &str,
     tags: &TagSet,
-    image: &Image,
     environment: &Environment,
-    arch: Arch,
+    variant: Variant<'_>,
     mutability: Option<&Mutability>,
 ) -> Vec<PlannedTag> {
-    let is_current = tags.iter().filter(|tag| tag.kind == TagKind::Moving).all(|tag| names(published, &tag.name, digest));
-    let start = format!("{}{}-", image.tag_prefix, environment.name);
+    let Variant { selected, arch, in_list } = variant;
+    let own = || tags.iter().filter(|tag| tag.names_arch || !in_list);
+    let is_current = own().filter(|tag| tag.kind == TagKind::Moving).all(|tag| names(published, &tag.name, digest));
+    let start = format!("{}{}-", selected.image.tag_prefix, environment.name);
     let end = format!("-{arch}");
     let written = published.revision_image_tags.iter().filter_map(|tag| {
         let time = tag.strip_prefix(&start)?.strip_suffix(&end)?;
         let digits = time.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
         let plain = format!("{start}{time}");
-        (time.len() == 15 && digits && published.revision_image_tags.contains(&plain)).then(|| [tag.clone(), plain])
+        let is_whole = in_list || published.revision_image_tags.contains(&plain);
+        (time.len() == 15 && digits && is_whole).then(|| [tag.clone(), plain])
     });
     let kept_time = written.max().filter(|_| is_current);
     let mut timestamps = kept_time.into_iter().flatten();
-    tags.iter()
+    own()
         .map(|tag| match tag.kind {
             TagKind::Timestamp => match timestamps.next() {
                 Some(name) => PlannedTag { name, kind: tag.kind, action: TagAction::Present },

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use image_proof::Manifest as Parsed;
 use serde::Serialize;
 
 use super::super::{Context, reach::Reached};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
-    facts::host,
+    facts::{host, published::Manifest},
     policy::{
         age,
         plan::{self, Selected, label},
@@ -90,6 +91,10 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
     let Some(manifest) = found else { return Ok(report) };
     report.digest = Some(manifest.digest.clone());
     report.media_type = Some(manifest.media_type.clone());
+    if !manifest.is_single() && selected.image.target != Target::Lambda {
+        list_report(&mut report, selected, &manifest, registry, kept)?;
+        return Ok(report);
+    }
     if !manifest.is_single() {
         let refused = if selected.image.target == Target::Lambda { ", which Lambda refuses" } else { "" };
         report.mismatches.push(format!("`{tag}` names a list of images (`{}`){refused}", manifest.media_type));
@@ -105,6 +110,32 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
     report.mismatches.extend(proof.verdict.findings.iter().take(proof::SHOWN).map(ToString::to_string));
     report.proof = Some(proof);
     Ok(report)
+}
+
+/// A list: each of its images has to be what the list says, and one of them for the target's CPU.
+fn list_report(report: &mut TagReport, selected: Selected<'_>, list: &Manifest, registry: &Registry, kept: &Kept) -> Result<()> {
+    let parsed = Parsed::parse(list.bytes.as_bytes())?;
+    let mut archs = Vec::new();
+    for child in &parsed.manifests {
+        let platform = child.platform.as_ref().filter(|platform| platform.os == "linux");
+        let Some(arch) = platform.and_then(|platform| platform.architecture.parse::<Arch>().ok()) else { continue };
+        let (repository, reference) = (report.repository.clone(), child.digest.clone());
+        let mut remote = Remote { registry, repository, reference, kept: kept.clone() };
+        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))?;
+        report
+            .mismatches
+            .extend(proof.verdict.findings.iter().take(proof::SHOWN).map(|finding| format!("its image for {arch}: {finding}")));
+        if arch == report.arch {
+            report.proof = Some(proof);
+        }
+        archs.push(arch);
+    }
+    if !archs.contains(&report.arch) {
+        let names: Vec<_> = archs.iter().map(ToString::to_string).collect();
+        let tag = &report.tag;
+        report.mismatches.push(format!("`{tag}` lists images for {}, and none for {}", names.join(", "), report.arch));
+    }
+    Ok(())
 }
 
 fn describe(report: &TagReport) -> String {
