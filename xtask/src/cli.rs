@@ -64,6 +64,9 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Task {
+    /// Lists of images for both CPUs, by hand, in any registry
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     /// Build local images; they are never pushed
     #[command(
         after_help = "Examples:\n  cargo xtask docker-build\n  cargo xtask docker-build --arch amd64 --dockerfile Dockerfile.eks\n  \
@@ -349,6 +352,32 @@ pub struct Promote {
     /// A service of deploy.toml; may be given several times [default: all]
     #[arg(long, short, value_name = "SERVICE")]
     pub service: Vec<String>,
+}
+
+/// Lists of images.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ManifestCommand {
+    /// Make a list of images that are in the registry already; each is proven first
+    #[command(after_help = "Example:\n  cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64")]
+    Create {
+        /// The list's reference
+        name: String,
+        /// Its images
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+    },
+    /// Show what a reference names, and compare a list with its images
+    #[command(after_help = "Example:\n  cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13")]
+    Inspect {
+        /// The reference
+        image: String,
+    },
+    /// Push a list that was made with `create`
+    #[command(after_help = "Example:\n  cargo xtask manifest push HOST/api:1.2")]
+    Push {
+        /// The list's reference
+        name: String,
+    },
 }
 
 /// Which environments.

@@ -7,6 +7,7 @@ mod context;
 mod deploy;
 mod doctor;
 mod explain;
+mod manifest;
 mod migrate;
 mod promote;
 mod push;
@@ -36,6 +37,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
     match task {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(Archs(vec![crate::arch::Arch::Amd64]))),
+        Task::Manifest(command) => manifest::run(&context, &command),
         Task::Push(push) => push::run(&context, &push),
         Task::Deploy(arguments) => deploy::run(&context, &arguments),
         Task::MigrateLambda(arguments) => migrate::lambda(&context, &arguments),

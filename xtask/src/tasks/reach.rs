@@ -8,7 +8,7 @@ use crate::{
     config::{Config, Environment},
     facts::host,
     policy::plan::{self, Place, Refusal, Selected, account_guard},
-    registry::{self, Registry},
+    registry::{self, Reference, Registry, Right},
     report::terminal,
     sandbox,
 };
@@ -79,6 +79,26 @@ impl Reached {
         }
         Ok(identity)
     }
+}
+
+/// A registry, with the login that it wants: ECR's own, the sandbox's, or the one that docker keeps.
+///
+/// # Errors
+/// A registry that cannot be reached, or gives no token.
+pub fn open(reference: &Reference, repositories: &[&str], right: Right, sandbox: Option<&sandbox::Session>) -> Result<Registry> {
+    if let Some(sandbox) = sandbox
+        && authority(&sandbox.endpoint())? == reference.host
+    {
+        let login = Aws::connect(&sandbox.connection())?.reader().login()?;
+        return Ok(Registry::new(&reference.host, Some(&login)));
+    }
+    if let Some(region) = reference.ecr_region() {
+        let account = reference.host.split('.').next().unwrap_or_default().to_owned();
+        let connection = Connection { account, region, profile: None, endpoint: None, dummy_credentials: false };
+        let login = Aws::connect(&connection)?.reader().login()?;
+        return Ok(Registry::new(&reference.host, Some(&login)));
+    }
+    Registry::open(&reference.host, repositories, right)
 }
 
 /// A protected environment wants its name typed, or `--yes`.

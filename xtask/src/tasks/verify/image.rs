@@ -5,17 +5,16 @@ use std::{fs::File, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::super::{Context, Refused};
+use super::super::{Context, Refused, reach};
 use crate::{
     arch::Arch,
-    aws::{Aws, Connection},
     cli::VerifyImage,
     config::{Config, suggestion},
     docker::Docker,
     facts::host,
     policy::{plan::Refusal, target::Target},
     proof::{self, Archive, Kept, Layout, Proof, Remote},
-    registry::{Reference, Registry, Right},
+    registry::{Reference, Right},
     report::document,
     sandbox,
 };
@@ -79,21 +78,11 @@ fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Resul
             "write `NAME:TAG`, `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, or a path",
         ))
     })?;
-    let registry = open(&reference)?;
+    let registry = reach::open(&reference, &[&reference.repository], Right::Pull, None)?;
     let mut remote =
         Remote { registry: &registry, repository: reference.repository, reference: reference.tag, kept: kept.clone() };
     let proof = proof::prove(&mut remote, arch, &[]).with_context(|| format!("failed to prove `{image}` from its registry"))?;
     Ok(("the registry", proof))
-}
-
-fn open(reference: &Reference) -> Result<Registry> {
-    if let Some(region) = reference.ecr_region() {
-        let account = reference.host.split('.').next().unwrap_or_default().to_owned();
-        let connection = Connection { account, region, profile: None, endpoint: None, dummy_credentials: false };
-        let login = Aws::connect(&connection)?.reader().login()?;
-        return Ok(Registry::new(&reference.host, Some(&login)));
-    }
-    Registry::open(&reference.host, &[&reference.repository], Right::Pull)
 }
 
 fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
