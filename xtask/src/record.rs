@@ -1,13 +1,14 @@
 //! What this tool has done from this machine: one JSON line for each push, deployment, rollback and promotion.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, create_dir_all},
     io::Write,
     path::Path,
 };
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::host;
 
@@ -56,4 +57,35 @@ pub fn append(root: &Path, records: &[Record<'_>]) -> Result<()> {
         file.write_all(line.as_bytes()).with_context(about)?;
     }
     Ok(())
+}
+
+/// Digests that a workload was put back from, or rolled back from, and not moved to again since.
+pub fn bad(root: &Path, environment: &str, workload: &str) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Line {
+        action: String,
+        environment: String,
+        workload: String,
+        from: Option<String>,
+        to: String,
+        outcome: String,
+    }
+    let text = std::fs::read_to_string(host::target_folder(root).join(FILE)).unwrap_or_default();
+    let mut bad = BTreeSet::new();
+    // A line that cannot be read says nothing.
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        if line.environment != environment || line.workload != workload {
+            continue;
+        }
+        if line.outcome == "moved" {
+            bad.remove(&line.to);
+        } else {
+            bad.insert(line.to.clone());
+        }
+        if line.action == "rollback" && line.outcome == "moved" {
+            let digest = line.from.as_deref().and_then(|from| from.find("sha256:").map(|at| &from[at..]));
+            bad.extend(digest.and_then(|digest| digest.split_whitespace().next()).map(str::to_owned));
+        }
+    }
+    bad
 }

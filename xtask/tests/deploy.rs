@@ -211,6 +211,60 @@ fn a_busy_function_is_waited_for_and_a_changed_one_is_somebody_else_s() {
 }
 
 #[test]
+fn what_somebody_else_has_done_meanwhile_is_theirs() {
+    let migration = Migration::new();
+    migration.project.aws.state().lambda.hijack = Some(("arm64".into(), "sha256:theirs".into()));
+    let run = migration.run(&format!("{MIGRATE} --json")).expect(1);
+    assert!(run.stderr.contains("was changed by somebody else meanwhile: it is left as it is"), "{}", run.stderr);
+    assert_eq!(run.json()["moves"][0]["outcome"], "failed");
+    assert_eq!(migration.function().digest, "sha256:theirs");
+}
+
+#[test]
+fn a_healthy_function_is_not_moved_back_when_only_its_alias_was_to_be_made() {
+    let migration = Migration::new();
+    let new = migration.new.clone();
+    {
+        let mut state = migration.project.aws.state();
+        state.lambda.crashes.push(new.clone());
+        let function = state.functions.get_mut(FUNCTION).unwrap();
+        (function.arch, function.digest) = ("arm64".into(), new.clone());
+        function.versions.push((8, "arm64".into(), new.clone(), 0));
+        function.aliases.clear();
+    }
+    migration.run(MIGRATE).expect(1);
+    assert_eq!(migration.function().digest, new);
+    assert_eq!(migration.calls("UpdateFunctionCode"), 0);
+}
+
+#[test]
+fn an_alias_that_may_not_be_moved_puts_the_code_back() {
+    let migration = Migration::new();
+    migration.project.aws.fail("UpdateAlias", 9, Fault::Error(403, "AccessDeniedException"));
+    let run = migration.run(MIGRATE).expect(1);
+    assert!(run.stderr.contains("AccessDeniedException"), "{}", run.stderr);
+    migration.assert_put_back();
+    let lost = Migration::new();
+    lost.project.aws.state().functions.get_mut(FUNCTION).unwrap().aliases.clear();
+    lost.project.aws.fail("CreateAlias", 1, Fault::Lost);
+    lost.run(MIGRATE).expect(0);
+    lost.assert_moved();
+}
+
+#[test]
+fn a_rollback_passes_over_what_is_known_to_be_bad() {
+    let migration = Migration::new();
+    migration.run(MIGRATE).expect(0);
+    migration.run("rollback dev --service worker").expect(0);
+    migration.project.write("backend/changed", "3");
+    migration.project.commit();
+    migration.run("deploy dev --service worker").expect(0);
+    // Version 8 is newer than 7, and was rolled back from.
+    migration.run("rollback dev --service worker").expect(0);
+    migration.assert_put_back();
+}
+
+#[test]
 fn credentials_that_end_in_the_middle_are_named_and_nothing_is_hidden() {
     let migration = Migration::new();
     migration.project.aws.fail("PublishVersion", 1, Fault::Error(403, "ExpiredTokenException"));

@@ -1,7 +1,7 @@
 //! App Runner: what services run, and how that is changed.
 
 use anyhow::{Context, Result};
-use aws_sdk_apprunner::types::{ImageRepository, OperationStatus, SourceConfiguration};
+use aws_sdk_apprunner::types::{ImageRepository, OperationStatus, ServiceStatus, SourceConfiguration};
 
 use super::{Reader, Writer, error::explain};
 
@@ -85,7 +85,10 @@ impl Reader<'_> {
             let call = self.0.apprunner.list_services().set_next_token(next).send();
             let page = self.0.runtime.block_on(call);
             let page = page.map_err(|e| explain("apprunner:ListServices", &format!("App Runner service `{name}`"), &e))?;
-            let found = page.service_summary_list().iter().find(|service| service.service_name() == Some(name));
+            let found = page
+                .service_summary_list()
+                .iter()
+                .find(|service| service.service_name() == Some(name) && service.status() != Some(&ServiceStatus::Deleted));
             if let Some(arn) = found.and_then(|service| service.service_arn()) {
                 return Ok(Some(arn.to_owned()));
             }

@@ -85,6 +85,7 @@ impl Reader<'_> {
             digest,
             image: resolved,
             arch: architecture.and_then(|architecture| architecture.as_str().parse().ok()),
+            is_inactive: state == Some(&State::Inactive),
             is_image: about.and_then(|about| about.package_type()) != Some(&PackageType::Zip),
             condition,
             revision: about.and_then(|about| about.revision_id()).map(str::to_owned),
@@ -226,6 +227,16 @@ impl Writer<'_> {
         self.0.runtime.block_on(call.send()).map(drop).map_err(|error| refusal("lambda:CreateAlias", &about, &error))
     }
 
+    /// Removes an alias.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that says whether the same call works later.
+    pub fn delete_alias(&self, function: &str, name: &str) -> Result<(), Refusal> {
+        let call = self.0.lambda.delete_alias().function_name(function).name(name);
+        let about = format!("alias `{name}` of `{function}`");
+        self.0.runtime.block_on(call.send()).map(drop).map_err(|error| refusal("lambda:DeleteAlias", &about, &error))
+    }
+
     /// Invokes a function and waits for its answer. A function that ends with an error is an answer.
     ///
     /// # Errors
@@ -277,6 +288,14 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().unwrap_or_default();
     let told = explain(operation, about, error);
+    let is_lost = match error {
+        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_timeout(),
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        _ => false,
+    };
+    if is_lost {
+        return Refusal::Busy(told);
+    }
     match (code, status) {
         ("ResourceConflictException" | "TooManyRequestsException", _) | (_, Some(409 | 429 | 500..=599)) => Refusal::Busy(told),
         ("PreconditionFailedException", _) | (_, Some(412)) => Refusal::Changed(told),

@@ -51,6 +51,7 @@ impl Hands<'_> {
 
     fn deploy(&self, plan: &AppRunnerPlan) -> Result<(), (Outcome, anyhow::Error)> {
         let failed = |error| (Outcome::Failed, error);
+        wait::check(Heed::Interrupts).map_err(failed)?;
         let service = self.idle(&plan.service).map_err(failed)?;
         let operation = if service.image.as_deref() == Some(plan.to.image.as_str()) {
             if self.newest_succeeded(&service).map_err(failed)? {
@@ -63,7 +64,10 @@ impl Hands<'_> {
             self.aws.writer().update_apprunner(&service, &plan.to.image).map_err(failed)?
         };
         let status = self.follow(&plan.service, &service.arn, &operation).map_err(|error| {
-            let text = format!("the deployment of {} goes on at AWS: the same command follows it to its end", plan.service);
+            let text = format!(
+                "the deployment of {} goes on at AWS; look at it there, and run the same command when it has ended",
+                plan.service
+            );
             (Outcome::Failed, error.context(text))
         })?;
         match status.as_str() {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Hands, Move, Outcome, wait::Interrupted};
+use super::{
+    Hands, Move, Outcome,
+    wait::{self, Heed},
+};
 use crate::{arch::Arch, facts::function::Code, interrupt, policy::target::Target, process::Tool};
 
 /// How long a rollout may take, as `kubectl` takes it.
@@ -69,6 +72,8 @@ struct Status {
 struct DeploymentSpec {
     #[serde(default = "one")]
     replicas: u64,
+    #[serde(default)]
+    paused: bool,
     #[serde(default)]
     selector: Selector,
     template: Template,
@@ -149,6 +154,16 @@ impl Deployment {
             && status.available_replicas == self.spec.replicas
     }
 
+    /// Whether somebody has paused its rollouts.
+    pub fn is_paused(&self) -> bool {
+        self.spec.paused
+    }
+
+    /// Whether pods of the newest template are still to come.
+    fn is_on_its_way(&self) -> bool {
+        self.status.observed_generation < self.metadata.generation || self.status.updated_replicas < self.spec.replicas
+    }
+
     fn labels(&self) -> String {
         let labels = self.spec.selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
         labels.collect::<Vec<_>>().join(",")
@@ -157,8 +172,10 @@ impl Deployment {
 
 impl Kubectl {
     /// Speaks to a context of the user's configuration, in a namespace.
-    pub fn new(context: Option<&str>, namespace: &str) -> Self {
+    pub fn new(context: Option<&str>, cluster: Option<&str>, namespace: &str) -> Self {
+        // A context says the cluster and the user; the cluster alone is looked up with the current user.
         let context = context.map(|context| format!("--context={context}"));
+        let context = context.or_else(|| cluster.map(|cluster| format!("--cluster={cluster}")));
         Self { flags: context.into_iter().chain([format!("--namespace={namespace}")]).collect() }
     }
 
@@ -233,13 +250,15 @@ impl Hands<'_> {
             return done;
         }
         let _deferral = interrupt::defer();
-        match self.roll_out(kubectl, plan) {
+        let mut changed = false;
+        match self.roll_out(kubectl, plan, &mut changed) {
             Ok(()) => done.outcome = Outcome::Moved,
             Err(error) => {
                 self.terminal.failed(&plan.image, &error);
                 let mut told = format!("{error:#}");
-                done.outcome = match self.undo(kubectl, plan) {
-                    Ok(()) => Outcome::PutBack,
+                done.outcome = match self.undo(kubectl, plan, changed) {
+                    Ok(true) => Outcome::PutBack,
+                    Ok(false) => Outcome::Failed,
                     Err(problem) => {
                         let text = format!("deployment {} could NOT be put back: {problem:#}", plan.deployment);
                         self.terminal.error(&text);
@@ -253,16 +272,16 @@ impl Hands<'_> {
         done
     }
 
-    fn roll_out(&self, kubectl: &Kubectl, plan: &EksPlan) -> Result<()> {
+    fn roll_out(&self, kubectl: &Kubectl, plan: &EksPlan, changed: &mut bool) -> Result<()> {
+        wait::check(Heed::Interrupts)?;
         let name = format!("deployment/{}", plan.deployment);
         if plan.from.as_deref() != Some(plan.to.image.as_str()) {
             self.terminal.status("Rolling out", &format!("{} to {}", plan.deployment, plan.to));
-            kubectl.read(&["set", "image", &name, &format!("{}={}", plan.container, plan.to.image)])?;
+            *changed = true;
+            kubectl.set_image(plan, &plan.to.image)?;
         }
         let waited = kubectl.read(&["rollout", "status", &name, TIMEOUT]);
-        if interrupt::requested() {
-            return Err(Interrupted.into());
-        }
+        wait::check(Heed::Interrupts)?;
         if let Err(error) = waited {
             let why = kubectl.deployment(&plan.deployment).ok().flatten().and_then(|now| kubectl.trouble(&now));
             return Err(match why {
@@ -279,19 +298,34 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// Goes back to what ran before. A deployment that somebody else has changed meanwhile is theirs.
-    fn undo(&self, kubectl: &Kubectl, plan: &EksPlan) -> Result<()> {
+    /// Goes back to what ran before. `false` where there is nothing of ours to put back: a deployment that somebody else has
+    /// changed meanwhile is theirs, and one whose pods are all of the image that is wanted has trouble of another kind.
+    fn undo(&self, kubectl: &Kubectl, plan: &EksPlan, changed: bool) -> Result<bool> {
         let now = kubectl.deployment(&plan.deployment)?.context("the deployment is gone")?;
         let (_, image) = now.container(Some(&plan.container))?;
-        if image != plan.to.image {
-            return Ok(());
+        if image != plan.to.image || !changed && !now.is_on_its_way() {
+            return Ok(false);
         }
         let name = format!("deployment/{}", plan.deployment);
         self.terminal.status("Putting back", &plan.deployment);
-        kubectl.read(&["rollout", "undo", &name])?;
+        kubectl.read(&["rollout", "undo", &name, "--request-timeout=1m"])?;
+        if let Some(from) = plan.from.as_deref().filter(|from| changed && *from != plan.to.image) {
+            // Somebody may have changed something else of the deployment since: then the revision before is ours too.
+            let now = kubectl.deployment(&plan.deployment)?.context("the deployment is gone")?;
+            if now.container(Some(&plan.container))?.1 != from {
+                kubectl.set_image(plan, from)?;
+            }
+        }
         kubectl.read(&["rollout", "status", &name, TIMEOUT])?;
         self.terminal.status("Put back", &format!("{} runs what it ran before", plan.deployment));
-        Ok(())
+        Ok(true)
+    }
+}
+
+impl Kubectl {
+    fn set_image(&self, plan: &EksPlan, image: &str) -> Result<()> {
+        let name = format!("deployment/{}", plan.deployment);
+        self.read(&["set", "image", &name, &format!("{}={image}", plan.container), "--request-timeout=1m"]).map(drop)
     }
 }
 

@@ -1,12 +1,15 @@
 //! One Lambda function, step by step, and back.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant, SystemTime},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{
     Hands, Move, Outcome,
-    wait::{self, Heed, LONG},
+    wait::{self, Heed, Interrupted, LONG},
 };
 use crate::{
     aws::{Refusal, Writer},
@@ -25,7 +28,10 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[derive(Default)]
 struct Changed {
     code: bool,
-    alias: bool,
+    /// The version that the alias was made to name, or to share its calls with.
+    alias: Option<String>,
+    /// Whether the alias was made.
+    created_alias: bool,
 }
 
 impl Hands<'_> {
@@ -38,10 +44,36 @@ impl Hands<'_> {
     }
 
     fn settle(&self, name: &str, heed: Heed) -> Result<Function> {
-        wait::until(&format!("the update of function {name}"), LONG, heed, || {
-            let function = self.aws.reader().function(name)?;
-            Ok((function.condition != Condition::Busy).then_some(function))
-        })
+        let last = RefCell::new(None);
+        let limit = if heed == Heed::Nothing { PATIENCE } else { LONG };
+        let settled =
+            wait::until(&format!("the update of function {name}"), limit, heed, || match self.aws.reader().function(name) {
+                Ok(function) => Ok((function.condition != Condition::Busy).then_some(function)),
+                // While something is put back, one lost answer is no reason to leave it half done.
+                Err(error) if heed == Heed::Nothing => {
+                    last.replace(Some(error));
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            });
+        settled.map_err(|error| last.take().map_or_else(|| anyhow!("{error:#}"), |last| last.context(format!("{error:#}"))))
+    }
+
+    /// Compares a function with what the plan was made from: between the two somebody may have typed a name, and somebody
+    /// else may have deployed.
+    fn still_as_planned(&self, plan: &LambdaPlan) -> Result<()> {
+        let name = &plan.function.name;
+        let now = self.settle(name, Heed::Interrupts)?;
+        let same_code = match (now.code(), plan.function.code()) {
+            (Some(now), Some(then)) => now.is(&then),
+            (now, then) => now == then,
+        };
+        let alias = plan.alias.as_deref().map(|alias| self.aws.reader().alias(name, alias)).transpose()?.flatten();
+        let named = |alias: &Option<Alias>| alias.as_ref().map(|alias| (alias.version.clone(), alias.weights.clone()));
+        if same_code && now.exists == plan.function.exists && named(&alias) == named(&plan.alias_now) {
+            return Ok(());
+        }
+        bail!("somebody else has changed function {name} since it was read: run the same command again")
     }
 
     /// Carries out the steps for one function. When one fails, or somebody interrupts, image, architecture and alias are put
@@ -56,6 +88,12 @@ impl Hands<'_> {
         // From here to the end there is something to put back.
         let _deferral = interrupt::defer();
         let mut changed = Changed::default();
+        if let Err(error) = self.still_as_planned(plan) {
+            self.terminal.failed(&plan.image, &error);
+            done.outcome = Outcome::Failed;
+            done.error = Some(format!("{error:#}"));
+            return done;
+        }
         match self.walk(plan, &mut changed) {
             Ok(version) => {
                 done.version = version;
@@ -90,7 +128,7 @@ impl Hands<'_> {
             wait::check(Heed::Interrupts)?;
             // Also a version of an earlier run, that was killed, may not be ready yet.
             if let (Step::CreateAlias | Step::Canary(_) | Step::MoveAlias, Some(number)) = (step, &version) {
-                self.await_version(name, number, &plan.to)?;
+                self.await_version(name, number, plan)?;
             }
             match step {
                 Step::CreateFunction => self.create(name, &plan.to)?,
@@ -116,15 +154,17 @@ impl Hands<'_> {
                     let alias = plan.alias.as_deref().context("the plan names no alias")?;
                     let number = version.as_deref().context("the plan has no version for the alias")?;
                     self.terminal.status("Creating", &format!("alias {alias} of {name}, on version {number}"));
-                    patiently(Heed::Interrupts, || self.aws.writer().create_alias(name, alias, number))?;
+                    changed.created_alias = true;
+                    self.create_alias(name, alias, number)?;
                 }
                 Step::Canary(canary) => {
-                    changed.alias = true;
-                    self.canary(plan, version.as_deref().context("the plan has no version for the canary")?, *canary)?;
+                    let number = version.as_deref().context("the plan has no version for the canary")?;
+                    changed.alias = Some(number.to_owned());
+                    self.canary(plan, number, *canary)?;
                 }
                 Step::MoveAlias => {
-                    changed.alias = true;
                     let number = version.as_deref().context("the plan has no version for the alias")?;
+                    changed.alias = Some(number.to_owned());
                     let alias = plan.alias.as_deref().context("the plan names no alias")?;
                     self.terminal.status("Moving", &format!("alias {alias} of {name} to version {number}"));
                     self.point(name, alias, number, &[], Heed::Interrupts)?;
@@ -143,7 +183,7 @@ impl Hands<'_> {
                 return Ok(Some(function));
             }
             match self.aws.writer().update_code(name, code, function.revision.as_deref()) {
-                Ok(()) => Ok(Some(self.settle(name, heed)?)),
+                Ok(()) => Ok(Some(self.updated(name, code, heed)?)),
                 Err(Refusal::Busy(error)) => {
                     self.terminal.detail(&format!("{error:#}; trying again"));
                     Ok(None)
@@ -164,6 +204,31 @@ impl Hands<'_> {
             bail!("function {name} runs {now} after the update, not {code}");
         }
         Ok(())
+    }
+
+    /// Reads a function until it shows an update that AWS has taken: an answer may come from before it.
+    fn updated(&self, name: &str, code: &Code, heed: Heed) -> Result<Function> {
+        const LAG: Duration = Duration::from_secs(30);
+        let start = Instant::now();
+        wait::until(&format!("the update of function {name}"), LONG, heed, || {
+            let now = self.settle(name, heed)?;
+            let shows = now.code().is_some_and(|now| now.is(code)) || matches!(now.condition, Condition::Failed(_));
+            Ok((shows || start.elapsed() > LAG).then_some(now))
+        })
+    }
+
+    /// Makes an alias. That it is there already is fine where it names the version: the answer to a first try may be lost.
+    fn create_alias(&self, function: &str, alias: &str, version: &str) -> Result<()> {
+        patiently(Heed::Interrupts, || {
+            self.aws.writer().create_alias(function, alias, version).or_else(|refusal| match refusal {
+                Refusal::Busy(error) => match self.aws.reader().alias(function, alias) {
+                    Ok(Some(now)) if now.version == version => Ok(()),
+                    Ok(Some(_)) => Err(Refusal::Changed(error)),
+                    _ => Err(Refusal::Busy(error)),
+                },
+                other => Err(other),
+            })
+        })
     }
 
     /// Invokes a function as deploy.toml says, and looks at the answer.
@@ -187,7 +252,7 @@ impl Hands<'_> {
     }
 
     /// A version can be named before it can be called.
-    fn await_version(&self, name: &str, number: &str, code: &Code) -> Result<()> {
+    fn await_version(&self, name: &str, number: &str, plan: &LambdaPlan) -> Result<()> {
         let version = wait::until(&format!("version {number} of function {name}"), LONG, Heed::Interrupts, || {
             let version = self.aws.reader().version(name, number)?;
             Ok(version.filter(|version| version.condition != Condition::Busy))
@@ -195,10 +260,26 @@ impl Hands<'_> {
         if let Condition::Failed(reason) = &version.condition {
             bail!("version {number} of function {name} does not start: {reason}");
         }
-        if let Some(other) = version.code().filter(|other| !other.is(code)) {
-            bail!("version {number} of function {name} runs {other}, not {code}: somebody else has changed it meanwhile");
+        if let Some(other) = version.code().filter(|other| !other.is(&plan.to)) {
+            bail!("version {number} of function {name} runs {other}, not {}: somebody else has changed it meanwhile", plan.to);
         }
-        Ok(())
+        if !version.is_inactive {
+            return Ok(());
+        }
+        // One that has not been called for weeks sleeps, and the call that wakes it up fails: that call is ours.
+        let Some(payload) = &plan.smoke_payload else {
+            let text = format!(
+                "version {number} of {name} sleeps: its first calls fail until it is awake; `smoke-payload` would wake it"
+            );
+            self.terminal.warning(&text);
+            return Ok(());
+        };
+        self.terminal.status("Waking", &format!("version {number} of {name}"));
+        let _ = self.aws.writer().invoke(name, number, payload);
+        wait::until(&format!("version {number} of function {name}"), LONG, Heed::Interrupts, || {
+            let version = self.aws.reader().version(name, number)?;
+            Ok(version.filter(|version| version.condition != Condition::Busy && !version.is_inactive).map(drop))
+        })
     }
 
     /// Makes an alias name a version, and give parts of the calls to others.
@@ -269,28 +350,63 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// Puts image, architecture and alias back. `false` where there was nothing to put back.
+    /// Puts image, architecture and alias back, each of them even when the other cannot be. `false` where there was nothing of
+    /// ours to put back, or somebody else has changed it meanwhile: that is theirs.
     fn put_back(&self, plan: &LambdaPlan, changed: &Changed) -> Result<bool> {
-        let name = &plan.function.name;
-        if let (true, Some(alias)) = (changed.alias, &plan.alias_now) {
-            self.terminal.status("Putting back", &format!("alias {} of {name} on version {}", alias.name, alias.version));
-            let parts: Vec<_> = alias.weights.iter().map(|(version, part)| (version.clone(), *part)).collect();
-            self.point(name, &alias.name, &alias.version, &parts, Heed::Nothing)?;
-        }
-        let now = self.settle(name, Heed::Nothing)?;
         if plan.steps.first() == Some(&Step::CreateFunction) {
             return Ok(false);
         }
-        let is_touched = changed.code || now.code().is_some_and(|now| now.is(&plan.to));
-        let Some(code) = plan.way_back.as_ref().filter(|_| is_touched) else {
-            if is_touched {
-                bail!("nothing is known that it ran before");
+        let outcomes = [self.put_back_alias(plan, changed), self.put_back_code(plan, changed)];
+        let problems: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|e| format!("{e:#}")).collect();
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        Ok(outcomes.into_iter().flatten().all(|is_back| is_back))
+    }
+
+    fn put_back_alias(&self, plan: &LambdaPlan, changed: &Changed) -> Result<bool> {
+        let name = &plan.function.name;
+        let Some(alias) = &plan.alias else { return Ok(true) };
+        if changed.created_alias {
+            if self.aws.reader().alias(name, alias)?.is_some() {
+                self.terminal.status("Putting back", &format!("{name} without the alias {alias}"));
+                patiently(Heed::Nothing, || self.aws.writer().delete_alias(name, alias))?;
             }
-            return Ok(changed.alias);
-        };
-        if now.code().is_some_and(|now| now.is(code)) && now.condition == Condition::Ready {
+            return Ok(true);
+        }
+        let (Some(ours), Some(then)) = (&changed.alias, &plan.alias_now) else { return Ok(true) };
+        let now = self.aws.reader().alias(name, alias)?.with_context(|| format!("alias {alias} of {name} is gone"))?;
+        // Not to the version that has just failed, also where an earlier canary, that was killed, still gives it calls.
+        let parts: Vec<_> =
+            then.weights.iter().filter(|(version, _)| *version != ours).map(|(version, part)| (version.clone(), *part)).collect();
+        if now.version == then.version && now.weights == parts.iter().cloned().collect() {
+            return Ok(true);
+        }
+        let is_ours = now.version == *ours || now.version == then.version && now.weights.keys().all(|one| one == ours);
+        if !is_ours {
+            self.terminal.warning(&format!("alias {alias} of {name} was moved by somebody else meanwhile: it is left there"));
+            return Ok(false);
+        }
+        self.terminal.status("Putting back", &format!("alias {alias} of {name} on version {}", then.version));
+        self.point(name, alias, &then.version, &parts, Heed::Nothing)?;
+        Ok(true)
+    }
+
+    fn put_back_code(&self, plan: &LambdaPlan, changed: &Changed) -> Result<bool> {
+        let name = &plan.function.name;
+        if !changed.code && !plan.is_half_done {
+            return Ok(true);
+        }
+        let code = plan.way_back.as_ref().context("nothing is known that it ran before")?;
+        let now = self.settle(name, Heed::Nothing)?;
+        let runs = |code: &Code| now.code().is_some_and(|now| now.is(code));
+        if runs(code) && now.condition == Condition::Ready {
             self.terminal.status("Unchanged", &format!("{name} still runs {code}"));
             return Ok(true);
+        }
+        if !runs(&plan.to) && !runs(code) {
+            self.terminal.warning(&format!("function {name} was changed by somebody else meanwhile: it is left as it is"));
+            return Ok(false);
         }
         self.terminal.status("Putting back", &format!("{name} to {code}"));
         self.update(name, code, Heed::Nothing)?;
@@ -309,10 +425,21 @@ impl Hands<'_> {
 
 /// Calls again while AWS refuses for the moment.
 fn patiently<T>(heed: Heed, call: impl Fn() -> Result<T, Refusal>) -> Result<T> {
-    wait::until("a call that AWS refuses for the moment", PATIENCE, heed, || match call() {
+    let last = RefCell::new(None);
+    let outcome = wait::until("a call that AWS refuses for the moment", PATIENCE, heed, || match call() {
         Ok(done) => Ok(Some(done)),
-        Err(Refusal::Busy(_)) => Ok(None),
+        Err(Refusal::Busy(error)) => {
+            last.replace(Some(error));
+            Ok(None)
+        }
         Err(refusal) => Err(refusal.into()),
+    });
+    // Why it was refused says more than that it took long; an interrupt is neither.
+    outcome.map_err(|error| match last.take() {
+        Some(last) if !error.is::<Interrupted>() && error.to_string().contains("took more than") => {
+            last.context(error.to_string())
+        }
+        _ => error,
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Function {
     pub image: Option<String>,
     /// Its architecture, where AWS tells.
     pub arch: Option<Arch>,
+    /// Whether AWS has put it to sleep: the first call wakes it up, and fails.
+    pub is_inactive: bool,
     /// Whether it runs a container image, and not an archive of code.
     pub is_image: bool,
     /// Whether it can be changed.
@@ -92,6 +94,7 @@ impl Function {
             digest: None,
             image: None,
             arch: None,
+            is_inactive: false,
             is_image: false,
             condition: Condition::Ready,
             revision: None,

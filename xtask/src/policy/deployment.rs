@@ -3,7 +3,7 @@
 //! Architecture Invariant: a decision looks at the state alone, and not at what an earlier run has done. So a run that was
 //! killed anywhere is gone on with by the same command, and one that finds everything as wanted does nothing.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
@@ -100,6 +100,8 @@ pub struct LambdaPlan {
     pub version: Option<String>,
     /// What is put back when something goes wrong.
     pub way_back: Option<Code>,
+    /// Whether the function runs the image already, and callers do not: what an earlier run, that was killed, has left.
+    pub is_half_done: bool,
     /// What the function is invoked with.
     pub smoke_payload: Option<String>,
     /// The steps. None: everything is as wanted.
@@ -155,6 +157,13 @@ pub fn decide(image: &str, facts: Facts, wanted: Wanted) -> Result<LambdaPlan, R
         canary_guard(&function, wanted.alias.as_deref(), alias.as_ref())?;
     }
     let way_back = way_back(now.as_ref(), &wanted.code, alias.as_ref(), &versions);
+    let callers = alias.as_ref().and_then(|alias| versions.iter().find(|version| version.number == alias.version));
+    let is_half_done = runs_it
+        && match (&wanted.alias, callers.and_then(|version| version.code.as_ref())) {
+            (None, _) => version.is_none(),
+            (Some(_), Some(called)) => !called.is(&wanted.code),
+            (Some(_), None) => false,
+        };
     Ok(LambdaPlan {
         image: image.to_owned(),
         function,
@@ -163,6 +172,7 @@ pub fn decide(image: &str, facts: Facts, wanted: Wanted) -> Result<LambdaPlan, R
         alias_now: alias,
         version,
         way_back,
+        is_half_done,
         smoke_payload: wanted.smoke_payload,
         steps,
     })
@@ -200,23 +210,24 @@ fn way_back(now: Option<&Code>, to: &Code, alias: Option<&Alias>, versions: &[Ve
     now.into_iter().chain(of_alias.and_then(|version| version.code.as_ref())).chain(earlier).find(other).cloned()
 }
 
-/// The version that a rollback goes to: the newest of those before the current one that runs something else.
-pub fn previous<'v>(facts: &'v Facts, versions: &'v [Version]) -> Option<&'v Version> {
-    let current = match &facts.alias {
-        Some(alias) => Some(alias.version.clone()),
+/// The version that a rollback goes to: the newest of those before the current one that runs something else, and nothing that
+/// is known to be bad.
+pub fn previous<'v>(facts: &'v Facts, bad: &BTreeSet<String>) -> Option<&'v Version> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let of = |wanted: &str| facts.versions.iter().find(|version| version.number == wanted);
+    let latest = facts.function.code();
+    let (current, now) = match facts.alias.as_ref().filter(|alias| alias.version != "$LATEST") {
+        Some(alias) => (number(&alias.version), of(&alias.version).and_then(|version| version.code.clone()).or(latest)),
         None => {
-            let now = facts.function.code()?;
-            let runs_it = |version: &&Version| version.code.as_ref().is_some_and(|code| code.is(&now));
-            versions.iter().find(runs_it).map(|version| version.number.clone())
+            let runs_it =
+                |version: &&Version| version.code.as_ref().zip(latest.as_ref()).is_some_and(|(code, latest)| code.is(latest));
+            (facts.versions.iter().find(runs_it).and_then(|version| number(&version.number)), latest)
         }
     };
-    let number = |text: &str| text.parse::<u64>().ok();
-    let current = current.as_deref().and_then(number);
-    let now = facts.function.code();
-    versions.iter().find(|version| {
+    facts.versions.iter().find(|version| {
         let is_earlier = current.is_none_or(|current| number(&version.number).is_some_and(|number| number < current));
-        let is_other = version.code.as_ref().is_some_and(|code| now.as_ref().is_none_or(|now| !code.is(now)));
-        is_earlier && is_other
+        let is_good = |code: &Code| !bad.contains(&code.digest) && now.as_ref().is_none_or(|now| !code.is(now));
+        is_earlier && version.code.as_ref().is_some_and(is_good)
     })
 }
 
@@ -337,7 +348,7 @@ mod tests {
     #[test]
     fn a_rollback_goes_to_the_newest_earlier_version_that_runs_something_else() {
         let (a, b) = (code("sha256:a", Arch::Amd64), code("sha256:b", Arch::Arm64));
-        let previous = |facts: &Facts| super::previous(facts, &facts.versions).map(|version| version.number.clone());
+        let previous = |facts: &Facts| super::previous(facts, &BTreeSet::new()).map(|version| version.number.clone());
         assert_eq!(previous(&facts(&b, &[("3", &b), ("2", &b), ("1", &a)], Some("3"))).as_deref(), Some("1"));
         assert_eq!(previous(&facts(&b, &[("2", &b), ("1", &a)], None)).as_deref(), Some("1"));
         // After it, there is nothing earlier: it does not go back and forth.

@@ -88,9 +88,10 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
             refusals.push(Refusal::new(problem, "name the single images that it lists, by their digests"));
         }
         if let Some(other) = by_platform.insert(&child.platform, child) {
-            let problem = match other.manifest.digest == child.manifest.digest {
-                true => format!("{} and {} are the same image, {}", other.name, child.name, child.manifest.digest),
-                false => format!("{} and {} are both for {}", other.name, child.name, child.platform),
+            let problem = if other.manifest.digest == child.manifest.digest {
+                format!("{} and {} are the same image, {}", other.name, child.name, child.manifest.digest)
+            } else {
+                format!("{} and {} are both for {}", other.name, child.name, child.platform)
             };
             refusals.push(Refusal::new(problem, "name one image for each platform"));
         }

@@ -1,9 +1,9 @@
 //! The half of the protocol that writes: blobs and manifests, each safe to repeat.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use anyhow::{Result, anyhow};
-use ureq::{Body, SendBody, http::Response};
+use ureq::{AsSendBody, Body, SendBody, http::Response};
 
 use super::{Failure, Registry};
 
@@ -25,7 +25,7 @@ impl Registry {
     /// A registry that cannot be reached or refuses.
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         self.retried(&format!("look for blob {digest} in `{repository}`"), || {
-            let answer = self.send("HEAD", &self.url(&format!("{repository}/blobs/{digest}")), &[], SendBody::none())?;
+            let answer = self.send("HEAD", &self.url(&format!("{repository}/blobs/{digest}")), &[], ())?;
             match answer.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
@@ -42,17 +42,18 @@ impl Registry {
     pub fn put_blob<R: Read>(
         &self,
         repository: &str,
-        digest: &str,
+        (digest, size): (&str, u64),
         from: Option<&str>,
         open: impl Fn() -> Result<R>,
     ) -> Result<Arrival> {
-        if self.has_blob(repository, digest)? {
-            return Ok(Arrival::Present);
-        }
         self.retried(&format!("write blob {digest} to `{repository}`"), || {
+            // An earlier attempt may have arrived though its answer did not.
+            if self.has_blob(repository, digest).map_err(|error| Failure { transient: false, error })? {
+                return Ok(Arrival::Present);
+            }
             let wish = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
             let url = self.url(&format!("{repository}/blobs/uploads/{wish}"));
-            let begun = self.send("POST", &url, &[], SendBody::none())?;
+            let begun = self.send("POST", &url, &[], &[][..])?;
             match begun.status().as_u16() {
                 201 => return Ok(Arrival::Mounted),
                 202 => {}
@@ -60,14 +61,17 @@ impl Registry {
             }
             let place = self.location(&begun)?;
             let mut source = open().map_err(|error| Failure { transient: false, error })?;
-            let kind = [("Content-Type", "application/octet-stream")];
-            let sent = self.send("PATCH", &place, &kind, SendBody::from_reader(&mut source))?;
-            if !matches!(sent.status().as_u16(), 202 | 204) {
+            // With its length said, the body is not sent in chunks: docker does so too.
+            let length = size.to_string();
+            let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", length.as_str())];
+            let sent = self.send("PATCH", &place, &headers, SendBody::from_reader(&mut source))?;
+            // ECR answers 201 where the specification has 202.
+            if !matches!(sent.status().as_u16(), 201 | 202 | 204) {
                 return Err(refusal(sent.status().as_u16(), sent));
             }
             let place = self.location(&sent)?;
             let end = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
-            let done = self.send("PUT", &end, &[], SendBody::none())?;
+            let done = self.send("PUT", &end, &[], &[][..])?;
             match done.status().as_u16() {
                 201 | 204 => Ok(Arrival::Sent),
                 status => Err(refusal(status, done)),
@@ -82,7 +86,7 @@ impl Registry {
     pub fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
         self.retried(&format!("write manifest `{reference}` to `{repository}`"), || {
             let url = self.url(&format!("{repository}/manifests/{reference}"));
-            let answer = self.send("PUT", &url, &[("Content-Type", media_type)], SendBody::from_reader(&mut { bytes }))?;
+            let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;
             match answer.status().as_u16() {
                 200..=204 => Ok(()),
                 status => Err(refusal(status, answer)),
@@ -108,7 +112,9 @@ impl Registry {
         }
     }
 
-    fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: SendBody<'_>) -> Result<Response<Body>, Failure> {
+    fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: impl AsSendBody) -> Result<Response<Body>, Failure> {
+        // A registry that has got gigabytes looks at them before it answers.
+        const DIGESTION: Duration = Duration::from_mins(5);
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
@@ -117,6 +123,7 @@ impl Registry {
             request = request.header(*name, *value);
         }
         let request = request.body(body).map_err(|error| Failure { transient: false, error: error.into() })?;
+        let request = self.agent.configure_request(request).timeout_recv_response(Some(DIGESTION)).build();
         self.agent.run(request).map_err(|error| Failure { transient: true, error: error.into() })
     }
 }

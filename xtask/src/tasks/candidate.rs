@@ -35,7 +35,15 @@ impl<'c> Finder<'c> {
     /// # Errors
     /// A refusal for an image that is not there or is not for the architecture, and a registry that cannot be read.
     pub fn find(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
-        let repository = self.reached.repository(selected);
+        self.find_in(&self.reached.repository(selected), selected, name, arch)
+    }
+
+    /// The same in a repository of another name.
+    ///
+    /// # Errors
+    /// As for [`Finder::find`].
+    pub fn find_in(&self, repository: &str, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
+        let repository = repository.to_owned();
         let manifest = self.manifest(&repository, name)?.ok_or_else(|| self.missing(&repository, name))?;
         let single = if manifest.is_single() { manifest } else { self.child(&repository, name, &manifest, arch)? };
         let digest = single.digest.clone();

@@ -171,7 +171,8 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
     let parsed = Parsed::parse(&bytes)?;
     let mut sent = 0;
     for blob in parsed.layers.iter().chain(&parsed.config) {
-        if registry.put_blob(to, &blob.digest, Some(from), || registry.stream(from, &blob.digest))? == Arrival::Sent {
+        if registry.put_blob(to, (&blob.digest, blob.size), Some(from), || registry.stream(from, &blob.digest))? == Arrival::Sent
+        {
             sent += blob.size;
         }
     }

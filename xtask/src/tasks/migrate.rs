@@ -18,7 +18,8 @@ use crate::{
     aws::Identity,
     cli::{Migrate, MigrateLambda},
     deploy::{self, AppRunnerPlan, EksPlan, Hands, Kubectl, Move},
-    facts::function::{Code, Condition},
+    facts::function::{Code, Condition, Version},
+    interrupt,
     policy::{
         deployment::{self, Canary, Facts, Wanted},
         plan::{self, Refusal, Selected},
@@ -153,6 +154,9 @@ impl<'c> Migration<'c> {
         let hands = self.hands();
         let mut moves = Vec::new();
         for workload in &workloads {
+            if interrupt::requested() {
+                break;
+            }
             let done = match workload {
                 Workload::Lambda(plan) => {
                     let done = hands.migrate_lambda(plan);
@@ -201,6 +205,18 @@ impl<'c> Migration<'c> {
         }
         let alias = selected.image.alias.as_deref().map(|alias| reader.alias(&name, alias)).transpose()?.flatten();
         Ok(Facts { versions: reader.versions(&name)?, function, alias })
+    }
+
+    /// A version of a function, also one that is older than those that are listed.
+    ///
+    /// # Errors
+    /// A function that cannot be read.
+    pub fn version(&self, facts: &Facts, number: &str) -> Result<Option<Version>> {
+        if let Some(known) = facts.versions.iter().find(|version| version.number == number) {
+            return Ok(Some(known.clone()));
+        }
+        let found = self.reached.aws.reader().version(&facts.function.name, number)?;
+        Ok(found.map(|found| Version { number: number.to_owned(), code: found.code(), modified: None }))
     }
 
     fn plan_lambda(&self, choice: &Choice<'_>, options: Options) -> Result<Workload> {
@@ -269,13 +285,23 @@ impl<'c> Migration<'c> {
         let selected = choice.selected;
         let (config, environment) = (&self.reached.config, &self.reached.environment);
         let name = selected.image.deployment(&config.project, &environment.name, &selected.service.name);
-        let kubectl = Kubectl::new(environment.kube_context.as_deref(), &environment.namespace);
+        let kubectl = Kubectl::new(environment.kube_context.as_deref(), environment.cluster.as_deref(), &environment.namespace);
+        if environment.protected && environment.kube_context.is_none() {
+            let problem = format!("`{}` is protected, and nothing says which cluster kubectl is to change", environment.name);
+            let cure = format!("set `kube-context` in [environments.{}]", environment.name);
+            return Err(Refused::from(Refusal::new(problem, cure)).into());
+        }
         let Some(deployment) = kubectl.deployment(&name)? else {
             let problem = format!("there is no deployment {name} in the namespace {}", environment.namespace);
             let line = quoted(["create", "deployment", &name, &format!("--image={}", choice.code.image)]);
             let cure = format!("make it: kubectl --namespace={} {line}", environment.namespace);
             return Err(Refused::from(Refusal::new(problem, cure)).into());
         };
+        if deployment.is_paused() {
+            let problem = format!("somebody has paused the rollouts of deployment {name}");
+            let cure = format!("kubectl --namespace={} rollout resume deployment/{name}", environment.namespace);
+            return Err(Refused::from(Refusal::new(problem, cure)).into());
+        }
         let (container, image) = deployment.container(selected.image.container.as_deref())?;
         let plan = EksPlan {
             image: selected.name(),

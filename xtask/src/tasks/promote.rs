@@ -351,7 +351,7 @@ impl<'c> Road<'c> {
         let mut sent = 0;
         for blob in parsed.layers.iter().chain(&parsed.config) {
             let source = || self.from_registry.stream(&parcel.from_repository, &blob.digest);
-            match self.to_registry.put_blob(&parcel.to_repository, &blob.digest, mount, source)? {
+            match self.to_registry.put_blob(&parcel.to_repository, (&blob.digest, blob.size), mount, source)? {
                 Arrival::Sent => sent += blob.size,
                 Arrival::Present | Arrival::Mounted => {}
             }

@@ -21,6 +21,7 @@ use crate::{
         tags,
         target::Target,
     },
+    record,
 };
 
 /// Something to go back to.
@@ -71,9 +72,15 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         bail!("function {name} does not exist");
     }
     let is_number = |to: &&str| to.len() < 10 && to.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered = to.filter(is_number).map(|number| migration.version(&facts, number)).transpose()?.flatten();
     let version = match to {
-        None => deployment::previous(&facts, &facts.versions),
-        Some(to) if is_number(&to) => facts.versions.iter().find(|version| version.number == to),
+        None => {
+            let bad = record::bad(&migration.reached.config.root, &migration.reached.environment.name, &name);
+            deployment::previous(&facts, &bad)
+        }
+        Some(_) if numbered.is_some() => numbered.as_ref(),
+        // The beginning of a commit may be nothing but digits.
+        Some(to) if is_number(&to) && named(migration, finder, selected, to).is_err() => None,
         Some(to) => {
             let code = named(migration, finder, selected, to)?;
             let known = facts.versions.iter().find(|version| version.code.as_ref().is_some_and(|one| one.is(&code)));
@@ -95,7 +102,9 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         };
         return Err(Refused::from(Refusal::new(problem, listed(&ways))).into());
     };
-    let repository = migration.reached.repository(selected);
+    // The function may have come from another repository once.
+    let own = code.image.split_once('/').and_then(|(_, rest)| rest.split_once('@')).map(|(name, _)| name.to_owned());
+    let repository = own.unwrap_or_else(|| migration.reached.repository(selected));
     if finder.manifest(&repository, &code.digest)?.is_none() {
         let problem = format!(
             "version {} of {name} runs {}, which is gone from `{repository}`: a lifecycle rule may have deleted it",
@@ -103,7 +112,7 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         );
         return Err(Refused::from(Refusal::new(problem, listed(&ways))).into());
     }
-    let code = finder.find(selected, &code.digest, code.arch)?;
+    let code = finder.find_in(&repository, selected, &code.digest, code.arch)?;
     Ok(Choice { selected, code, version: Some(version.number.clone()) })
 }
 
@@ -120,8 +129,10 @@ fn other<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<
     })?;
     let images = reached.aws.reader().images(&reached.repository(selected))?;
     let ways = ways(&images, &selected.image.tag_prefix, &reached.environment.name);
-    let current = ways.iter().rposition(|way| way.digest == digest);
-    let earlier = current.and_then(|current| ways[current + 1..].iter().find(|way| way.digest != digest));
+    let bad = record::bad(&reached.config.root, &reached.environment.name, &running.workload);
+    let current = ways.iter().position(|way| way.digest == digest);
+    let is_good = |way: &&Way| way.digest != digest && !bad.contains(&way.digest);
+    let earlier = current.and_then(|current| ways[current + 1..].iter().find(is_good));
     let Some(way) = earlier else {
         let problem = format!("no image that {} ran before is in `{}`", running.workload, reached.repository(selected));
         return Err(Refused::from(Refusal::new(problem, listed(&ways))).into());

@@ -46,7 +46,12 @@ impl Reached {
         match selected.image.target {
             Target::Lambda => {
                 let name = plan::function_name(config, environment, selected).unwrap_or_default();
-                let function = self.aws.reader().function(&name)?;
+                let reader = self.aws.reader();
+                // Callers see what the alias names, and not the newest code.
+                let alias = selected.image.alias.as_deref().map(|alias| reader.alias(&name, alias)).transpose()?.flatten();
+                let version = alias.filter(|alias| alias.version != "$LATEST");
+                let called = version.map(|alias| reader.version(&name, &alias.version)).transpose()?.flatten();
+                let function = if let Some(version) = called { version } else { reader.function(&name)? };
                 Ok(of(name, function.exists.then(|| function.image.clone()), function.arch))
             }
             Target::AppRunner => {
@@ -56,7 +61,8 @@ impl Reached {
             }
             Target::Eks => {
                 let name = selected.image.deployment(names.0, names.1, names.2);
-                let kubectl = Kubectl::new(environment.kube_context.as_deref(), &environment.namespace);
+                let kubectl =
+                    Kubectl::new(environment.kube_context.as_deref(), environment.cluster.as_deref(), &environment.namespace);
                 let deployment = kubectl.deployment(&name)?;
                 let image = match &deployment {
                     Some(deployment) => Some(Some(deployment.container(selected.image.container.as_deref())?.1.to_owned())),

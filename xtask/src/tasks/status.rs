@@ -43,6 +43,8 @@ struct Row {
     drift: Vec<String>,
     /// What could not be read, and why.
     unknown: Vec<String>,
+    /// Whether what runs could not be read.
+    is_unread: bool,
 }
 
 /// Shows every environment, or those that are named.
@@ -81,7 +83,8 @@ pub fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     }
     let has_drift = rows.iter().any(|row| !row.drift.is_empty());
     // What cannot be read may have drifted.
-    let fails = arguments.check && (has_drift || !unreached.is_empty()) || !unreached.is_empty() && rows.is_empty();
+    let is_unread = rows.iter().any(|row| row.is_unread);
+    let fails = arguments.check && (has_drift || is_unread || !unreached.is_empty()) || !unreached.is_empty() && rows.is_empty();
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -110,6 +113,7 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
         arch: None,
         drift: Vec::new(),
         unknown: Vec::new(),
+        is_unread: false,
     };
     if let Some(manifest) = if exists { reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag) } else { None } {
         row.tag_digest = Some(manifest.digest.clone());
@@ -140,6 +144,7 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
         }
         Err(error) => {
             let reason = format!("{error:#}");
+            row.is_unread = true;
             row.unknown.push(format!("what runs cannot be read: {}", reason.lines().next().unwrap_or_default()));
         }
     }

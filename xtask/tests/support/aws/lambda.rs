@@ -52,6 +52,8 @@ pub struct Rules {
     pub crashes: Vec<String>,
     /// What CloudWatch counts as errors.
     pub errors: f64,
+    /// What somebody else makes a function run, with an error, when it is invoked.
+    pub hijack: Option<(String, String)>,
     /// How often an update is asked after before it has ended, in place of twice.
     pub slow: Option<u32>,
 }
@@ -82,6 +84,7 @@ pub(super) fn operation(request: &Request) -> Option<(String, String)> {
         ("POST", ["aliases"]) => "CreateAlias",
         ("GET", ["aliases", _]) => "GetAlias",
         ("PUT", ["aliases", _]) => "UpdateAlias",
+        ("DELETE", ["aliases", _]) => "DeleteAlias",
         ("POST", ["invocations"]) => "Invoke",
         _ => return None,
     };
@@ -216,6 +219,11 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
             let found = function.aliases.get(alias).ok_or_else(missing)?;
             Ok((described_alias(alias, found), vec![]))
         }
+        "DeleteAlias" => {
+            let alias = request.path.rsplit('/').next().unwrap_or_default();
+            function.aliases.remove(alias).ok_or_else(missing)?;
+            Ok((json!({}), vec![]))
+        }
         "CreateAlias" | "UpdateAlias" => {
             let alias = match operation {
                 "CreateAlias" => body["Name"].as_str().unwrap_or_default().to_owned(),
@@ -256,6 +264,11 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
                 let text = "RequestId: 1 Error: fork/exec /lambda-entrypoint.sh: exec format error";
                 let body = json!({ "errorType": "Runtime.InvalidEntrypoint", "errorMessage": text });
                 return Ok((body, vec![("x-amz-function-error", "Unhandled".to_owned())]));
+            }
+            if let Some((arch, digest)) = rules.hijack {
+                (function.arch, function.digest) = (arch, digest);
+                function.revision += 1;
+                return Ok((json!({ "errorMessage": "it broke" }), vec![("x-amz-function-error", "Unhandled".to_owned())]));
             }
             if rules.crashes.contains(&function.digest) {
                 return Ok((json!({ "errorMessage": "it broke" }), vec![("x-amz-function-error", "Unhandled".to_owned())]));

@@ -95,8 +95,12 @@ fn upload(
         }
         "PATCH" => {
             state.uploaded += request.body.len();
+            if request.header("content-length").is_none() {
+                return (411, vec![], b"the length is missing".to_vec());
+            }
             state.uploads.entry(id.to_owned()).or_default().extend(&request.body);
-            (202, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
+            // As ECR does; the specification has 202.
+            (201, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
         }
         "PUT" => {
             let bytes = state.uploads.remove(id).unwrap_or_default();

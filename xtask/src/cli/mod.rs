@@ -1,8 +1,14 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+mod deploy;
+mod verify;
+
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use deploy::{ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
+pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
 use crate::arch::Arch;
 
@@ -238,161 +244,6 @@ pub struct ExplainError {
     /// A file with the message [default: standard input]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-}
-
-/// One thing, or everything.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyAll {
-    /// What is checked.
-    #[command(subcommand)]
-    pub what: Option<Verify>,
-}
-
-/// What is checked.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Verify {
-    /// Prove from an image's bytes which CPU it is for
-    #[command(after_help = "REF is an image of the local engine, a reference in a registry, a folder in the OCI layout, or an \
-                            archive of `docker save`.\n\nExamples:\n  cargo xtask verify image backend:arm64-latest\n  \
-                            cargo xtask verify image public.ecr.aws/lambda/python:3.13 --target lambda\n  \
-                            docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64")]
-    Image(VerifyImage),
-    /// Check what an environment's `latest` tags name: a single image for the right CPU, proven from its bytes
-    #[command(after_help = "Example:\n  cargo xtask verify ecr dev")]
-    Ecr(VerifyEnvironment),
-    /// Compare an environment's EKS nodes, and instance types in Terraform files, with the images meant for them
-    #[command(after_help = "Example:\n  cargo xtask verify eks dev")]
-    Eks(VerifyEnvironment),
-    /// Compare an environment's Lambda functions with its tags and with `[targets]`
-    #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
-    Lambda(VerifyEnvironment),
-    /// Look for what makes an image for the wrong CPU in the Dockerfiles
-    #[command(after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExamples:\n  \
-                            cargo xtask verify dockerfiles\n  cargo xtask verify dockerfiles ../other/Dockerfile")]
-    Dockerfiles {
-        /// Dockerfiles to look at, in place of those of deploy.toml
-        #[arg(value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
-}
-
-/// An environment.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyEnvironment {
-    /// An environment of deploy.toml
-    #[arg(value_name = "ENV")]
-    pub environment: String,
-    /// A service of deploy.toml; may be given several times [default: all]
-    #[arg(long, short, value_name = "SERVICE")]
-    pub service: Vec<String>,
-}
-
-/// An image and what it is meant for.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyImage {
-    /// The image
-    #[arg(value_name = "REF")]
-    pub image: String,
-    /// What will run it: lambda, eks or apprunner [default: the image's own config says the CPU]
-    #[arg(long, value_name = "TARGET", conflicts_with = "arch")]
-    pub target: Option<String>,
-    /// The CPU that it is meant for: arm64 or amd64
-    #[arg(long, value_name = "ARCH")]
-    pub arch: Option<Arch>,
-}
-
-/// What runs in an environment.
-#[derive(Debug, Clone, Args)]
-pub struct Migrate {
-    /// An environment of deploy.toml
-    #[arg(value_name = "ENV")]
-    pub environment: String,
-    /// A service of deploy.toml; may be given several times [default: all]
-    #[arg(long, short, value_name = "SERVICE")]
-    pub service: Vec<String>,
-}
-
-/// Lambda functions, and how careful the move is.
-#[derive(Debug, Clone, Args)]
-pub struct MigrateLambda {
-    /// Which functions.
-    #[command(flatten)]
-    pub migrate: Migrate,
-    /// The architecture that they are to run: it must be the one of `[targets]` [default: that]
-    #[arg(long, value_name = "ARCH")]
-    pub to: Option<Arch>,
-    /// Give the new version this part of the alias's calls first, and watch its errors
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    pub canary: Option<f64>,
-    /// For how long
-    #[arg(long = "for", value_name = "TIME", default_value = "5m", requires = "canary", value_parser = humantime::parse_duration)]
-    pub time: Duration,
-}
-
-/// What to go back to.
-#[derive(Debug, Clone, Args)]
-pub struct Rollback {
-    /// Which workloads.
-    #[command(flatten)]
-    pub migrate: Migrate,
-    /// The version of a Lambda function, a tag, or a digest [default: what ran before]
-    #[arg(long, value_name = "VERSION|TAG|DIGEST")]
-    pub to: Option<String>,
-}
-
-/// From where to where.
-#[derive(Debug, Clone, Args)]
-pub struct Promote {
-    /// The environment whose images are taken
-    #[arg(value_name = "FROM")]
-    pub from: String,
-    /// The environment that gets them
-    #[arg(value_name = "TO")]
-    pub to: String,
-    /// A service of deploy.toml; may be given several times [default: all]
-    #[arg(long, short, value_name = "SERVICE")]
-    pub service: Vec<String>,
-}
-
-/// Lists of images.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ManifestCommand {
-    /// Make a list of images that are in the registry already; each is proven first
-    #[command(after_help = "Example:\n  cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64")]
-    Create {
-        /// The list's reference
-        name: String,
-        /// Its images
-        #[arg(required = true, value_name = "IMAGE")]
-        images: Vec<String>,
-    },
-    /// Show what a reference names, and compare a list with its images
-    #[command(after_help = "Example:\n  cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13")]
-    Inspect {
-        /// The reference
-        image: String,
-    },
-    /// Push a list that was made with `create`
-    #[command(after_help = "Example:\n  cargo xtask manifest push HOST/api:1.2")]
-    Push {
-        /// The list's reference
-        name: String,
-    },
-}
-
-/// Which environments.
-#[derive(Debug, Clone, Args)]
-pub struct Status {
-    /// Environments of deploy.toml [default: all]
-    #[arg(value_name = "ENV")]
-    pub environments: Vec<String>,
-    /// End with code 1 where what runs is not what the tag names, or not on the CPU of `[targets]`
-    #[arg(long)]
-    pub check: bool,
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    crate::policy::deployment::percent(text)
 }
 
 /// The local AWS.

@@ -1,0 +1,101 @@
+//! The words of what moves images from place to place, and what runs to them.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::arch::Arch;
+
+/// What runs in an environment.
+#[derive(Debug, Clone, Args)]
+pub struct Migrate {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+}
+
+/// Lambda functions, and how careful the move is.
+#[derive(Debug, Clone, Args)]
+pub struct MigrateLambda {
+    /// Which functions.
+    #[command(flatten)]
+    pub migrate: Migrate,
+    /// The architecture that they are to run: it must be the one of `[targets]` [default: that]
+    #[arg(long, value_name = "ARCH")]
+    pub to: Option<Arch>,
+    /// Give the new version this part of the alias's calls first, and watch its errors
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub canary: Option<f64>,
+    /// For how long
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", requires = "canary", value_parser = humantime::parse_duration)]
+    pub time: Duration,
+}
+
+/// What to go back to.
+#[derive(Debug, Clone, Args)]
+pub struct Rollback {
+    /// Which workloads.
+    #[command(flatten)]
+    pub migrate: Migrate,
+    /// The version of a Lambda function, a tag, or a digest [default: what ran before]
+    #[arg(long, value_name = "VERSION|TAG|DIGEST")]
+    pub to: Option<String>,
+}
+
+/// From where to where.
+#[derive(Debug, Clone, Args)]
+pub struct Promote {
+    /// The environment whose images are taken
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The environment that gets them
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+}
+
+/// Lists of images.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ManifestCommand {
+    /// Make a list of images that are in the registry already; each is proven first
+    #[command(after_help = "Example:\n  cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64")]
+    Create {
+        /// The list's reference
+        name: String,
+        /// Its images
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+    },
+    /// Show what a reference names, and compare a list with its images
+    #[command(after_help = "Example:\n  cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13")]
+    Inspect {
+        /// The reference
+        image: String,
+    },
+    /// Push a list that was made with `create`
+    #[command(after_help = "Example:\n  cargo xtask manifest push HOST/api:1.2")]
+    Push {
+        /// The list's reference
+        name: String,
+    },
+}
+
+/// Which environments.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Environments of deploy.toml [default: all]
+    #[arg(value_name = "ENV")]
+    pub environments: Vec<String>,
+    /// End with code 1 where what runs is not what the tag names, or not on the CPU of `[targets]`
+    #[arg(long)]
+    pub check: bool,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    crate::policy::deployment::percent(text)
+}
