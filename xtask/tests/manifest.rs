@@ -1,0 +1,134 @@
+//! Lists of images by hand, seen from outside.
+#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
+
+mod support;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use support::{aws::PASSWORD, project::Project};
+
+const SINGLE: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// A project with an image for each CPU in its registry, and docker's login for it.
+struct Lists {
+    project: Project,
+    arm64: String,
+    amd64: String,
+}
+
+impl Lists {
+    fn new() -> Self {
+        let project = Project::new();
+        let push = |dockerfile: &str| {
+            let report = project.run(&format!("push dev --service api --dockerfile {dockerfile} --json")).expect(0).json();
+            report["images"][0]["digest"].as_str().unwrap().to_owned()
+        };
+        let (arm64, amd64) = (push("Dockerfile.eks"), push("Dockerfile.apprunner"));
+        std::fs::create_dir(project.path("home/.docker")).unwrap();
+        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
+        let config = json!({ "auths": { &project.aws.registry: { "auth": auth } } });
+        project.write("home/.docker/config.json", &config.to_string());
+        Self { project, arm64, amd64 }
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("{}/backend{rest}", self.project.aws.registry)
+    }
+
+    /// Puts a list into the registry as other tools may have made it.
+    fn store(&self, tag: &str, children: &[Value]) {
+        let bytes = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": children }).to_string();
+        let mut state = self.project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let digest = support::aws::digest(bytes.as_bytes());
+        repository.manifests.insert(digest.clone(), (INDEX.into(), bytes));
+        repository.tags.insert(tag.into(), digest);
+    }
+
+    fn child(&self, digest: &str, arch: &str) -> Value {
+        let state = self.project.aws.state();
+        let size = state.repositories["backend"].manifests.get(digest).map_or(1, |(_, bytes)| bytes.len());
+        json!({ "mediaType": SINGLE, "digest": digest, "size": size, "platform": { "os": "linux", "architecture": arch } })
+    }
+}
+
+#[test]
+fn a_list_is_made_shown_and_pushed() {
+    let lists = Lists::new();
+    let list = lists.name(":both");
+    let create =
+        format!("manifest create {list} {} {}", lists.name(":api-eks-dev-latest"), lists.name(":api-apprunner-dev-latest"));
+    let made = lists.project.run(&format!("{create} --json")).expect(0).json();
+    assert!(!lists.project.aws.state().repositories["backend"].tags.contains_key("both"), "made, and not pushed");
+    let pushed = lists.project.run(&format!("manifest push {list} --json")).expect(0).json();
+    assert_eq!(made["digest"], pushed["digest"]);
+    let shown = lists.project.run(&format!("manifest inspect {list} --json")).expect(0).json();
+    let children: Vec<_> = shown["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["architecture"].as_str().unwrap(), one["digest"].as_str().unwrap()))
+        .collect();
+    assert_eq!(children, [("amd64", lists.amd64.as_str()), ("arm64", lists.arm64.as_str())]);
+    assert_eq!(shown["digest"], pushed["digest"]);
+    for key in ["mediaType", "size", "digest", "architecture", "os", "variant"] {
+        assert!(shown["manifests"][0].get(key).is_some(), "{key}");
+    }
+    let gone = lists.project.run(&format!("manifest push {list}")).expect(2);
+    assert!(gone.stderr.contains("manifest create"), "{}", gone.stderr);
+    let single = lists.project.run(&format!("manifest inspect {} --json", lists.name(":api-eks-dev-latest"))).expect(0).json();
+    assert_eq!(
+        (single["manifests"][0]["architecture"].as_str(), single["digest"].as_str()),
+        (Some("arm64"), Some(lists.arm64.as_str()))
+    );
+}
+
+#[test]
+fn images_of_another_repository_are_brought_along() {
+    let lists = Lists::new();
+    lists
+        .project
+        .aws
+        .state()
+        .repositories
+        .insert("other".into(), support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() });
+    let list = format!("{}/other:both", lists.project.aws.registry);
+    let line = format!("manifest create {list} {}@{} {}@{}", lists.name(""), lists.arm64, lists.name(""), lists.amd64);
+    lists.project.run(&line).expect(0);
+    lists.project.aws.state().uploaded = 0;
+    lists.project.run(&format!("manifest push {list}")).expect(0);
+    let state = lists.project.aws.state();
+    assert!(state.repositories["other"].manifests.contains_key(&lists.arm64));
+    assert_eq!(state.uploaded, 0, "mounted, and not sent");
+}
+
+#[test]
+fn a_child_that_lies_is_missing_or_twice_there_is_named() {
+    let lists = Lists::new();
+    let inspect = |children: &[Value]| {
+        lists.store("bad", children);
+        lists.project.run(&format!("manifest inspect {}", lists.name(":bad"))).expect(1).stderr
+    };
+    let lying = inspect(&[lists.child(&lists.amd64, "arm64")]);
+    assert!(lying.contains(&format!("{} is listed for linux/arm64, and its config says linux/amd64", lists.amd64)), "{lying}");
+    let gone = format!("sha256:{}", "a".repeat(64));
+    let missing = inspect(&[lists.child(&lists.arm64, "arm64"), lists.child(&gone, "amd64")]);
+    assert!(missing.contains(&gone) && missing.contains("cannot be read"), "{missing}");
+    let twice = inspect(&[lists.child(&lists.arm64, "arm64"), lists.child(&lists.arm64, "arm64")]);
+    assert!(twice.contains("is listed twice"), "{twice}");
+    let mut wrong_size = lists.child(&lists.arm64, "arm64");
+    wrong_size["size"] = json!(7);
+    assert!(inspect(&[wrong_size]).contains("of 7 bytes is"));
+    for (images, expected) in [
+        (vec![":api-eks-dev-latest", ":api-eks-dev-arm64-latest"], "are the same image"),
+        (vec![":bad"], "is a list of images itself"),
+    ] {
+        let names: Vec<_> = images.into_iter().map(|image| lists.name(image)).collect();
+        let run = lists.project.run(&format!("manifest create {} {}", lists.name(":x"), names.join(" "))).expect(2);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
+    let elsewhere = lists.project.run(&format!("manifest create {} example.com/a:b", lists.name(":x"))).expect(2);
+    assert!(elsewhere.stderr.contains("in another registry"), "{}", elsewhere.stderr);
+    lists.project.run("manifest create").expect(2);
+}
