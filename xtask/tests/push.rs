@@ -628,3 +628,41 @@ fn local_images_are_built_for_both_cpus_at_once() {
     let names: Vec<_> = done["images"].as_array().unwrap().iter().map(|image| image["local-names"][0].clone()).collect();
     assert_eq!(names, ["backend:amd64-latest", "backend:arm64-latest"]);
 }
+
+#[test]
+fn each_cpu_is_built_where_deploy_toml_says() {
+    let builders = "\n[builders]\narm64 = \"graviton\"\namd64 = \"ssh://ci@build.example.com\"\n";
+    let project = Project::with_deploy(&format!("{DEPLOY}{builders}"));
+    project.run("push dev --service api").expect(0);
+    let log = project.docker_log();
+    let builds: Vec<_> = log.lines().filter(|line| line.starts_with("buildx build")).collect();
+    assert_eq!(builds.len(), 3);
+    for line in builds {
+        let builder = if line.contains("linux/amd64") { "--builder xtask-amd64-" } else { "--builder graviton " };
+        assert!(line.contains(builder), "{line}");
+    }
+    let wrong =
+        Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"http://x\"\n")).run("push dev --dry-run").expect(2);
+    assert!(wrong.stderr.contains("ssh://user@host"), "{}", wrong.stderr);
+}
+
+#[test]
+fn an_image_is_run_for_its_cpu_or_not_at_all() {
+    let project = Project::new();
+    let dry = project.run("run api --dockerfile Dockerfile.apprunner --port 8081 --dry-run").expect(0);
+    let line = "docker run --rm --init --platform linux/amd64 --publish 127.0.0.1:8081:8080 backend:api-amd64-latest";
+    assert!(dry.stderr.contains(line), "{}", dry.stderr);
+    let missing = project.run("run api").expect(2);
+    assert!(missing.stderr.contains("cargo xtask docker-build --service api --arch arm64"), "{}", missing.stderr);
+    project.write("docker/fail-build", "xtask-probe\nexec format error");
+    let refused = project.run("run api").expect(2);
+    assert!(refused.stderr.contains("cannot execute arm64") && refused.stderr.contains("doctor --fix"), "{}", refused.stderr);
+    fs::remove_file(project.path("docker/fail-build")).unwrap();
+    project.run("docker-build --service api").expect(0);
+    project.run("run api").expect(0);
+    assert!(project.docker_log().lines().last().unwrap().starts_with("run --rm --init --platform linux/arm64"));
+    project.run("push dev --service worker").expect(0);
+    project.run("run worker --env dev").expect(0);
+    let log = project.docker_log();
+    assert!(log.contains("pull --quiet --platform linux/arm64") && log.contains("backend:worker-dev-latest"), "{log}");
+}

@@ -82,6 +82,14 @@ pub enum Task {
     /// Build local images for amd64: the same as `docker-build --arch amd64`
     #[command(after_help = "Example:\n  cargo xtask docker-build-amd64 --service worker")]
     DockerBuildAmd64(LocalSelection),
+    /// Run an image on this machine, for the CPU that it is for
+    #[command(after_help = "A Lambda image listens on port 9000, others on 8080, on this machine alone.\n\nExamples:\n  \
+                            cargo xtask run api\n  cargo xtask run api --dockerfile Dockerfile.eks --arch arm64\n  \
+                            cargo xtask run api --env dev")]
+    Run(Run),
+    /// List where each CPU's images are built, and how
+    #[command(after_help = "`[builders]` in deploy.toml names them.\n\nExample:\n  cargo xtask builders")]
+    Builders,
     /// Build images for an environment, push them to ECR under their six tags, and check what is there
     #[command(after_help = "Every environment has a command of its own: `push-dev` is `push dev`.\n\nExamples:\n  \
                             cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
@@ -183,6 +191,25 @@ impl FromStr for Archs {
         }
         word.parse().map(|arch| Self(vec![arch])).map_err(|error: crate::arch::UnknownArch| format!("{error}, or `all`"))
     }
+}
+
+/// An image to run.
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// A service of deploy.toml [default: the default service]
+    pub service: Option<String>,
+    /// Which of its images, by the Dockerfile [default: Dockerfile.lambda, or the first]
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// arm64 or amd64 [default: what the image's target runs]
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+    /// Take the image from this environment's registry [default: the local image]
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+    /// The port on this machine [default: 9000 for Lambda images, 8080 for others]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
 }
 
 /// A push to a named environment.

@@ -3,6 +3,7 @@
 //! [`load`] reads the one file and returns a finished [`Config`], or every problem in it at once. Nothing in a `Config`
 //! still needs checking: names are legal where they will be used, and every image has its target and architecture.
 
+mod builders;
 mod check;
 mod raw;
 mod resolve;
@@ -21,7 +22,7 @@ pub use raw::schema;
 
 use crate::{
     arch::Arch,
-    policy::target::Target,
+    policy::{plan::Builder, target::Target},
     problem::{Problem, Problems},
 };
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub source: Option<String>,
     /// Which CPU each target runs.
     pub targets: BTreeMap<Target, Arch>,
+    /// Where images of each architecture are built, if not by docker's current builder.
+    pub builders: BTreeMap<Arch, Builder>,
     /// By name.
     pub environments: BTreeMap<String, Environment>,
     /// By name.

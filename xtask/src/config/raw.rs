@@ -105,6 +105,9 @@ pub struct Root {
     /// Which CPU each target runs. Left out, a target has its default: lambda and eks arm64, apprunner amd64.
     #[serde(default)]
     pub targets: Targets,
+    /// Where images of each CPU are built. Left out: by docker's current builder, natively or with emulation.
+    #[serde(default)]
+    pub builders: Builders,
     /// The AWS accounts that images go to, by name. Each name makes a command: `[environments.dev]` makes `push-dev`.
     #[serde(default)]
     pub environments: Named<Environment>,
@@ -114,6 +117,18 @@ pub struct Root {
     /// The local AWS of `--sandbox`.
     #[serde(default)]
     pub sandbox: Sandbox,
+}
+
+/// Where images of each CPU are built: a builder's name (`docker buildx ls`), `ssh://user@host` for the Docker Engine of
+/// another machine, or `tcp://host:port` for a BuildKit.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields)]
+pub struct Builders {
+    /// For arm64.
+    pub arm64: Option<Located<String>>,
+    /// For amd64.
+    pub amd64: Option<Located<String>>,
 }
 
 /// The local AWS of `--sandbox`.

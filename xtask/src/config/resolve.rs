@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Config, Environment, Foreign, Image, Service, TargetRule,
+    Config, Environment, Foreign, Image, Service, TargetRule, builders,
     check::suggestion,
     raw::{self, Located},
     tag_clash,
@@ -40,10 +40,12 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Con
     }
     let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
 
+    let builders = builders::resolve(&mut finding, &root.builders);
     let stand_ins = finding.stand_ins(&root.sandbox.base_images);
 
     let config = Config {
         stand_ins,
+        builders,
         file: file.to_path_buf(),
         context: folder.join(context.unwrap_or_default()),
         root: folder,

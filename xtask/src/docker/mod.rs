@@ -16,8 +16,11 @@ pub use credentials::Session;
 
 use crate::{
     arch::Arch,
-    policy::{command, plan::Build},
-    process::Tool,
+    policy::{
+        command,
+        plan::{Build, Builder},
+    },
+    process::{Outcome, Tool},
     proof::{Archive, Kept, Proof},
 };
 
@@ -103,6 +106,9 @@ impl Docker {
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.
     pub fn build(&self, build: &Build, line: impl FnMut(&str)) -> Result<Built> {
+        if let Some(builder) = &build.builder {
+            self.provide(builder)?;
+        }
         let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
         let metadata = folder.path().join("metadata.json");
         let mut words = command::build(build);
@@ -194,6 +200,54 @@ impl Docker {
     /// An image that cannot be pulled, or an engine that allows no privileged container.
     pub fn install_emulation(&self, arch: Arch) -> Result<()> {
         self.tool.read(&["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", arch.oci()])?;
+        Ok(())
+    }
+
+    /// Runs `docker` with these words on this program's own terminal.
+    ///
+    /// # Errors
+    /// A docker that cannot be started.
+    pub fn run(&self, words: &[&str]) -> Result<Outcome> {
+        self.tool.inherit(words)
+    }
+
+    /// Pulls an image for an architecture, with a login.
+    ///
+    /// # Errors
+    /// An image that is not there, or a registry that refuses.
+    pub fn pull(&self, session: &Session<'_>, image: &str, arch: Arch) -> Result<()> {
+        let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
+        self.with_config(session.folder()).read(&words).with_context(|| format!("failed to pull `{image}`"))?;
+        Ok(())
+    }
+
+    /// The platforms that a builder says it builds, its own first; docker's current one where none is named.
+    ///
+    /// # Errors
+    /// A builder that does not exist or does not answer.
+    pub fn builder_platforms(&self, builder: Option<&Builder>) -> Result<Vec<String>> {
+        let Some(builder) = builder else { return self.platforms() };
+        self.provide(builder)?;
+        let said = self.tool.read(&["buildx", "inspect", "--bootstrap", &builder.name])?;
+        let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
+        Ok(lines.flat_map(|line| line.split(',')).map(|platform| platform.trim().trim_end_matches('*').to_owned()).collect())
+    }
+
+    /// Makes the builder of an address, unless it is there.
+    fn provide(&self, builder: &Builder) -> Result<()> {
+        if self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
+            return Ok(());
+        }
+        let Some(address) = &builder.address else {
+            bail!(
+                "there is no builder `{}`: `docker buildx ls` lists them, and [builders] in deploy.toml names one",
+                builder.name
+            );
+        };
+        let driver = if address.starts_with("tcp://") { "remote" } else { "docker-container" };
+        self.tool
+            .read(&["buildx", "create", "--name", &builder.name, "--driver", driver, address])
+            .with_context(|| format!("failed to make a builder of `{address}`"))?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::process::quoted;
 pub fn build(build: &Build) -> Vec<String> {
     let mut words: Vec<String> = ["buildx", "build", "--platform", &build.arch.platform(), "--file"].map(str::to_owned).into();
     words.push(build.dockerfile.display().to_string());
+    words.extend(build.builder.iter().flat_map(|builder| ["--builder".to_owned(), builder.name.clone()]));
     // Always KEY=VALUE: a bare key would copy the caller's environment variable into the image's history.
     words.extend(build.args.iter().flat_map(|(key, value)| ["--build-arg".to_owned(), format!("{key}={value}")]));
     words.extend(build.labels.iter().flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")]));

@@ -35,13 +35,14 @@ pub struct Engine<'h> {
 }
 
 /// What is taken out of which package.
-const PROGRAMS: [(&str, &[&str]); 7] = [
+const PROGRAMS: [(&str, &[&str]); 8] = [
     ("docker.io", &["usr/sbin/dockerd", "usr/sbin/docker-proxy"]),
     ("docker-cli", &["usr/bin/docker"]),
     ("docker-buildx", &["usr/libexec/docker/cli-plugins/docker-buildx"]),
     ("containerd", &["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2"]),
     ("runc", &["usr/sbin/runc"]),
     ("iptables", &["usr/sbin/xtables-nft-multi"]),
+    ("tini", &["usr/bin/tini-static"]),
     ("qemu-user", &["usr/bin/qemu-aarch64", "usr/bin/qemu-x86_64"]),
 ];
 
@@ -180,6 +181,7 @@ impl<'h> Engine<'h> {
             "data-root": self.folder().join("data"),
             "exec-root": run.join("exec"),
             "pidfile": run.join("docker.pid"),
+            "init-path": self.bin().join("tini-static"),
             "ip6tables": false,
             "cgroup-parent": format!("/xtask-{}", self.home.id()),
             "shutdown-timeout": 1,
@@ -189,9 +191,13 @@ impl<'h> Engine<'h> {
 
     /// Fetches and unpacks the programs, once. The last step puts the finished folder under its name.
     fn install(&self, terminal: &Terminal) -> Result<()> {
-        if self.config().is_dir() {
+        // An earlier version of this program may have fetched less.
+        let files = || PROGRAMS.iter().flat_map(|(_, files)| *files);
+        let is_there = |file: &&str| Path::new(file).file_name().is_some_and(|name| self.bin().join(name).exists());
+        if self.config().is_dir() && files().all(|file| is_there(&file)) {
             return Ok(());
         }
+        remove(&self.config())?;
         terminal.status("Fetching", "Docker Engine, buildx and QEMU from Debian's packages; nothing is installed on this system");
         let folder = self.folder();
         let work = folder.join("work");

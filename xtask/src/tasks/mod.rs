@@ -1,6 +1,7 @@
 //! One file a command: it gathers facts, asks for a plan, and shows or executes it.
 
 mod build;
+mod builders;
 mod candidate;
 mod ci;
 mod context;
@@ -13,6 +14,7 @@ mod promote;
 mod push;
 mod reach;
 mod rollback;
+mod run;
 mod running;
 mod sandbox;
 mod schema;
@@ -38,6 +40,8 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuild(arguments) => build::run(&context, arguments.selection, arguments.arch),
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(Archs(vec![crate::arch::Arch::Amd64]))),
         Task::Manifest(command) => manifest::run(&context, &command),
+        Task::Run(arguments) => run::run(&context, &arguments),
+        Task::Builders => builders::run(&context),
         Task::Push(push) => push::run(&context, &push),
         Task::Deploy(arguments) => deploy::run(&context, &arguments),
         Task::MigrateLambda(arguments) => migrate::lambda(&context, &arguments),

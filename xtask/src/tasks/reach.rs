@@ -36,6 +36,11 @@ impl Reached {
         let mut config = context.config()?;
         plan::environment(&config, name).map_err(Refused::from)?;
         let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
+        if sandbox.as_ref().is_some_and(|sandbox| !sandbox.is_up()) {
+            return Err(
+                Refused::from(Refusal::new("no sandbox runs, so there is nothing to look at", "cargo xtask sandbox up")).into()
+            );
+        }
         let environment = plan::environment(&config, name).map_err(Refused::from)?.clone();
         let place = place(&environment, sandbox.as_ref())?;
         let aws = Aws::connect(&connection(&environment, sandbox.as_ref()))?;

@@ -104,6 +104,7 @@ fn local_image(
         dockerfile,
         context: config.context.clone(),
         arch,
+        builder: config.builders.get(&arch).cloned(),
         args: build_args(service, arch, None, revision),
         labels: labels(config, revision),
         names,

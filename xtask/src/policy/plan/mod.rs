@@ -154,6 +154,16 @@ pub enum Source {
     },
 }
 
+/// Where images of one architecture are built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Builder {
+    /// Its name, as `docker buildx ls` has it.
+    pub name: String,
+    /// Where it is, for one that is made when it is first needed.
+    pub address: Option<String>,
+}
+
 /// One call of `docker buildx build`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -164,6 +174,9 @@ pub struct Build {
     pub context: PathBuf,
     /// The architecture.
     pub arch: Arch,
+    /// Where it is built, if not by docker's current builder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builder: Option<Builder>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels.

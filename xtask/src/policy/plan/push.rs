@@ -200,6 +200,7 @@ fn pushed_image(
             dockerfile: config.context.join(&image.dockerfile),
             context: config.context.clone(),
             arch,
+            builder: config.builders.get(&arch).cloned(),
             args: build_args(service, arch, Some(environment), Some(revision)),
             labels: labels(config, Some(revision)),
             names: vec![format!("{}/{repository}:{pushed_tag}", facts.place.registry)],
