@@ -263,6 +263,8 @@ impl Writer<'_> {
             .create_function()
             .function_name(name)
             .package_type(PackageType::Image)
+            // Emulated, a start takes its time.
+            .timeout(120)
             .code(FunctionCode::builder().image_uri(&code.image).build())
             .architectures(Architecture::from(code.arch.lambda()))
             .role(role);

@@ -78,7 +78,7 @@ fn call(clone: &Clone, method: &str, path: &str, body: &str) -> Value {
 fn make(clone: &Clone, digest: &str) {
     let registry = clone.status()["registry"].as_str().unwrap().to_owned();
     let body = serde_json::json!({ "FunctionName": FUNCTION, "PackageType": "Image", "Role": "arn:aws:iam::000000000000:role/r",
-        "Code": { "ImageUri": format!("{registry}/backend@{digest}") }, "Architectures": ["x86_64"] });
+        "Code": { "ImageUri": format!("{registry}/backend@{digest}") }, "Architectures": ["x86_64"], "Timeout": 120 });
     call(clone, "POST", "", &body.to_string());
 }
 
@@ -101,6 +101,7 @@ fn answers(clone: &Clone) -> String {
 /// What the function's own process says of its CPU.
 fn answers_of(clone: &Clone, function: &str) -> String {
     let answer = call(clone, "POST", &format!("/{function}/invocations"), "{}");
-    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let body = answer["body"].as_str().unwrap_or_else(|| panic!("{function} answers {answer}"));
+    let body: Value = serde_json::from_str(body).unwrap();
     body["architecture"].as_str().unwrap().to_owned()
 }

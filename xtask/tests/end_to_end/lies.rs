@@ -119,3 +119,42 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
     }
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// The seeds' demo: a page with a library of machine code, for both CPUs, and one that says why it cannot be loaded.
+pub fn the_demo_works_on_both_cpus_and_explains_itself_on_the_wrong_one(clone: &Clone) {
+    println!("--- the demo");
+    clone.run("docker-build --sandbox --service demo --arch all").expect(0);
+    for (arch, machine) in [("arm64", "aarch64"), ("amd64", "x86_64")] {
+        clone.run(&format!("verify image backend:demo-{arch}-latest --sandbox --arch {arch}")).expect(0);
+        let page = demo_page(clone, &format!("backend:demo-{arch}-latest"), arch);
+        assert!(page.contains(&format!("This container runs on {machine}")) && page.contains("data:image/png"), "{arch}");
+    }
+    // On an arm64 machine the same mistake would make an image that works.
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    // The wheels of whatever machine builds: what people write first.
+    let file = clone.folder.path().join("backend/Dockerfile.demo");
+    let honest = fs::read_to_string(&file).unwrap();
+    let wrong = honest
+        .replace("case \"$TARGETARCH\" in", "case \"$(uname -m)\" in")
+        .replace("arm64) platform", "aarch64) platform")
+        .replace("amd64) platform", "x86_64) platform");
+    fs::write(&file, wrong).unwrap();
+    clone.run("docker-build --sandbox --service demo --arch arm64").expect(0);
+    let verified = clone.run("verify image backend:demo-arm64-latest --sandbox --arch arm64").expect(1);
+    assert!(verified.stderr.contains("Python package opencv_python_headless"), "{}", verified.stderr);
+    let page = demo_page(clone, "backend:demo-arm64-latest", "arm64");
+    assert!(
+        page.contains("OpenCV cannot be loaded on this CPU") && page.contains("cv2.abi3.so</code> is for <strong>x86_64"),
+        "{page}"
+    );
+    fs::write(&file, honest).unwrap();
+}
+
+/// The page, asked for inside the container: no port of this machine is needed.
+fn demo_page(clone: &Clone, image: &str, arch: &str) -> String {
+    let program = "import server; print(server.app.test_client().get('/').get_data(as_text=True))";
+    let platform = format!("linux/{arch}");
+    clone.client("docker", &["run", "--rm", "--platform", &platform, "--entrypoint", "python3", image, "-c", program])
+}
