@@ -193,8 +193,8 @@ impl<'h> Engine<'h> {
     fn install(&self, terminal: &Terminal) -> Result<()> {
         // An earlier version of this program may have fetched less.
         let files = || PROGRAMS.iter().flat_map(|(_, files)| *files);
-        let is_there = |file: &&str| Path::new(file).file_name().is_some_and(|name| self.bin().join(name).exists());
-        if self.config().is_dir() && files().all(|file| is_there(&file)) {
+        let is_there = |file: &str| Path::new(file).file_name().is_some_and(|name| self.bin().join(name).exists());
+        if self.config().is_dir() && files().all(|file| is_there(file)) {
             return Ok(());
         }
         remove(&self.config())?;

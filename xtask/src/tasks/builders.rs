@@ -52,11 +52,10 @@ pub fn run(context: &Context) -> Result<ExitCode> {
             (Err(_), _) => "unknown",
             (Ok(_), None) if docker.native_arch() == Some(arch) => "native",
             (Ok(_), None) if docker.executes(arch).unwrap_or(false) => "emulated",
-            (Ok(_), None) => "cross",
             // A builder's nodes say what they are: the first platform of a node is its own.
             (Ok(platforms), Some(_)) if platforms.first().is_some_and(|first| first.starts_with(&arch.platform())) => "native",
             (Ok(platforms), Some(_)) if platforms.iter().any(|one| one.starts_with(&arch.platform())) => "emulated",
-            (Ok(_), Some(_)) => "cross",
+            (Ok(_), _) => "cross",
         };
         let problem = asked.as_ref().err().map(|error| format!("{error:#}"));
         let images = images.remove(&arch).unwrap_or_default();
