@@ -290,6 +290,17 @@ impl Hands<'_> {
         let manifest = assemble(&children).map_err(|refusals| {
             anyhow!("{}", refusals.iter().map(|refusal| refusal.problem.as_str()).collect::<Vec<_>>().join("; "))
         })?;
+        // Before anything of the list is written: what this commit's plain tags name may be a single image, that stays.
+        let lasting: Vec<_> = index.tags.iter().filter(|tag| tag.kind != TagKind::Moving).map(|tag| tag.name.clone()).collect();
+        let current = aws.reader().manifests(&index.repository, &lasting)?;
+        let repository = aws.reader().repository(&index.repository)?;
+        let is_stuck = |name: &&String| {
+            current.get(*name).is_some_and(|known| known.digest != manifest.digest)
+                && repository.as_ref().is_some_and(|repository| !repository.mutability.can_move(name))
+        };
+        if let Some(stuck) = lasting.iter().find(is_stuck) {
+            bail!("tag `{stuck}` names another image of this commit, and may not move: commit again, or push without the list");
+        }
         if aws.reader().manifest(&index.repository, &manifest.digest)?.is_none() {
             self.terminal.status("Listing", &format!("{}: {} images, {}", index.name, children.len(), manifest.digest));
             registry.put_manifest(&index.repository, &manifest.digest, &manifest.media_type, manifest.bytes.as_bytes())?;

@@ -666,3 +666,13 @@ fn an_image_is_run_for_its_cpu_or_not_at_all() {
     let log = project.docker_log();
     assert!(log.contains("pull --quiet --platform linux/arm64") && log.contains("backend:worker-dev-latest"), "{log}");
 }
+
+#[test]
+fn a_list_does_not_take_a_commit_s_tags_from_its_single_image() {
+    let project = Project::new();
+    project.run("push dev --service api --dockerfile Dockerfile.eks").expect(0);
+    let before = project.aws.state().repositories["backend"].tags["api-eks-dev-latest"].clone();
+    let run = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch").expect(1);
+    assert!(run.stderr.contains("names another image of this commit, and may not move: commit again"), "{}", run.stderr);
+    assert_eq!(project.aws.state().repositories["backend"].tags["api-eks-dev-latest"], before, "no moving tag was written");
+}

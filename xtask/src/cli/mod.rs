@@ -139,6 +139,9 @@ pub enum Task {
     /// Say what an error message of Docker, ECR, Lambda, App Runner or kubectl means
     #[command(after_help = "Examples:\n  cargo xtask explain-error build.log\n  kubectl logs POD | cargo xtask explain-error")]
     ExplainError(ExplainError),
+    /// Tell the whole story in the sandbox: the wrong CPU, what finds it, the right one, and one tag for both
+    #[command(after_help = "Example:\n  cargo xtask demo")]
+    Demo,
     /// The local AWS that `--sandbox` uses
     #[command(subcommand)]
     Sandbox(Sandbox),

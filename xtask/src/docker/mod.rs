@@ -211,6 +211,25 @@ impl Docker {
         self.tool.inherit(words)
     }
 
+    /// Runs a program of an image for an architecture, and returns what it prints.
+    ///
+    /// # Errors
+    /// A program that ends with an error.
+    pub fn ask(&self, image: &str, arch: Arch, program: &[&str]) -> Result<String> {
+        let (first, rest) = program.split_first().context("no program is named")?;
+        let platform = arch.platform();
+        let words = [&["run", "--rm", "--platform", &platform, "--entrypoint", first, image], rest].concat();
+        Ok(self.tool.read(&words)?.trim().to_owned())
+    }
+
+    /// Gives an image of the local engine one more name.
+    ///
+    /// # Errors
+    /// An image that is not there.
+    pub fn name(&self, image: &str, name: &str) -> Result<()> {
+        self.tool.read(&["tag", image, name]).map(drop)
+    }
+
     /// Pulls an image for an architecture, with a login.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod builders;
 mod candidate;
 mod ci;
 mod context;
+mod demo;
 mod deploy;
 mod doctor;
 mod explain;
@@ -41,6 +42,7 @@ pub fn run(global: Global, task: Task) -> Result<ExitCode> {
         Task::DockerBuildAmd64(selection) => build::run(&context, selection, Some(Archs(vec![crate::arch::Arch::Amd64]))),
         Task::Manifest(command) => manifest::run(&context, &command),
         Task::Run(arguments) => run::run(&context, &arguments),
+        Task::Demo => demo::run(&context),
         Task::Builders => builders::run(&context),
         Task::Push(push) => push::run(&context, &push),
         Task::Deploy(arguments) => deploy::run(&context, &arguments),

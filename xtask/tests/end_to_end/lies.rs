@@ -152,6 +152,19 @@ pub fn the_demo_works_on_both_cpus_and_explains_itself_on_the_wrong_one(clone: &
     fs::write(&file, honest).unwrap();
 }
 
+/// The story that `demo` tells, and the compiled service: what their Dockerfiles make is proven, and answers.
+pub fn the_story_is_told_to_its_end(clone: &Clone) {
+    println!("--- the story, and the compiled service");
+    let story = clone.run("demo --json").expect(0).json();
+    assert!(story["wrong"].as_str().unwrap().ends_with("OpenCV cannot be loaded on this CPU."), "{story}");
+    assert_eq!(story["right"].as_array().unwrap().len(), 4, "each image for itself, and each by the list's tag");
+    clone.run("docker-build --sandbox --service native --arch all").expect(0);
+    for arch in ["arm64", "amd64"] {
+        let proven = clone.run(&format!("verify image backend:native-{arch}-latest --sandbox --arch {arch}")).expect(0);
+        assert!(proven.stderr.contains("the one file of machine code"), "{}", proven.stderr);
+    }
+}
+
 /// The page, asked for inside the container: no port of this machine is needed.
 fn demo_page(clone: &Clone, image: &str, arch: &str) -> String {
     let program = "import server; print(server.app.test_client().get('/').get_data(as_text=True))";
