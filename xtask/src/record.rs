@@ -19,8 +19,6 @@ pub const FILE: &str = "xtask-record.jsonl";
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Record<'r> {
-    /// When, RFC 3339 in UTC.
-    pub when: String,
     /// By whom: the ARN that AWS has for the credentials.
     pub who: &'r str,
     /// `push`, `migrate`, `rollback` or `promote`.
@@ -44,6 +42,13 @@ pub struct Record<'r> {
 /// # Errors
 /// A file that cannot be written.
 pub fn append(root: &Path, records: &[Record<'_>]) -> Result<()> {
+    #[derive(Serialize)]
+    struct Line<'r> {
+        /// RFC 3339 in UTC.
+        when: &'r str,
+        #[serde(flatten)]
+        record: &'r Record<'r>,
+    }
     if records.is_empty() {
         return Ok(());
     }
@@ -52,8 +57,9 @@ pub fn append(root: &Path, records: &[Record<'_>]) -> Result<()> {
     let about = || format!("failed to write the record `{}`", path.display());
     create_dir_all(&folder).with_context(about)?;
     let mut file = File::options().create(true).append(true).open(&path).with_context(about)?;
+    let when = host::timestamp();
     for record in records {
-        let line = serde_json::to_string(record).context("a record has no JSON form")? + "\n";
+        let line = serde_json::to_string(&Line { when: &when, record }).context("a record has no JSON form")? + "\n";
         file.write_all(line.as_bytes()).with_context(about)?;
     }
     Ok(())

@@ -101,14 +101,13 @@ impl Reader<'_> {
         let mut listed = Vec::new();
         while let Some(version) = self.0.runtime.block_on(pages.next()) {
             let version = version.map_err(|e| explain("lambda:ListVersionsByFunction", &format!("function `{name}`"), &e))?;
-            let number: Option<u64> = version.version().and_then(|number| number.parse().ok());
-            listed.extend(number.map(|number| (number, version.last_modified().map(str::to_owned))));
+            listed.extend(version.version().and_then(|number| number.parse::<u64>().ok()));
         }
-        listed.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-        let read = |(number, modified): (u64, Option<String>)| {
+        listed.sort_by_key(|number| std::cmp::Reverse(*number));
+        let read = |number: u64| {
             let number = number.to_string();
             let code = self.version(name, &number)?.and_then(|function| function.code());
-            Ok(Version { number, code, modified })
+            Ok(Version { number, code })
         };
         listed.into_iter().take(VERSIONS).map(read).collect()
     }

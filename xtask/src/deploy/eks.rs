@@ -9,7 +9,13 @@ use super::{
     Hands, Move, Outcome,
     wait::{self, Heed},
 };
-use crate::{arch::Arch, facts::function::Code, interrupt, policy::target::Target, process::Tool};
+use crate::{
+    arch::Arch,
+    facts::{function::Code, nodes},
+    interrupt,
+    policy::target::Target,
+    process::Tool,
+};
 
 /// How long a rollout may take, as `kubectl` takes it.
 const TIMEOUT: &str = "--timeout=5m";
@@ -173,10 +179,7 @@ impl Deployment {
 impl Kubectl {
     /// Speaks to a context of the user's configuration, in a namespace.
     pub fn new(context: Option<&str>, cluster: Option<&str>, namespace: &str) -> Self {
-        // A context says the cluster and the user; the cluster alone is looked up with the current user.
-        let context = context.map(|context| format!("--context={context}"));
-        let context = context.or_else(|| cluster.map(|cluster| format!("--cluster={cluster}")));
-        Self { flags: context.into_iter().chain([format!("--namespace={namespace}")]).collect() }
+        Self { flags: nodes::kubectl_flag(context, cluster).into_iter().chain([format!("--namespace={namespace}")]).collect() }
     }
 
     fn words<'w>(&'w self, words: &[&'w str]) -> Vec<&'w str> {

@@ -177,7 +177,11 @@ impl Docker {
     /// # Errors
     /// A builder that does not answer.
     pub fn platforms(&self) -> Result<Vec<String>> {
-        let said = self.tool.read(&["buildx", "inspect", "--bootstrap"])?;
+        self.inspected(&[])
+    }
+
+    fn inspected(&self, builder: &[&str]) -> Result<Vec<String>> {
+        let said = self.tool.read(&[&["buildx", "inspect", "--bootstrap"], builder].concat())?;
         let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
         Ok(lines.flat_map(|line| line.split(',')).map(|platform| platform.trim().trim_end_matches('*').to_owned()).collect())
     }
@@ -247,9 +251,7 @@ impl Docker {
     pub fn builder_platforms(&self, builder: Option<&Builder>) -> Result<Vec<String>> {
         let Some(builder) = builder else { return self.platforms() };
         self.provide(builder)?;
-        let said = self.tool.read(&["buildx", "inspect", "--bootstrap", &builder.name])?;
-        let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
-        Ok(lines.flat_map(|line| line.split(',')).map(|platform| platform.trim().trim_end_matches('*').to_owned()).collect())
+        self.inspected(&[&builder.name])
     }
 
     /// Makes the builder of an address, unless it is there.

@@ -65,8 +65,6 @@ pub struct Version {
     pub number: String,
     /// What it runs, where AWS tells.
     pub code: Option<Code>,
-    /// When it was made.
-    pub modified: Option<String>,
 }
 
 /// A name for a version, or for two with weights.

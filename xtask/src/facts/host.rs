@@ -7,13 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::arch::Arch;
 
 /// The time of this run. Read once, so that all tags of a run agree.
 pub fn now() -> DateTime<Utc> {
     Utc::now()
+}
+
+/// The time as records and tags have it: RFC 3339 in UTC, to the second.
+pub fn timestamp() -> String {
+    now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// An environment variable that is set, not empty, and text.

@@ -18,6 +18,12 @@ pub struct Nodes {
     pub evidence: String,
 }
 
+/// How `kubectl` is told which cluster is meant: a context says the cluster and the user; the cluster alone is looked up with
+/// the current user.
+pub fn kubectl_flag(context: Option<&str>, cluster: Option<&str>) -> Option<String> {
+    context.map(|name| format!("--context={name}")).or_else(|| cluster.map(|name| format!("--cluster={name}")))
+}
+
 /// Nodes as `kubectl` lists them. `None` where there is no `kubectl`, or no cluster answers.
 pub fn from_kubectl(context: Option<&str>, cluster: Option<&str>) -> Option<Vec<Nodes>> {
     #[derive(Deserialize)]
@@ -42,8 +48,7 @@ pub fn from_kubectl(context: Option<&str>, cluster: Option<&str>) -> Option<Vec<
     struct Info {
         architecture: String,
     }
-    // A context says the cluster and the user; the cluster alone is looked up with the current user.
-    let which = context.map(|name| format!("--context={name}")).or_else(|| cluster.map(|name| format!("--cluster={name}")));
+    let which = kubectl_flag(context, cluster);
     let words = ["get", "nodes", "--output=json", "--request-timeout=10s"].into_iter().chain(which.as_deref());
     let said = Tool::new("kubectl").read(&words.collect::<Vec<_>>()).ok()?;
     let list: List = serde_json::from_str(&said).ok()?;

@@ -264,11 +264,7 @@ mod tests {
     }
 
     fn facts(now: &Code, versions: &[(&str, &Code)], alias: Option<&str>) -> Facts {
-        let version = |(number, code): &(&str, &Code)| Version {
-            number: (*number).to_owned(),
-            code: Some((*code).clone()),
-            modified: None,
-        };
+        let version = |(number, code): &(&str, &Code)| Version { number: (*number).to_owned(), code: Some((*code).clone()) };
         let function = Function {
             exists: true,
             is_image: true,

@@ -104,13 +104,15 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     }
     let all_docker = by_platform.values().all(|child| child.manifest.media_type == SINGLE_MANIFESTS[1]);
     let media_type = INDEXES[usize::from(all_docker)];
-    let entry = |child: &&'_ Child| -> (String, usize, String, Platform) {
-        let manifest = &child.manifest;
-        (manifest.media_type.clone(), manifest.bytes.len(), manifest.digest.clone(), child.platform.clone())
-    };
-    let entries: Vec<_> = by_platform.values().map(entry).collect();
-    let manifests =
-        entries.iter().map(|(media_type, size, digest, platform)| Entry { media_type, size: *size, digest, platform }).collect();
+    let manifests = by_platform
+        .iter()
+        .map(|(platform, child)| Entry {
+            media_type: &child.manifest.media_type,
+            size: child.manifest.bytes.len(),
+            digest: &child.manifest.digest,
+            platform,
+        })
+        .collect();
     let index = Index { schema_version: 2, media_type, manifests };
     let bytes = serde_json::to_string_pretty(&index).unwrap_or_default();
     Ok(Manifest::new(bytes, media_type))

@@ -40,6 +40,24 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+impl Refused {
+    /// Parts what could be had from the refusals, so that all of them are told at once.
+    ///
+    /// # Errors
+    /// The first error that is no refusal.
+    pub fn part<T>(outcomes: impl IntoIterator<Item = Result<T>>) -> Result<(Vec<T>, Vec<Refusal>)> {
+        let (mut had, mut refusals) = (Vec::new(), Vec::new());
+        for outcome in outcomes {
+            match outcome.map_err(|error| error.downcast::<Self>()) {
+                Ok(one) => had.push(one),
+                Err(Ok(Self(more))) => refusals.extend(more),
+                Err(Err(error)) => return Err(error),
+            }
+        }
+        Ok((had, refusals))
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self(vec![refusal])
@@ -163,11 +181,9 @@ impl Context {
             return;
         }
         let who = aws.reader().identity().map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
-        let when = host::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let records: Vec<_> = pushed
             .into_iter()
             .map(|image| Record {
-                when: when.clone(),
                 who: &who,
                 action: "push",
                 environment: &place.environment,
@@ -178,7 +194,12 @@ impl Context {
                 outcome: "moved",
             })
             .collect();
-        if let Err(error) = record::append(&config.root, &records) {
+        self.record(config, &records);
+    }
+
+    /// Writes down what was done. That it cannot be written undoes nothing.
+    pub fn record(&self, config: &Config, records: &[Record<'_>]) {
+        if let Err(error) = record::append(&config.root, records) {
             self.terminal.warning(&format!("{error:#}"));
         }
     }

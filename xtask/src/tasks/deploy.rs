@@ -9,10 +9,7 @@ use super::{
     migrate::{Migration, Options},
     push,
 };
-use crate::{
-    cli::{Global, Migrate, Push, PushSelection},
-    policy::target::Target,
-};
+use crate::cli::{Global, Migrate, Push, PushSelection};
 
 /// Pushes, then moves what runs.
 pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
@@ -36,10 +33,8 @@ pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
     // The push has asked what there was to ask.
     let sure = Context::new(Global { yes: true, ..context.global.clone() });
     let migration = Migration::open(&sure, &arguments.environment, "deploy")?;
-    let mut targets = Target::ALL.to_vec();
     if migration.reached.sandbox.is_some() {
-        targets.retain(|target| *target == Target::Lambda);
         context.terminal.note("the sandbox has neither App Runner nor a cluster: only Lambda functions are moved there");
     }
-    migration.newest(&arguments.service, &targets, Options::default())
+    migration.newest(&arguments.service, &migration.targets(), Options::default())
 }

@@ -18,7 +18,10 @@ use crate::{
     aws::Identity,
     cli::{Migrate, MigrateLambda},
     deploy::{self, AppRunnerPlan, EksPlan, Hands, Kubectl, Move},
-    facts::function::{Code, Condition, Version},
+    facts::{
+        function::{Code, Condition, Version},
+        host,
+    },
     interrupt,
     policy::{
         deployment::{self, Canary, Facts, Wanted},
@@ -107,6 +110,12 @@ impl<'c> Migration<'c> {
         self.carry_out(&choices, options)
     }
 
+    /// The targets that can be moved here: a sandbox has neither App Runner nor a cluster.
+    pub fn targets(&self) -> Vec<Target> {
+        let is_there = |target: &Target| self.reached.sandbox.is_none() || *target == Target::Lambda;
+        Target::ALL.into_iter().filter(is_there).collect()
+    }
+
     /// The images of these services that are for these targets.
     ///
     /// # Errors
@@ -127,17 +136,7 @@ impl<'c> Migration<'c> {
     /// # Errors
     /// Refusals, before anything was done.
     pub fn carry_out(&self, choices: &[Choice<'_>], options: Options) -> Result<ExitCode> {
-        let mut workloads = Vec::new();
-        let mut refusals = Vec::new();
-        for choice in choices {
-            match self.plan(choice, options) {
-                Ok(workload) => workloads.push(workload),
-                Err(error) => match error.downcast::<Refused>() {
-                    Ok(Refused(more)) => refusals.extend(more),
-                    Err(error) => return Err(error),
-                },
-            }
-        }
+        let (workloads, mut refusals) = Refused::part(choices.iter().map(|choice| self.plan(choice, options)))?;
         if choices.iter().any(|choice| choice.selected.image.target == Target::Eks) {
             refusals.extend(self.nodes(choices, &workloads));
         }
@@ -216,7 +215,7 @@ impl<'c> Migration<'c> {
             return Ok(Some(known.clone()));
         }
         let found = self.reached.aws.reader().version(&facts.function.name, number)?;
-        Ok(found.map(|found| Version { number: number.to_owned(), code: found.code(), modified: None }))
+        Ok(found.map(|found| Version { number: number.to_owned(), code: found.code() }))
     }
 
     fn plan_lambda(&self, choice: &Choice<'_>, options: Options) -> Result<Workload> {
@@ -358,7 +357,7 @@ impl<'c> Migration<'c> {
         if !self.reached.environment.function_tags || done.outcome != deploy::Outcome::Moved {
             return;
         }
-        let when = crate::facts::host::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let when = host::timestamp();
         if let Err(error) = deploy::record_in_tags(self.hands(), &plan.function, done, &self.identity.arn, &when) {
             self.context.terminal.warning(&format!("the deployment is not in the function's tags: {error:#}"));
         }

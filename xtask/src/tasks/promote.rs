@@ -24,7 +24,7 @@ use crate::{
         plan::{self, MOVABLE_TAGS, Refusal, Selected, label},
         tags::{Tag, TagKind, TagSet},
     },
-    record::{self, Record},
+    record::Record,
     registry::{Arrival, CONFIG_LIMIT, Registry},
     report::document,
 };
@@ -102,11 +102,9 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     if context.global.json {
         document::print(&serde_json::json!({ "from": from.place, "to": to.place, "images": parcels }));
     }
-    let when = host::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let done = parcels.iter().filter(|parcel| !parcel.tags.is_empty());
     let records: Vec<_> = done
         .map(|parcel| Record {
-            when: when.clone(),
             who: &identity.arn,
             action: "promote",
             environment: &arguments.to,
@@ -117,9 +115,7 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
             outcome: "moved",
         })
         .collect();
-    if let Err(error) = record::append(&to.config.root, &records) {
-        context.terminal.warning(&format!("{error:#}"));
-    }
+    context.record(&to.config, &records);
     context.terminal.note(&format!("tags moved, and nothing that runs: cargo xtask deploy {0}, or migrate-… {0}", arguments.to));
     Ok(ExitCode::SUCCESS)
 }
@@ -145,17 +141,7 @@ impl<'c> Road<'c> {
             );
         }
         let finder = Finder::open(self.context, self.from)?;
-        let mut parcels = Vec::new();
-        let mut refusals = Vec::new();
-        for selected in goes_there {
-            match self.parcel(selected, &finder) {
-                Ok(parcel) => parcels.push(parcel),
-                Err(error) => match error.downcast::<Refused>() {
-                    Ok(Refused(more)) => refusals.extend(more),
-                    Err(error) => return Err(error),
-                },
-            }
-        }
+        let (parcels, refusals) = Refused::part(goes_there.into_iter().map(|selected| self.parcel(selected, &finder)))?;
         if refusals.is_empty() { Ok(parcels) } else { Err(Refused(refusals).into()) }
     }
 

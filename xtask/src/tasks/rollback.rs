@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
 
 use super::{
     Context, Refused,
@@ -25,8 +24,7 @@ use crate::{
 };
 
 /// Something to go back to.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone)]
 struct Way {
     /// A version's number or a tag: what `--to` takes.
     name: String,
@@ -38,26 +36,13 @@ struct Way {
 pub fn run(context: &Context, arguments: &Rollback) -> Result<ExitCode> {
     let migration = Migration::open(context, &arguments.migrate.environment, "rollback")?;
     let finder = Finder::open(context, &migration.reached)?;
-    let mut targets = Target::ALL.to_vec();
-    if migration.reached.sandbox.is_some() {
-        targets.retain(|target| *target == Target::Lambda);
-    }
-    let selected = migration.selected(&arguments.migrate.service, &targets)?;
-    let mut choices = Vec::new();
-    let mut refusals = Vec::new();
-    for selected in selected {
-        let chosen = match selected.image.target {
-            Target::Lambda => lambda(&migration, &finder, selected, arguments.to.as_deref()),
-            Target::AppRunner | Target::Eks => other(&migration, &finder, selected, arguments.to.as_deref()),
-        };
-        match chosen {
-            Ok(choice) => choices.push(choice),
-            Err(error) => match error.downcast::<Refused>() {
-                Ok(Refused(more)) => refusals.extend(more),
-                Err(error) => return Err(error),
-            },
-        }
-    }
+    let selected = migration.selected(&arguments.migrate.service, &migration.targets())?;
+    let to = arguments.to.as_deref();
+    let chosen = selected.into_iter().map(|selected| match selected.image.target {
+        Target::Lambda => lambda(&migration, &finder, selected, to),
+        Target::AppRunner | Target::Eks => other(&migration, &finder, selected, to),
+    });
+    let (choices, refusals) = Refused::part(chosen)?;
     if !refusals.is_empty() {
         return Err(Refused(refusals).into());
     }

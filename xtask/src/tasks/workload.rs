@@ -8,12 +8,11 @@ use super::{Context, reach::Reached};
 use crate::{
     aws::Identity,
     deploy::{AppRunnerPlan, EksPlan, Kubectl, Move, Outcome},
-    facts::host,
     policy::{
         deployment::{LambdaPlan, Step},
         plan::Place,
     },
-    record::{self, Record},
+    record::Record,
     report::document,
 };
 
@@ -164,7 +163,6 @@ pub fn report(
     if moves.len() < workloads.len() {
         terminal.note(&format!("{} more were not touched, because this one failed", workloads.len() - moves.len()));
     }
-    let when = host::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     let outcome = |done: &Move| match done.outcome {
         Outcome::Unchanged => "unchanged",
         Outcome::Moved => "moved",
@@ -174,7 +172,6 @@ pub fn report(
     let touched = moves.iter().filter(|done| done.outcome != Outcome::Unchanged);
     let records: Vec<_> = touched
         .map(|done| Record {
-            when: when.clone(),
             who: &identity.arn,
             action,
             environment: &reached.environment.name,
@@ -185,8 +182,6 @@ pub fn report(
             outcome: outcome(done),
         })
         .collect();
-    if let Err(error) = record::append(&reached.config.root, &records) {
-        terminal.warning(&format!("{error:#}"));
-    }
+    context.record(&reached.config, &records);
     if moves.iter().all(Move::succeeded) && moves.len() == workloads.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     policy::{
         command::let_tags_move,
-        tags::{Tag, TagKind, TagSet},
+        tags::{self, Tag, TagKind, TagSet},
         target::Target,
     },
 };
@@ -278,10 +278,9 @@ fn reused_tags(
     let end = format!("-{arch}");
     let written = published.revision_image_tags.iter().filter_map(|tag| {
         let time = tag.strip_prefix(&start)?.strip_suffix(&end)?;
-        let digits = time.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
         let plain = format!("{start}{time}");
         let is_whole = in_list || published.revision_image_tags.contains(&plain);
-        (time.len() == 15 && digits && is_whole).then(|| [tag.clone(), plain])
+        (tags::moment(time) == Some((time, None)) && is_whole).then(|| [tag.clone(), plain])
     });
     let kept_time = written.max().filter(|_| is_current);
     let mut timestamps = kept_time.into_iter().flatten();
