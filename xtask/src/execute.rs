@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     aws::Aws,
-    docker::{Built, Docker, Session},
+    docker::{Built, Docker, Others, Session},
     facts::published::{Found, Manifest},
     policy::{
         index::{Child, Platform, assemble},
@@ -56,15 +56,10 @@ struct Work<'p> {
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
     let mut work: Vec<Work<'_>> = plan.images.iter().map(Work::new).collect();
-    hands.stage(&mut work, |hands, work| hands.build(work));
-    hands.stage(&mut work, |hands, work| hands.prove(work));
-    if let (Some(place), Some(aws)) = (&plan.place, hands.aws) {
-        let outcome = hands.publish(plan, place, aws, &mut work);
-        if let Err(error) = outcome {
-            let message = format!("{error:#}");
-            hands.terminal.error(&message);
-            work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
-        }
+    if let Err(error) = hands.carry_out(plan, &mut work) {
+        let message = format!("{error:#}");
+        hands.terminal.error(&message);
+        work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
     }
     // What was pushed, or was to be, needs no name here any more.
     let pushed =
@@ -180,14 +175,31 @@ impl Hands<'_> {
         });
     }
 
-    fn build(&self, work: &mut Work<'_>) -> Result<()> {
+    fn carry_out(&self, plan: &Plan, work: &mut [Work<'_>]) -> Result<()> {
+        let published = plan.place.as_ref().zip(self.aws);
+        let early = published.filter(|_| plan.needs_login_to_build());
+        let session =
+            early.map(|(place, aws)| Session::open(self.docker, &place.registry, aws.reader(), Others::Kept)).transpose()?;
+        self.stage(work, |hands, work| hands.build(session.as_ref(), work));
+        drop(session);
+        self.stage(work, |hands, work| hands.prove(work));
+        published.map_or(Ok(()), |(place, aws)| self.publish(plan, place, aws, work))
+    }
+
+    fn build(&self, session: Option<&Session<'_>>, work: &mut Work<'_>) -> Result<()> {
         let image = work.image;
         let Some(build) = work.build() else {
             self.terminal.status("Unchanged", &format!("{} is in the registry: not built again", image.name));
             return Ok(());
         };
         self.terminal.status("Building", &format!("{} for {}", image.name, image.arch.platform()));
-        let built = self.docker.build(build, |line| self.terminal.output(&image.name, line))?;
+        let built = self.docker.build(build, session, |line| self.terminal.output(&image.name, line))?;
+        if let Some(error) = &built.cache_error {
+            self.terminal.warning(&format!(
+                "{}: the build's cache was not written, so the next machine starts without: {error}",
+                image.name
+            ));
+        }
         work.built = Some(built);
         Ok(())
     }
@@ -241,7 +253,7 @@ impl Hands<'_> {
             aws.writer().create_repository(name, &MOVABLE_TAGS)?;
         }
         if work.iter().any(|work| work.build().is_some()) {
-            let session = Session::open(self.docker, &place.registry, aws.reader())?;
+            let session = Session::open(self.docker, &place.registry, aws.reader(), Others::LeftOut)?;
             self.stage(work, |hands, work| hands.push(&session, work));
         }
         let login = aws.reader().login()?;

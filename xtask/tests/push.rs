@@ -622,31 +622,6 @@ fn a_list_is_no_image_for_lambda() {
 }
 
 #[test]
-fn local_images_are_built_for_both_cpus_at_once() {
-    let project = Project::new();
-    let done = project.run("docker-build --arch all --json").expect(0).json();
-    let names: Vec<_> = done["images"].as_array().unwrap().iter().map(|image| image["local-names"][0].clone()).collect();
-    assert_eq!(names, ["backend:amd64-latest", "backend:arm64-latest"]);
-}
-
-#[test]
-fn each_cpu_is_built_where_deploy_toml_says() {
-    let builders = "\n[builders]\narm64 = \"graviton\"\namd64 = \"ssh://ci@build.example.com\"\n";
-    let project = Project::with_deploy(&format!("{DEPLOY}{builders}"));
-    project.run("push dev --service api").expect(0);
-    let log = project.docker_log();
-    let builds: Vec<_> = log.lines().filter(|line| line.starts_with("buildx build")).collect();
-    assert_eq!(builds.len(), 3);
-    for line in builds {
-        let builder = if line.contains("linux/amd64") { "--builder xtask-amd64-" } else { "--builder graviton " };
-        assert!(line.contains(builder), "{line}");
-    }
-    let wrong =
-        Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"http://x\"\n")).run("push dev --dry-run").expect(2);
-    assert!(wrong.stderr.contains("ssh://user@host"), "{}", wrong.stderr);
-}
-
-#[test]
 fn an_image_is_run_for_its_cpu_or_not_at_all() {
     let project = Project::new();
     let dry = project.run("run api --dockerfile Dockerfile.apprunner --port 8081 --dry-run").expect(0);

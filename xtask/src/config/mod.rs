@@ -22,7 +22,7 @@ pub use raw::schema;
 
 use crate::{
     arch::Arch,
-    policy::{plan::Builder, target::Target},
+    policy::{cache::Store, plan::Builder, target::Target},
     problem::{Problem, Problems},
 };
 
@@ -87,6 +87,8 @@ pub struct Environment {
     pub function_tags: bool,
     /// The address of a stand-in for AWS.
     pub endpoint: Option<String>,
+    /// Where builds keep their steps for the next machine.
+    pub cache: Option<Store>,
     /// For every image of this environment.
     pub build_args: BTreeMap<String, String>,
     repository: String,
@@ -129,6 +131,8 @@ pub struct Image {
     pub multi_arch: bool,
     /// What stands before every tag.
     pub tag_prefix: String,
+    /// Besides the environment's, and before them.
+    pub build_args: BTreeMap<String, String>,
     /// Machine code for another CPU that is there on purpose.
     pub foreign: Vec<Foreign>,
 }

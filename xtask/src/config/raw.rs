@@ -218,9 +218,24 @@ pub struct Environment {
     pub function_tags: Option<bool>,
     /// The address of a stand-in for AWS, such as LocalStack; its registry is there too. Default: AWS itself.
     pub endpoint: Option<Located<String>>,
+    /// Where builds keep their steps for the next machine: `registry` (a tag of the repository) or `github` (the cache of GitHub
+    /// Actions). Default: the builder's own cache alone.
+    #[schemars(with = "Option<CacheStore>")]
+    pub cache: Option<Located<String>>,
     /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
     #[serde(default)]
     pub build_args: Named<Located<String>>,
+}
+
+/// Where builds keep their steps for the next machine.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum CacheStore {
+    /// A tag of the environment's repository.
+    Registry,
+    /// The cache of GitHub Actions.
+    Github,
 }
 
 /// A folder of the backend that becomes images.
@@ -262,6 +277,9 @@ pub struct Image {
     pub container: Option<Located<String>>,
     /// Whether the image is built for both CPUs, and its plain tags name a list of the two. Not for Lambda. Default: false.
     pub multi_arch: Option<Located<bool>>,
+    /// Build arguments of this image, besides the environment's. They stay in the image's history: no secrets.
+    #[serde(default)]
+    pub build_args: Named<Located<String>>,
     /// Machine code for another CPU that is in the image on purpose.
     pub foreign: Option<Vec<Foreign>>,
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     arch::Arch,
-    policy::{base_image, name, target::Target},
+    policy::{base_image, cache::Store, name, target::Target},
     problem::Problem,
 };
 
@@ -243,9 +243,19 @@ impl Finding<'_> {
             create_repository: environment.create_repository.unwrap_or(false),
             protected: environment.protected.unwrap_or(false),
             branch: environment.branch.as_ref().map_or_else(|| "main".to_owned(), |branch| branch.value.clone()),
+            cache: environment.cache.as_ref().and_then(|said| self.cache(&path, said)),
             build_args: self.build_args(&path, &environment.build_args),
             repository: repository.to_owned(),
         }
+    }
+
+    fn cache(&mut self, path: &str, said: &Located<String>) -> Option<Store> {
+        let store = Store::ALL.into_iter().find(|store| store.name() == said.value);
+        if store.is_none() {
+            let title = format!("`{path}.cache` is `{}`, which is no place for a cache", said.value.escape_debug());
+            self.problem(&said.span, title, suggestion(&said.value, Store::ALL.map(Store::name)));
+        }
+        store
     }
 
     fn build_args(&mut self, path: &str, args: &raw::Named<Located<String>>) -> BTreeMap<String, String> {
@@ -335,6 +345,7 @@ impl Finding<'_> {
         let everywhere = || environments.keys().cloned().collect();
         Some(Image {
             foreign: self.foreign(path, image.foreign.as_deref().unwrap_or_default()),
+            build_args: self.build_args(path, &image.build_args),
             dockerfile: dockerfile?,
             target,
             target_rule,

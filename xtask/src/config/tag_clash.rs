@@ -7,9 +7,13 @@ use super::{
     raw::{self, Located},
     resolve::Finding,
 };
-use crate::policy::{
-    name,
-    tags::{self, TagKind, TagSet},
+use crate::{
+    arch::Arch,
+    policy::{
+        cache::{self, Store},
+        name,
+        tags::{self, TagKind, TagSet},
+    },
 };
 
 /// A tag's place in the world: account, region, repository and tag.
@@ -27,7 +31,8 @@ pub fn names_that_are_too_long(finding: &mut Finding<'_>, raw: &raw::Named<raw::
             finding.problem(&key.0.span, format!("the repository of service `{}` would be `{repository}`", service.name), cure);
         }
         let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
-        if let Some(tag) = tags.all().find(|tag| tag.len() > name::TAG_LENGTH) {
+        let cache = cache::tag(&image.tag_prefix, &environment.name, config.arch(image.target));
+        if let Some(tag) = tags.all().chain([cache.as_str()]).find(|tag| tag.len() > name::TAG_LENGTH) {
             let cure =
                 format!("a tag has at most {} characters: shorten the service, environment or `tag-prefix`", name::TAG_LENGTH);
             finding.problem(
@@ -85,6 +90,25 @@ pub fn collisions(finding: &mut Finding<'_>, raw: &raw::Named<raw::Service>, con
                 );
             }
             break;
+        }
+    }
+    let cached = placements(config).filter(|(.., environment)| environment.cache == Some(Store::Registry));
+    for (service, image, environment) in cached {
+        for arch in Arch::ALL {
+            let tag = cache::tag(&image.tag_prefix, &environment.name, arch);
+            let repository = environment.repository(&config.project, &service.name, image.target);
+            let place = (environment.account.clone(), environment.region.clone(), repository, tag);
+            if let Some((.., other)) = owners.get(&place) {
+                let span = raw.get_key_value(&raw_key(&service.name)).map_or(0..0, |(key, _)| key.0.span.clone());
+                finding.problem(
+                    &span,
+                    format!(
+                        "the build cache of `{}` would be the tag `{}`, which `{}` writes",
+                        environment.name, place.3, other.name
+                    ),
+                    "give one of the environments another name, or a repository of its own",
+                );
+            }
         }
     }
 }

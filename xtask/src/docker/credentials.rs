@@ -17,6 +17,15 @@ use crate::{aws::Reader, facts::host, interrupt::Transient, process};
 
 const PREFIX: &str = "xtask-docker-";
 
+/// What a session does with the user's logins to other registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// A push has no use for them.
+    LeftOut,
+    /// A build may need them for its base images.
+    Kept,
+}
+
 /// A docker configuration that is logged in to one registry.
 pub struct Session<'a> {
     folder: Transient,
@@ -29,7 +38,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// ECR that gives no token, or a registry that refuses it.
-    pub fn open(docker: &Docker, registry: &str, aws: Reader<'a>) -> Result<Self> {
+    pub fn open(docker: &Docker, registry: &str, aws: Reader<'a>, others: Others) -> Result<Self> {
         let place = memory_folder();
         remove_leftovers(&place);
         let folder =
@@ -39,7 +48,7 @@ impl<'a> Session<'a> {
             .create(&folder)
             .with_context(|| format!("failed to create the private folder `{}`", folder.display()))?;
         let session = Self { folder: Transient::new(folder), registry: registry.to_owned(), aws };
-        session.write_config()?;
+        session.write_config(docker.config.as_deref(), others)?;
         session.login(docker)?;
         Ok(session)
     }
@@ -59,21 +68,45 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The user's contexts and proxies go on to work; the user's logins and credential stores are left out. An entry
-    /// without a login keeps docker from picking the desktop's keychain, as it does for an empty configuration.
-    fn write_config(&self) -> Result<()> {
-        let theirs = host::docker_config();
-        let text = theirs.as_ref().and_then(|folder| fs::read_to_string(folder.join("config.json")).ok());
-        let mut config: Map<String, Value> = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        config.retain(|key, _| !matches!(key.as_str(), "auths" | "credsStore" | "credHelpers"));
-        config.insert("auths".to_owned(), json!({ self.registry.clone(): {} }));
+    /// The user's contexts, builders, plugins and proxies go on to work.
+    fn write_config(&self, theirs: Option<&Path>, others: Others) -> Result<()> {
+        let text = theirs.and_then(|folder| fs::read_to_string(folder.join("config.json")).ok());
+        let config = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let config = with_login(config, &self.registry, others);
         let file = self.folder().join("config.json");
         fs::write(&file, Value::Object(config).to_string()).with_context(|| format!("failed to write `{}`", file.display()))?;
-        if let Some(contexts) = theirs.map(|folder| folder.join("contexts")).filter(|contexts| contexts.is_dir()) {
-            symlink(&contexts, self.folder().join("contexts")).context("failed to link docker's contexts")?;
+        for part in ["contexts", "buildx", "cli-plugins"] {
+            if let Some(folder) = theirs.map(|folder| folder.join(part)).filter(|folder| folder.is_dir()) {
+                symlink(&folder, self.folder().join(part)).with_context(|| format!("failed to link docker's {part}"))?;
+            }
         }
         Ok(())
     }
+}
+
+/// The user's configuration with room for one more login, which `docker login` writes into the file.
+///
+/// An entry without a login keeps docker from picking the desktop's keychain, as it does for an empty configuration. A keychain
+/// that is there already is asked for the registries that it has logins of, and for no others.
+fn with_login(mut config: Map<String, Value>, registry: &str, others: Others) -> Map<String, Value> {
+    let part = |config: &mut Map<String, Value>, key: &str| match config.remove(key) {
+        Some(Value::Object(part)) if others == Others::Kept => part,
+        _ => Map::new(),
+    };
+    let mut auths = part(&mut config, "auths");
+    let mut helpers = part(&mut config, "credHelpers");
+    if let Some(keychain) = config.remove("credsStore").filter(|_| others == Others::Kept) {
+        for name in auths.keys().filter(|name| !helpers.contains_key(*name)).cloned().collect::<Vec<_>>() {
+            helpers.insert(name, keychain.clone());
+        }
+    }
+    helpers.remove(registry);
+    auths.insert(registry.to_owned(), json!({}));
+    config.insert("auths".to_owned(), Value::Object(auths));
+    if !helpers.is_empty() {
+        config.insert("credHelpers".to_owned(), Value::Object(helpers));
+    }
+    config
 }
 
 /// A folder that is kept in memory where there is one: what is in it does not survive a power cut.
@@ -93,5 +126,35 @@ fn remove_leftovers(place: &Path) {
         if process.is_some_and(|process: u32| process == std::process::id() || !process::is_running(process)) {
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_keeps_the_other_logins_and_a_push_has_none_of_them() {
+        let theirs = json!({
+            "auths": { "https://index.docker.io/v1/": {}, "ghcr.io": { "auth": "eA==" }, "ours": { "auth": "b2xk" } },
+            "credsStore": "desktop",
+            "credHelpers": { "ours": "ecr-login", "gcr.io": "gcloud" },
+            "currentContext": "remote",
+        });
+        let Value::Object(theirs) = theirs else { unreachable!("it is an object") };
+        let kept = Value::Object(with_login(theirs.clone(), "ours", Others::Kept));
+        assert_eq!(
+            kept,
+            json!({
+                "auths": { "https://index.docker.io/v1/": {}, "ghcr.io": { "auth": "eA==" }, "ours": {} },
+                "credHelpers": { "https://index.docker.io/v1/": "desktop", "ghcr.io": "desktop", "gcr.io": "gcloud" },
+                "currentContext": "remote",
+            })
+        );
+        let left_out = Value::Object(with_login(theirs, "ours", Others::LeftOut));
+        assert_eq!(left_out, json!({ "auths": { "ours": {} }, "currentContext": "remote" }));
+        let odd = json!({ "auths": 3, "credsStore": "x" });
+        let Value::Object(odd) = odd else { unreachable!("it is an object") };
+        assert_eq!(Value::Object(with_login(odd, "ours", Others::Kept)), json!({ "auths": { "ours": {} } }));
     }
 }

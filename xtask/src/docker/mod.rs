@@ -5,20 +5,28 @@
 
 mod credentials;
 mod probe;
+mod progress;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use image_proof::Allowed;
 use serde::Deserialize;
 
-pub use credentials::Session;
+pub use credentials::{Others, Session};
+use progress::CacheWatch;
 
 use crate::{
     arch::Arch,
+    facts::host,
     policy::{
         command,
         plan::{Build, Builder},
+        trouble,
     },
     process::{Outcome, Tool},
     proof::{Archive, Kept, Proof},
@@ -31,6 +39,7 @@ pub const SILENCE: Duration = Duration::from_mins(30);
 #[derive(Debug, Clone)]
 pub struct Docker {
     tool: Tool,
+    config: Option<PathBuf>,
 }
 
 /// What BuildKit says of an image that it has built.
@@ -42,6 +51,9 @@ pub struct Built {
     /// The config's digest.
     #[serde(rename = "containerimage.config.digest")]
     pub config_digest: Option<String>,
+    /// Why the build's cache could not be written.
+    #[serde(skip)]
+    pub cache_error: Option<String>,
 }
 
 impl Built {
@@ -61,18 +73,33 @@ enum Images {
     Many(BTreeMap<String, serde_json::Value>),
 }
 
-/// A build that failed, with the last that it said.
+/// A build that failed.
 #[derive(Debug)]
 pub struct BuildFailed {
     /// How it ended.
-    pub ending: String,
-    /// The last that it said.
-    pub reason: String,
+    ending: String,
+    /// What it said of the reason.
+    reason: String,
+    /// What that means, where it is known.
+    trouble: Option<&'static trouble::Trouble>,
+}
+
+impl BuildFailed {
+    fn of(outcome: &Outcome) -> Self {
+        let said = outcome.tail.join("\n");
+        let trouble = trouble::explain(&said).into_iter().next();
+        let telling = trouble.and_then(|trouble| trouble.line(&said)).map(progress::without_prefix);
+        Self { ending: outcome.describe(), reason: telling.unwrap_or_else(|| last_line(&said)).to_owned(), trouble }
+    }
 }
 
 impl std::fmt::Display for BuildFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the build {}: {}", self.ending, self.reason)
+        write!(f, "the build {}: {}", self.ending, self.reason)?;
+        match self.trouble {
+            Some(trouble) => write!(f, "\n    likely   {}: {}\n    next     {}", trouble.name, trouble.cause, trouble.next),
+            None => Ok(()),
+        }
     }
 }
 
@@ -83,7 +110,9 @@ impl Docker {
     pub fn new(env: &[(String, String)]) -> Self {
         // BuildKit adds an attestation by default, which makes an index of every image; Lambda refuses it.
         let tool = Tool::new("docker").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
-        Self { tool: env.iter().fold(tool, |tool, (name, value)| tool.env(name, value)) }
+        let config = env.iter().find(|(name, _)| name == "DOCKER_CONFIG").map(|(_, folder)| PathBuf::from(folder));
+        let tool = env.iter().fold(tool, |tool, (name, value)| tool.env(name, value));
+        Self { tool, config: config.or_else(host::docker_config) }
     }
 
     /// Makes sure that an engine answers and buildx is there. Returns the engine's version.
@@ -101,11 +130,11 @@ impl Docker {
         Ok(version)
     }
 
-    /// Builds an image and gives it its names in the local engine.
+    /// Builds an image and gives it its names in the local engine. A session is for a build that has its cache in a registry.
     ///
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.
-    pub fn build(&self, build: &Build, line: impl FnMut(&str)) -> Result<Built> {
+    pub fn build(&self, build: &Build, session: Option<&Session<'_>>, mut line: impl FnMut(&str)) -> Result<Built> {
         if let Some(builder) = &build.builder {
             self.provide(builder)?;
         }
@@ -114,13 +143,18 @@ impl Docker {
         let mut words = command::build(build);
         words.splice(2..2, ["--metadata-file".to_owned(), metadata.display().to_string()]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let outcome = self.tool.stream(&words, SILENCE, line)?;
+        let tool = session.map_or_else(|| self.tool.clone(), |session| self.with_config(session.folder()));
+        let mut watch = CacheWatch::default();
+        let outcome = tool.stream(&words, SILENCE, |said| {
+            watch.read(said);
+            line(said);
+        })?;
         if !outcome.success() {
-            let reason = last_line(&outcome.tail.join("\n")).to_owned();
-            return Err(BuildFailed { ending: outcome.describe(), reason }.into());
+            return Err(BuildFailed::of(&outcome).into());
         }
         let text = std::fs::read(&metadata).context("buildx left no metadata")?;
-        serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")
+        let built: Built = serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")?;
+        Ok(Built { cache_error: watch.error(), ..built })
     }
 
     /// Builds a base image for both architectures and pushes it to a registry that wants no login.

@@ -1,6 +1,9 @@
 //! Command lines as data: what `execute` runs is what `--dry-run` shows.
 
-use super::plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
+use super::{
+    cache::Cache,
+    plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction},
+};
 use crate::process::quoted;
 
 /// The arguments of `docker` for a build.
@@ -17,6 +20,7 @@ pub fn build(build: &Build) -> Vec<String> {
     if let Some(bundle) = &build.ca_bundle {
         words.extend(["--secret".to_owned(), format!("id=ca,src={}", bundle.display())]);
     }
+    words.extend(build.cache.iter().flat_map(Cache::flags));
     words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
     words.extend(build.names.iter().flat_map(|name| ["--tag".to_owned(), name.clone()]));
     words.extend(["--load", "--progress=plain"].map(str::to_owned));
@@ -34,14 +38,17 @@ pub fn push(name: &str) -> Vec<String> {
 pub fn script(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let builds = || plan.images.iter().filter_map(PlannedImage::build);
+    let login = plan.place.as_ref().filter(|_| builds().next().is_some()).map(|place| {
+        let login = format!("docker login --username AWS --password-stdin {}", place.registry);
+        format!("aws ecr get-login-password {} | {login}", place.flags())
+    });
+    // A build that takes its steps from the registry needs the login before.
+    let (before, after) = if plan.needs_login_to_build() { (login, None) } else { (None, login) };
+    lines.extend(before);
     lines.extend(builds().map(|planned| docker_line(&build(planned))));
     let Some(place) = &plan.place else { return lines };
-    let aws = |words: &str| format!("aws {words} {}", place.flags());
     lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));
-    if builds().next().is_some() {
-        let login = format!("docker login --username AWS --password-stdin {}", place.registry);
-        lines.push(format!("{} | {login}", aws("ecr get-login-password")));
-    }
+    lines.extend(after);
     lines.extend(builds().flat_map(|planned| &planned.names).map(|name| docker_line(&push(name))));
     lines.extend(
         plan.images

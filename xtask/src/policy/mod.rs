@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod base_image;
+pub mod cache;
 pub mod command;
 pub mod deployment;
 pub mod index;

@@ -20,7 +20,7 @@ pub struct Trouble {
 }
 
 /// The first that fits comes first: the more special stand before the more general.
-pub const TROUBLES: [Trouble; 25] = [
+pub const TROUBLES: [Trouble; 27] = [
     Trouble {
         name: "Lambda starts a program for the other CPU",
         signs: &[
@@ -205,6 +205,25 @@ pub const TROUBLES: [Trouble; 25] = [
         next: "apt-get install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's own packages)",
     },
     Trouble {
+        name: "a builder that cannot give its cache away",
+        signs: &[&["cache export", "not supported", "docker driver"]],
+        cause: "an engine with the classic image store keeps its build cache to itself, and `cache` in deploy.toml asks for it",
+        next: "switch the engine to the containerd image store: \"features\": { \"containerd-snapshotter\": true } in its daemon.json; \
+               or docker buildx create --name ci --driver docker-container, and name it in [builders]",
+    },
+    Trouble {
+        name: "a Python package without a wheel for the CPU",
+        signs: &[
+            &["has no wheels"],
+            &["has no usable wheels"],
+            &["no matching distribution found for"],
+            &["wheels are required for"],
+        ],
+        cause: "nobody has published this package ready for that CPU, C library and Python, or not in this version",
+        next: "take a version that has one (PyPI, Download files: manylinux, aarch64); or say build-args = { PACKAGES = \"sources\" } \
+               beside the image in deploy.toml: its packages are then compiled on the target's CPU, under emulation if need be",
+    },
+    Trouble {
         name: "a full disk",
         signs: &[&["no space left on device"]],
         cause: "the engine's disk is full, most often of build cache",
@@ -217,6 +236,17 @@ pub const TROUBLES: [Trouble; 25] = [
         next: "build on a machine of that CPU, cross-compile on $BUILDPLATFORM, or install the target's wheels there",
     },
 ];
+
+impl Trouble {
+    /// The first line of a text that tells of this, where one line says all of it.
+    pub fn line<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let tells = |line: &&str| {
+            let line = line.to_lowercase();
+            self.signs.iter().any(|signs| signs.iter().all(|sign| line.contains(sign)))
+        };
+        text.lines().find(tells)
+    }
+}
 
 /// What a text tells of, each once, the most special first.
 pub fn explain(text: &str) -> Vec<&'static Trouble> {
@@ -259,11 +289,15 @@ mod tests {
             ),
             ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "no Docker Engine"),
             ("docker: unknown command: docker buildx", "no buildx"),
+            ("ERROR: Cache export is not supported for the docker driver.", "cannot give its cache away"),
+            ("Because pycairo==1.28.0 has no wheels with a matching platform tag", "without a wheel"),
         ];
         for (text, name) in cases {
             let found = explain(text);
             assert!(found.first().is_some_and(|trouble| trouble.name.contains(name)), "{text}: {found:?}");
         }
+        let text = "#9 1.2 Resolving\n#9 1.4   cause: Because docopt==0.6.2 has no usable wheels\n#9 ERROR: exit code: 1";
+        assert_eq!(explain(text)[0].line(text), Some("#9 1.4   cause: Because docopt==0.6.2 has no usable wheels"));
         assert_eq!(explain("all is well"), Vec::<&Trouble>::new());
     }
 }

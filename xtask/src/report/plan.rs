@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::{
     policy::{
+        cache::Cache,
         command,
-        plan::{Plan, PlannedImage, Refusal, Source, TagAction},
+        plan::{Build, Plan, PlannedImage, Refusal, Source, TagAction},
     },
     report::terminal::printable,
 };
@@ -46,11 +47,7 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
     writeln!(f, "image {}: {} for {target}", image.name, image.arch.platform())?;
     writeln!(f, "    because      {}", image.because)?;
     match &image.source {
-        Source::Build(build) => writeln!(
-            f,
-            "    build        {}",
-            build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()))
-        )?,
+        Source::Build(build) => show_build(f, build)?,
         Source::Existing { digest } => writeln!(f, "    no build     the registry has this revision: {digest}")?,
     }
     if let Some(function) = &image.function {
@@ -68,6 +65,16 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
         writeln!(f, "    {action}{}", tag.name)?;
     }
     Ok(())
+}
+
+fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
+    let file = build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()));
+    writeln!(f, "    build        {file}")?;
+    match &build.cache {
+        Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),
+        Some(Cache::GitHub { scope }) => writeln!(f, "    cache        GitHub's, {scope}"),
+        None => Ok(()),
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -11,7 +11,7 @@ use crate::{
     arch::Arch,
     cli::{Archs, Global, LocalSelection, ManifestCommand},
     config::Config,
-    docker::{Docker, Session},
+    docker::{Docker, Others, Session},
     facts::host,
     interrupt::Transient,
     policy::plan::{Build, LocalRequest, MOVABLE_TAGS, Plan, Refusal, Source, plan_local},
@@ -119,7 +119,7 @@ fn build_wrong(
     let dockerfile = folder.path().join("Dockerfile");
     std::fs::write(&dockerfile, lie).context("the wrong Dockerfile cannot be written")?;
     let build = Build { dockerfile, names: vec![name.to_owned()], ..build };
-    docker.build(&build, |line| inner.terminal.detail(line))?;
+    docker.build(&build, None, |line| inner.terminal.detail(line))?;
     Ok(())
 }
 
@@ -129,7 +129,7 @@ fn list(inner: &Context, config: &Config, docker: &Docker) -> Result<String> {
     let reached = Reached::open(inner, environment)?;
     let repository = format!("{}/{}", reached.place.registry, config.project);
     reached.aws.writer().create_repository(&config.project, &MOVABLE_TAGS)?;
-    let session = Session::open(docker, &reached.place.registry, reached.aws.reader())?;
+    let session = Session::open(docker, &reached.place.registry, reached.aws.reader(), Others::LeftOut)?;
     let mut images = Vec::new();
     for arch in Arch::ALL {
         let name = format!("{repository}:{SERVICE}-{arch}-latest");

@@ -9,7 +9,7 @@ use crate::{
     arch::Arch,
     cli::Run,
     config::{Config, suggestion},
-    docker::{Docker, Session},
+    docker::{Docker, Others, Session},
     policy::{
         plan::{Refusal, Selected},
         target::Target,
@@ -50,7 +50,7 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     docker.check()?;
     can_execute(&docker, arch)?;
     if let Some(reached) = &reached {
-        let login = Session::open(&docker, &reached.place.registry, reached.aws.reader())?;
+        let login = Session::open(&docker, &reached.place.registry, reached.aws.reader(), Others::LeftOut)?;
         context.terminal.status("Pulling", &image);
         docker.pull(&login, &image, arch)?;
     } else if !docker.has(&image) {

@@ -7,7 +7,7 @@ use chrono::DateTime;
 use super::{Build, Plan, Refusal, label};
 use crate::{
     arch::Arch,
-    config::{Config, Environment, Service, TargetRule},
+    config::{Config, Environment, Image, Service, TargetRule},
     facts::git::Revision,
     policy::target::Target,
 };
@@ -47,11 +47,13 @@ pub fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> Str
 /// `FROM` in the versions that Debian 13 and Docker 26 have, and the build fails with an empty platform.
 pub(super) fn build_args(
     service: &Service,
+    image: Option<&Image>,
     arch: Arch,
     environment: Option<&Environment>,
     revision: Option<&Revision>,
 ) -> BTreeMap<String, String> {
     let mut args = environment.map(|environment| environment.build_args.clone()).unwrap_or_default();
+    args.extend(image.into_iter().flat_map(|image| image.build_args.clone()));
     let platform = [("TARGETPLATFORM", arch.platform()), ("TARGETARCH", arch.oci().to_owned())];
     args.extend(platform.map(|(key, value)| (key.to_owned(), value)));
     args.insert("SERVICE_FOLDER".to_owned(), service.folder.clone());

@@ -24,6 +24,7 @@ use crate::{
     config::Foreign,
     facts::{function::Function, git::Revision},
     policy::{
+        cache::Cache,
         tags::{Tag, TagKind},
         target::Target,
     },
@@ -60,6 +61,14 @@ pub struct Plan {
     /// Lists of images for both CPUs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<PlannedIndex>,
+}
+
+impl Plan {
+    /// Whether a build reads or writes the registry.
+    pub fn needs_login_to_build(&self) -> bool {
+        let builds = self.images.iter().filter_map(PlannedImage::build);
+        builds.into_iter().any(|build| matches!(build.cache, Some(Cache::Registry { .. })))
+    }
 }
 
 /// A list of two images, and the tags that name it.
@@ -181,6 +190,9 @@ pub struct Build {
     pub args: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Where its steps are kept, besides the builder's own cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Names that the local engine gives the image.
     pub names: Vec<String>,
     /// Certificates that the build may need, given as a secret so that they end up in no layer.

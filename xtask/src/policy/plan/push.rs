@@ -20,6 +20,7 @@ use crate::{
         published::{Mutability, Published, Repository},
     },
     policy::{
+        cache::{self, Cache, Store},
         command::let_tags_move,
         tags::{self, Tag, TagKind, TagSet},
         target::Target,
@@ -201,8 +202,9 @@ fn pushed_image(
             context: config.context.clone(),
             arch,
             builder: config.builders.get(&arch).cloned(),
-            args: build_args(service, arch, Some(environment), Some(revision)),
+            args: build_args(service, Some(image), arch, Some(environment), Some(revision)),
             labels: labels(config, Some(revision)),
+            cache: cache(config, environment, variant, facts, repository),
             names: vec![format!("{}/{repository}:{pushed_tag}", facts.place.registry)],
             ca_bundle: facts.ca_bundle.clone(),
             pushed: true,
@@ -222,6 +224,21 @@ fn pushed_image(
         source,
         foreign: image.foreign.clone(),
         publication: Some(Publication { repository: repository.to_owned(), pushed_tag, tags: planned_tags }),
+    }
+}
+
+/// Where the build keeps its steps. A repository that this push creates after the build has nothing to give yet, and cannot take
+/// anything before.
+fn cache(config: &Config, environment: &Environment, variant: Variant<'_>, facts: &PushFacts, repository: &str) -> Option<Cache> {
+    let Variant { selected, arch, .. } = variant;
+    match environment.cache? {
+        Store::Registry => facts.repositories.contains_key(repository).then(|| {
+            let tag = cache::tag(&selected.image.tag_prefix, &environment.name, arch);
+            Cache::Registry { reference: format!("{}/{repository}:{tag}", facts.place.registry) }
+        }),
+        Store::GitHub => {
+            Some(Cache::GitHub { scope: format!("{}-{}-{}-{arch}", config.project, selected.name(), environment.name) })
+        }
     }
 }
 
