@@ -5,7 +5,6 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -508,41 +507,6 @@ fn a_busy_service_is_waited_for_and_a_missing_one_is_a_refusal() {
     assert!(missing.stderr.contains("takes no new customers") && missing.stderr.contains(&image), "{}", missing.stderr);
 }
 
-/// A `kubectl` that records what it is asked, with one deployment and one node.
-const KUBECTL: &str = r#"#!/usr/bin/env python3
-import json, os, pathlib, sys
-home = pathlib.Path(os.environ["FAKE_DOCKER"])
-words = [word for word in sys.argv[1:]]
-with (home / "kubectl-log").open("a") as log:
-    log.write(" ".join(words) + "\n")
-words = [word for word in words if not word.startswith("--")]
-state = home / "kubectl-state"
-images = json.loads(state.read_text()) if state.exists() else ["host/backend:old"]
-selector = json.loads((home / "selector").read_text()) if (home / "selector").exists() else {}
-ready = 0 if (home / "broken").exists() and len(images) > 1 else 1
-if words[:2] == ["get", "nodes"]:
-    archs = (home / "nodes").read_text().split() if (home / "nodes").exists() else ["arm64"]
-    print(json.dumps({"items": [{"metadata": {"name": f"n{i}"}, "status": {"nodeInfo": {"architecture": a}}} for i, a in enumerate(archs)]}))
-elif words[:2] == ["get", "deployment"]:
-    if not (home / "no-deployment").exists():
-        spec = {"containers": [{"name": "api", "image": images[-1]}], "nodeSelector": selector}
-        print(json.dumps({"metadata": {"generation": 1}, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "api"}}, "template": {"spec": spec}},
-                          "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": ready}}))
-elif words[:2] == ["get", "pods"]:
-    waiting = {"reason": "CrashLoopBackOff", "message": "back-off"}
-    print(json.dumps({"items": [{"metadata": {"name": "api-1"}, "status": {"containerStatuses": [{"state": {"waiting": waiting}}]}}]}))
-elif words[:1] == ["logs"]:
-    print("exec /usr/bin/python3: exec format error")
-elif words[:2] == ["set", "image"]:
-    state.write_text(json.dumps(images + [words[3].split("=", 1)[1]]))
-elif words[:2] == ["rollout", "undo"]:
-    state.write_text(json.dumps(images[:-1]))
-elif words[:2] == ["rollout", "status"]:
-    if not ready:
-        print("error: timed out waiting for the condition", file=sys.stderr)
-        sys.exit(1)
-"#;
-
 const EKS: &str = "migrate-eks dev --service api";
 
 fn eks() -> (Project, String) {
@@ -551,8 +515,7 @@ fn eks() -> (Project, String) {
     let project = Project::with_deploy(&deploy);
     let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
     let digest = report["images"][0]["digest"].as_str().unwrap().to_owned();
-    project.write("bin/kubectl", KUBECTL);
-    fs::set_permissions(project.path("bin/kubectl"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(support::project::fixture("kubectl"), project.path("bin/kubectl")).unwrap();
     let image = format!("{}/backend@{digest}", project.aws.registry);
     (project, image)
 }
@@ -667,33 +630,6 @@ fn a_promotion_takes_what_runs_and_mounts_within_one_registry() {
     assert_eq!(state.repositories["prod/backend"].tags["worker-prod-latest"], runs);
     assert_eq!(state.uploaded, 0, "blobs are mounted");
     assert!(state.calls.iter().any(|call| call.starts_with("MOUNT")));
-}
-
-#[test]
-fn an_index_is_promoted_with_its_children() {
-    let (project, far) = two_accounts();
-    let pushed = project.run("push dev --service worker --json").expect(0).json();
-    let child = pushed["images"][0]["digest"].as_str().unwrap().to_owned();
-    let index = {
-        let mut state = project.aws.state();
-        let repository = state.repositories.get_mut("backend").unwrap();
-        let kind = "application/vnd.oci.image.index.v1+json";
-        let described = serde_json::json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": child,
-            "size": repository.manifests[&child].1.len(), "platform": { "os": "linux", "architecture": "arm64" } });
-        let bytes = serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [described] }).to_string();
-        let digest = support::aws::digest(bytes.as_bytes());
-        repository.manifests.insert(digest.clone(), (kind.into(), bytes));
-        repository.tags.insert("worker-dev-latest".into(), digest.clone());
-        digest
-    };
-    project.run("promote dev prod --service worker --yes").expect(0);
-    let state = far.state();
-    let there = &state.repositories["prod/backend"];
-    assert_eq!((&there.tags["worker-prod-latest"], &there.tags["worker-prod-arm64-latest"]), (&index, &child));
-    drop(state);
-    far.state().uploaded = 0;
-    project.run("promote dev prod --service worker --yes").expect(0);
-    assert_eq!(far.state().uploaded, 0);
 }
 
 #[test]

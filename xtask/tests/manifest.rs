@@ -10,6 +10,9 @@ use support::{aws::PASSWORD, project::Project};
 const SINGLE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// A change of a list's entry.
+type Change = fn(&mut Value);
+
 /// A project with an image for each CPU in its registry, and docker's login for it.
 struct Lists {
     project: Project,
@@ -119,7 +122,50 @@ fn a_child_that_lies_is_missing_or_twice_there_is_named() {
     assert!(twice.contains("is listed twice"), "{twice}");
     let mut wrong_size = lists.child(&lists.arm64, "arm64");
     wrong_size["size"] = json!(7);
-    assert!(inspect(&[wrong_size]).contains("of 7 bytes is"));
+    assert!(inspect(&[wrong_size]).contains("the entry says 7 bytes"));
+    // What may stand beside a platform, and what may not.
+    let with = |change: Change| {
+        let mut child = lists.child(&lists.arm64, "arm64");
+        change(&mut child);
+        inspect(&[child, lists.child(&lists.amd64, "amd64")])
+    };
+    let cases: [(Change, &str); 7] = [
+        (|child| child["platform"] = Value::Null, "is listed without a platform"),
+        (|child| child["platform"]["os"] = json!("unknown"), "is listed for unknown/arm64, and its config says linux/arm64"),
+        (|child| child["platform"]["variant"] = json!("v9"), "is listed for linux/arm64/v9"),
+        (|child| child["platform"] = json!({ "os": "linux", "architecture": "amd64" }), "are listed for the same platform"),
+        (|child| child["mediaType"] = json!("application/vnd.docker.distribution.manifest.v2+json"), "and says of itself"),
+        (|child| child["digest"] = json!("../../x"), "it is named by no digest"),
+        (
+            |child| {
+                child["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
+                child["digest"] = json!(format!("sha256:{}", "b".repeat(64)));
+            },
+            "(unknown/unknown): it cannot be read",
+        ),
+    ];
+    for (change, expected) in cases {
+        let said = with(change);
+        assert!(said.contains(expected), "{expected} is not in {said}");
+    }
+    assert!(inspect(&[]).contains("the list names no image"));
+    let mut usual = lists.child(&lists.arm64, "arm64");
+    usual["platform"]["variant"] = json!("v8");
+    lists.store("fine", &[usual.clone()]);
+    lists.project.run(&format!("manifest inspect {}", lists.name(":fine"))).expect(0);
+    // A list in a list, and a second lie after it: both are told, once, and for programs too.
+    let digest = lists.project.aws.state().repositories["backend"].tags["fine"].clone();
+    let mut nested = lists.child(&digest, "arm64");
+    nested["mediaType"] = json!(INDEX);
+    lists.store("bad", &[nested, lists.child(&lists.amd64, "arm64")]);
+    let both = lists.project.run(&format!("manifest inspect {} --json", lists.name(":bad"))).expect(1).json();
+    let problems = both["problems"].to_string();
+    assert!(problems.contains("it is a list of images itself") && problems.contains("its config says linux/amd64"), "{problems}");
+    // Nothing from a registry looks like a line of ours, or is obeyed by a terminal.
+    let mut forged = lists.child(&lists.arm64, "arm64");
+    forged["platform"]["variant"] = json!("v8\n    linux/amd64\u{1b}[2J\n        digest     sha256:fake");
+    let shown = inspect(&[forged]);
+    assert!(!shown.contains('\u{1b}') && !shown.lines().any(|line| line.trim() == "linux/amd64"), "{shown}");
     for (images, expected) in [
         (vec![":api-eks-dev-latest", ":api-eks-dev-arm64-latest"], "are the same image"),
         (vec![":bad"], "is a list of images itself"),

@@ -162,6 +162,18 @@ impl Config {
         self.targets.get(&target).copied().unwrap_or_else(|| target.default_arch())
     }
 
+    /// Machine code for another CPU that the images of a repository may have on purpose.
+    pub fn foreign_in(&self, repository: &str) -> Vec<Foreign> {
+        let is_there = |service: &Service, image: &Image| {
+            self.environments.values().any(|one| one.repository(&self.project, &service.name, image.target) == repository)
+        };
+        let of = |service: &Service| {
+            let there = service.images.iter().filter(|image| is_there(service, image));
+            there.flat_map(|image| image.foreign.clone()).collect::<Vec<_>>()
+        };
+        self.services.values().flat_map(of).collect()
+    }
+
     /// A path as the user would type it: from the folder of deploy.toml where it lies inside.
     pub fn shown<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(&self.root).unwrap_or(path)

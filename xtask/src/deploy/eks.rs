@@ -43,6 +43,8 @@ pub struct EksPlan {
     pub from: Option<String>,
     /// What it is to run.
     pub to: Code,
+    /// The CPUs that it can run on.
+    pub archs: Vec<Arch>,
     /// Whether it runs that already, and its rollout has ended.
     pub is_done: bool,
     /// Whether the deployment's pods are kept on nodes of their CPU.
@@ -115,6 +117,14 @@ struct Container {
     name: String,
     #[serde(default)]
     image: String,
+}
+
+impl EksPlan {
+    /// What it is to run, for people.
+    fn shown(&self) -> String {
+        let archs: Vec<_> = self.archs.iter().map(|arch| arch.oci()).collect();
+        format!("{} on {}", self.to.digest, archs.join(" and "))
+    }
 }
 
 impl Deployment {
@@ -279,7 +289,7 @@ impl Hands<'_> {
         wait::check(Heed::Interrupts)?;
         let name = format!("deployment/{}", plan.deployment);
         if plan.from.as_deref() != Some(plan.to.image.as_str()) {
-            self.terminal.status("Rolling out", &format!("{} to {}", plan.deployment, plan.to));
+            self.terminal.status("Rolling out", &format!("{} to {}", plan.deployment, plan.shown()));
             *changed = true;
             kubectl.set_image(plan, &plan.to.image)?;
         }
@@ -297,7 +307,7 @@ impl Hands<'_> {
         if image != plan.to.image {
             bail!("deployment {} runs {image}, not {}: somebody else has changed it", plan.deployment, plan.to.image);
         }
-        self.terminal.status("Checked", &format!("{} runs {}", plan.deployment, plan.to));
+        self.terminal.status("Checked", &format!("{} runs {}", plan.deployment, plan.shown()));
         Ok(())
     }
 

@@ -52,7 +52,9 @@ mod tests {
     fn an_error_is_the_caches_when_it_is_of_its_step() {
         let said = |lines: &[&str]| {
             let mut watch = CacheWatch::default();
-            lines.iter().for_each(|line| watch.read(line));
+            for line in lines {
+                watch.read(line);
+            }
             watch.error()
         };
         let export = "#14 exporting cache to registry";

@@ -130,6 +130,11 @@ impl Manifest {
         SINGLE_MANIFESTS.contains(&self.media_type.as_str())
     }
 
+    /// Whether this is a list of images.
+    pub fn is_index(&self) -> bool {
+        INDEXES.contains(&self.media_type.as_str())
+    }
+
     /// The digest and size of the config blob.
     ///
     /// # Errors

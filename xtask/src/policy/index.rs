@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::plan::Refusal;
-use crate::facts::published::{INDEXES, Manifest, SINGLE_MANIFESTS};
+use crate::{
+    arch::Arch,
+    facts::published::{INDEXES, Manifest, SINGLE_MANIFESTS},
+};
 
 /// An image that goes into a list.
 #[derive(Debug, Clone)]
@@ -66,6 +69,32 @@ impl Platform {
             serde_json::from_slice(config).map_err(|error| anyhow::anyhow!("the config says no platform: {error}"))?;
         Ok(Self { architecture: said.architecture, os: said.os, variant: said.variant.filter(|variant| !variant.is_empty()) })
     }
+
+    /// One form for all spellings of a platform: clients take `v8` for what every arm64 is, and `v1` for every amd64.
+    /// Source: `Normalize` of containerd's package `platforms`.
+    pub fn normalised(&self) -> Self {
+        let arch = self.architecture.parse::<Arch>().ok();
+        let usual = match arch {
+            Some(Arch::Arm64) => ["v8", "8"],
+            Some(Arch::Amd64) => ["v1", "1"],
+            None => ["", ""],
+        };
+        Self {
+            architecture: arch.map_or_else(|| self.architecture.clone(), |arch| arch.oci().to_owned()),
+            os: self.os.clone(),
+            variant: self.variant.clone().filter(|variant| !variant.is_empty() && !usual.contains(&variant.as_str())),
+        }
+    }
+
+    /// Whether this is the platform that BuildKit gives to what it says about an image, which nothing runs.
+    pub fn is_unknown(&self) -> bool {
+        (self.os.as_str(), self.architecture.as_str()) == ("unknown", "unknown")
+    }
+
+    /// The CPU, where it is one that images can be proven for and is spelled as OCI spells it.
+    pub fn provable(&self) -> Option<Arch> {
+        self.architecture.parse::<Arch>().ok().filter(|arch| self.os == "linux" && arch.oci() == self.architecture)
+    }
 }
 
 impl std::fmt::Display for Platform {
@@ -81,13 +110,13 @@ impl std::fmt::Display for Platform {
 /// No child, a child that is a list itself, and two for one platform.
 pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     let mut refusals = Vec::new();
-    let mut by_platform: BTreeMap<&Platform, &Child> = BTreeMap::new();
+    let mut by_platform: BTreeMap<Platform, &Child> = BTreeMap::new();
     for child in children {
         if !child.manifest.is_single() {
             let problem = format!("{} is a list of images itself (`{}`)", child.name, child.manifest.media_type);
             refusals.push(Refusal::new(problem, "name the single images that it lists, by their digests"));
         }
-        if let Some(other) = by_platform.insert(&child.platform, child) {
+        if let Some(other) = by_platform.insert(child.platform.normalised(), child) {
             let problem = if other.manifest.digest == child.manifest.digest {
                 format!("{} and {} are the same image, {}", other.name, child.name, child.manifest.digest)
             } else {
@@ -105,12 +134,12 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     let all_docker = by_platform.values().all(|child| child.manifest.media_type == SINGLE_MANIFESTS[1]);
     let media_type = INDEXES[usize::from(all_docker)];
     let manifests = by_platform
-        .iter()
-        .map(|(platform, child)| Entry {
+        .values()
+        .map(|child| Entry {
             media_type: &child.manifest.media_type,
             size: child.manifest.bytes.len(),
             digest: &child.manifest.digest,
-            platform,
+            platform: &child.platform,
         })
         .collect();
     let index = Index { schema_version: 2, media_type, manifests };
@@ -144,6 +173,9 @@ mod tests {
         assert!(problem(&[]).contains("at least one"));
         assert!(problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{ }")]).contains("a and b are both for linux/arm64"));
         assert!(problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{}")]).contains("a and b are the same image"));
+        let mut v8 = child("b", "arm64", "{ }");
+        v8.platform.variant = Some("v8".into());
+        assert!(problem(&[child("a", "arm64", "{}"), v8]).contains("a and b are both for linux/arm64/v8"));
         let list = Child { manifest: Manifest::new("{}".into(), INDEXES[0]), ..child("l", "arm64", "{}") };
         assert!(problem(&[list]).contains("l is a list"));
     }

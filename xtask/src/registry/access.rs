@@ -13,7 +13,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde::Deserialize;
 use ureq::Agent;
 
-use super::is_loopback;
+use super::{is_loopback, reference::HUB};
 use crate::facts::host;
 
 /// A user name and password for a registry.
@@ -50,7 +50,7 @@ impl Login {
     /// A configuration that cannot be read, or a helper that fails. A registry without a login is none.
     pub fn from_docker(host: &str) -> Result<Option<Self>> {
         // Docker keeps the login of its Hub under the address that it had first.
-        let server = if host == "registry-1.docker.io" { "https://index.docker.io/v1/" } else { host };
+        let server = if host == HUB { "https://index.docker.io/v1/" } else { host };
         let Some(file) = host::docker_config().map(|folder| folder.join("config.json")) else { return Ok(None) };
         let reader = match File::open(&file) {
             Ok(reader) => reader,
@@ -71,7 +71,7 @@ impl Login {
             }
             // What a helper has printed may be a secret.
             Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-                bail!("docker's credential helper `{helper}` failed for `{host}`; `docker login {host}` renews a login")
+                bail!("docker's credential helper `{helper}` failed for `{host}`; `{}` renews a login", login_command(host))
             }
             Err(error) => {
                 Err(error).with_context(|| format!("failed to read docker's login for `{host}` in `{}`", file.display()))
@@ -97,10 +97,23 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// A token server's answer. Some send the token under both names; the specification allows it.
 #[derive(Deserialize)]
 struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Token {
+    fn read(text: &str) -> Option<String> {
+        let said: Self = serde_json::from_str(text).ok()?;
+        said.token.or(said.access_token).filter(|token| !token.is_empty())
+    }
+}
+
+/// What a user types to log in. Docker's own Hub has no name there.
+pub(super) fn login_command(host: &str) -> String {
+    if host == HUB { "docker login".to_owned() } else { format!("docker login {host}") }
 }
 
 /// The header that a registry wants, or `None` where it wants none.
@@ -108,7 +121,7 @@ pub(super) fn authorization(
     agent: &Agent,
     host: &str,
     base: &str,
-    repositories: &[&str],
+    repositories: &[String],
     right: Right,
 ) -> Result<Option<String>> {
     let answer = agent.get(&format!("{base}/")).call().with_context(|| format!("failed to reach the registry `{host}`"))?;
@@ -118,7 +131,7 @@ pub(super) fn authorization(
     let login = Login::from_docker(host)?;
     let header = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(challenge) = Challenge::read(header) else {
-        let login = login.with_context(|| format!("the registry `{host}` wants a login: docker login {host}"))?;
+        let login = login.with_context(|| format!("the registry `{host}` wants a login: {}", login_command(host)))?;
         return Ok(Some(login.basic()));
     };
     // A token server over plain HTTP would see the password; one on this machine is a test.
@@ -140,11 +153,11 @@ pub(super) fn authorization(
     }
     let mut answer = request.call().with_context(|| format!("failed to get a token for `{host}`"))?;
     if answer.status() != 200 {
-        bail!("the registry `{host}` gave no token (HTTP {}): docker login {host}", answer.status().as_u16());
+        bail!("the registry `{host}` gave no token (HTTP {}): {}", answer.status().as_u16(), login_command(host));
     }
     let text = answer.body_mut().read_to_string().with_context(|| format!("failed to get a token for `{host}`"))?;
-    let token: Token = serde_json::from_str(&text).ok().with_context(|| format!("`{}` gave no token", challenge.realm))?;
-    Ok(Some(format!("Bearer {}", token.token)))
+    let token = Token::read(&text).with_context(|| format!("`{}` gave no token", challenge.realm.escape_debug()))?;
+    Ok(Some(format!("Bearer {token}")))
 }
 
 /// Where a registry hands out tokens.
@@ -179,6 +192,16 @@ mod tests {
         assert_eq!((login.user.as_str(), login.password()), ("AWS", "hunter2"));
         assert!(!format!("{login:?}").contains("hunter2"));
         assert!(!format!("{:#}", Login::from_ecr_token("AWS:hunter2").unwrap_err()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_token_is_read_under_either_name_and_under_both() {
+        for text in [r#"{"token":"T"}"#, r#"{"access_token":"T","expires_in":300}"#, r#"{"token":"T","access_token":"T"}"#] {
+            assert_eq!(Token::read(text).as_deref(), Some("T"), "{text}");
+        }
+        for text in ["{}", r#"{"token":""}"#, r#"{"token":3}"#, "<html>"] {
+            assert_eq!(Token::read(text), None, "{text}");
+        }
     }
 
     #[test]

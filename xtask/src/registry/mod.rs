@@ -3,12 +3,17 @@
 //! Source: the OCI distribution specification, "Pull" and "Push".
 
 mod access;
+mod failure;
 mod reference;
 mod write;
 
-use std::{io::Read, sync::Arc, time::Duration};
+use std::{
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use image_proof::digest_of;
 use ureq::{
     Agent,
@@ -16,7 +21,8 @@ use ureq::{
 };
 
 pub use access::{Login, Right};
-pub use reference::{Reference, is_loopback};
+use failure::Failure;
+pub use reference::{Reference, is_digest, is_loopback};
 pub use write::Arrival;
 
 use crate::facts::published::{INDEXES, SINGLE_MANIFESTS};
@@ -27,15 +33,19 @@ pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 /// A registry and how to get in.
 pub struct Registry {
     agent: Agent,
+    host: String,
     base: String,
-    authorization: Option<String>,
+    authorization: Mutex<Option<String>>,
+    /// What a token is asked for, again where it has run out: some live for a minute.
+    wish: Option<(Vec<String>, Right)>,
 }
 
 impl Registry {
     /// Prepares to speak with `host` as somebody, by HTTP's own login: that is how ECR takes its token. Plain HTTP is
     /// spoken with this machine only, as docker does.
     pub fn new(host: &str, login: Option<&Login>) -> Self {
-        Self { agent: agent(), base: base(host), authorization: login.map(Login::basic) }
+        let authorization = Mutex::new(login.map(Login::basic));
+        Self { agent: agent(), host: host.to_owned(), base: base(host), authorization, wish: None }
     }
 
     /// Prepares to speak with any registry: with the login that docker has for it, and without one where docker has none.
@@ -45,8 +55,20 @@ impl Registry {
     /// A registry that cannot be reached or gives no token, or a login of docker's that cannot be read.
     pub fn open(host: &str, repositories: &[&str], right: Right) -> Result<Self> {
         let mut registry = Self::new(host, None);
-        registry.authorization = access::authorization(&registry.agent, host, &registry.base, repositories, right)?;
+        registry.wish = Some((repositories.iter().map(|name| (*name).to_owned()).collect(), right));
+        registry.authorize()?;
         Ok(registry)
+    }
+
+    fn authorize(&self) -> Result<()> {
+        let Some((repositories, right)) = &self.wish else { return Ok(()) };
+        let header = access::authorization(&self.agent, &self.host, &self.base, repositories, *right)?;
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = header;
+        Ok(())
+    }
+
+    fn authorization(&self) -> Option<String> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The bytes of a blob, checked against its digest. ECR answers with a redirect to signed storage, which must not be
@@ -55,6 +77,9 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses, more bytes than `limit`, or bytes of another digest.
     pub fn blob(&self, repository: &str, digest: &str, limit: u64) -> Result<Vec<u8>> {
+        if !is_digest(digest) {
+            bail!("`{}` is no digest: write `sha256:` and 64 hexadecimal digits", digest.escape_debug());
+        }
         let about = format!("blob {digest} of `{repository}`");
         let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &format!("read {about}"))?;
         if digest_of(&bytes) != digest {
@@ -88,9 +113,9 @@ impl Registry {
             let mut bytes = Vec::new();
             let read =
                 self.get(path, accept)?.into_reader().take(limit + 1).read_to_end(&mut bytes).context("the answer broke off");
-            read.map_err(|error| Failure { transient: true, error })?;
+            read.map_err(Failure::passing)?;
             if bytes.len() as u64 > limit {
-                return Err(Failure { transient: false, error: anyhow::anyhow!("it has more than {limit} bytes") });
+                return Err(Failure::lasting(anyhow!("it has more than {limit} bytes")));
             }
             Ok(bytes)
         })
@@ -98,13 +123,20 @@ impl Registry {
 
     fn retried<T>(&self, about: &str, attempt: impl Fn() -> Result<T, Failure>) -> Result<T> {
         let mut delays = [Duration::from_secs(1), Duration::from_secs(3)].into_iter();
+        let mut renewed = self.wish.is_none();
         loop {
-            match (attempt(), delays.next()) {
-                (Ok(done), _) => return Ok(done),
-                (Err(failure), Some(delay)) if failure.transient => std::thread::sleep(delay),
-                (Err(failure), _) => {
-                    return Err(failure.error.context(format!("failed to {about}, at {}", self.base)));
-                }
+            let failure = match attempt() {
+                Ok(done) => return Ok(done),
+                Err(failure) => failure,
+            };
+            if failure.unauthorized && !renewed {
+                renewed = true;
+                self.authorize()?;
+                continue;
+            }
+            match delays.next() {
+                Some(delay) if failure.transient => std::thread::sleep(delay),
+                _ => return Err(failure.error.context(format!("failed to {about}, at {}", self.base))),
             }
         }
     }
@@ -112,22 +144,12 @@ impl Registry {
     fn get(&self, path: &str, accept: &str) -> Result<ureq::Body, Failure> {
         let url = format!("{}/{path}", self.base);
         let mut request = self.agent.get(&url).header("Accept", accept);
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = self.authorization() {
             request = request.header("Authorization", authorization);
         }
-        let answer = request.call().map_err(|error| Failure { transient: true, error: error.into() })?;
-        let status = answer.status().as_u16();
-        if status != 200 {
-            let transient = status == 429 || status >= 500;
-            return Err(Failure { transient, error: anyhow::anyhow!("the registry answered HTTP {status}") });
-        }
-        Ok(answer.into_body())
+        let answer = request.call().map_err(Failure::passing)?;
+        if answer.status() == 200 { Ok(answer.into_body()) } else { Err(Failure::refused(&self.host, answer)) }
     }
-}
-
-struct Failure {
-    transient: bool,
-    error: anyhow::Error,
 }
 
 fn base(host: &str) -> String {
@@ -152,3 +174,6 @@ fn agent() -> Agent {
         .build()
         .new_agent()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,9 @@ use std::str::FromStr;
 
 use crate::policy::name;
 
+/// Where Docker Hub's registry is.
+pub(super) const HUB: &str = "registry-1.docker.io";
+
 /// An image's place in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
@@ -35,17 +38,14 @@ impl FromStr for Reference {
         let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
         let (host, path) = match name.split_once('/') {
             Some((first, rest)) if is_host(first) => (first, rest),
-            _ => ("registry-1.docker.io", name),
+            _ => (HUB, name),
         };
         let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
-        let hub = host == "registry-1.docker.io" || host == "docker.io";
+        let hub = host == HUB || host == "docker.io";
         let repository = if hub && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
         if !repository.split('/').all(name::is_repository_part) {
             return Err(format!("`{}` is no repository", repository.escape_debug()));
         }
-        let is_digest = |digest: &str| {
-            digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
-        };
         if digest.is_some_and(|digest| !is_digest(digest)) {
             return Err("the digest is not `sha256:` and 64 hexadecimal digits".to_owned());
         }
@@ -55,9 +55,14 @@ impl FromStr for Reference {
         {
             return Err("the host or tag is not legal".to_owned());
         }
-        let host = if hub { "registry-1.docker.io" } else { host };
+        let host = if hub { HUB } else { host };
         Ok(Self { host: host.to_owned(), repository, tag: digest.unwrap_or(tag).to_owned() })
     }
+}
+
+/// Whether a word is a digest of the one kind that is used: only then it may stand in an address.
+pub fn is_digest(word: &str) -> bool {
+    word.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Whether a host, with or without a port, is this machine.
@@ -75,9 +80,9 @@ mod tests {
     fn references_are_read_as_docker_reads_them() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let cases = [
-            ("python", "registry-1.docker.io", "library/python", "latest"),
-            ("python:3.13-slim", "registry-1.docker.io", "library/python", "3.13-slim"),
-            ("docker.io/team/app", "registry-1.docker.io", "team/app", "latest"),
+            ("python", HUB, "library/python", "latest"),
+            ("python:3.13-slim", HUB, "library/python", "3.13-slim"),
+            ("docker.io/team/app", HUB, "team/app", "latest"),
             ("public.ecr.aws/lambda/python:3.13", "public.ecr.aws", "lambda/python", "3.13"),
             ("localhost:5000/a/b:c", "localhost:5000", "a/b", "c"),
             (&format!("localhost/a:c@{digest}"), "localhost", "a", &digest),

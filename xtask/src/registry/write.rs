@@ -29,7 +29,7 @@ impl Registry {
             match answer.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
-                status => Err(refusal(status, answer)),
+                _ => Err(Failure::refused(&self.host, answer)),
             }
         })
     }
@@ -48,7 +48,7 @@ impl Registry {
     ) -> Result<Arrival> {
         self.retried(&format!("write blob {digest} to `{repository}`"), || {
             // An earlier attempt may have arrived though its answer did not.
-            if self.has_blob(repository, digest).map_err(|error| Failure { transient: false, error })? {
+            if self.has_blob(repository, digest).map_err(Failure::lasting)? {
                 return Ok(Arrival::Present);
             }
             let wish = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
@@ -57,24 +57,24 @@ impl Registry {
             match begun.status().as_u16() {
                 201 => return Ok(Arrival::Mounted),
                 202 => {}
-                status => return Err(refusal(status, begun)),
+                _ => return Err(Failure::refused(&self.host, begun)),
             }
             let place = self.location(&begun)?;
-            let mut source = open().map_err(|error| Failure { transient: false, error })?;
+            let mut source = open().map_err(Failure::lasting)?;
             // With its length said, the body is not sent in chunks: docker does so too.
             let length = size.to_string();
             let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", length.as_str())];
             let sent = self.send("PATCH", &place, &headers, SendBody::from_reader(&mut source))?;
             // ECR answers 201 where the specification has 202.
             if !matches!(sent.status().as_u16(), 201 | 202 | 204) {
-                return Err(refusal(sent.status().as_u16(), sent));
+                return Err(Failure::refused(&self.host, sent));
             }
             let place = self.location(&sent)?;
             let end = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
             let done = self.send("PUT", &end, &[], &[][..])?;
             match done.status().as_u16() {
                 201 | 204 => Ok(Arrival::Sent),
-                status => Err(refusal(status, done)),
+                _ => Err(Failure::refused(&self.host, done)),
             }
         })
     }
@@ -89,7 +89,7 @@ impl Registry {
             let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;
             match answer.status().as_u16() {
                 200..=204 => Ok(()),
-                status => Err(refusal(status, answer)),
+                _ => Err(Failure::refused(&self.host, answer)),
             }
         })
     }
@@ -100,7 +100,7 @@ impl Registry {
 
     /// Where an upload goes on. Only this registry is followed there: an answer must not send our login elsewhere.
     fn location(&self, answer: &Response<Body>) -> Result<String, Failure> {
-        let refused = |what: String| Failure { transient: false, error: anyhow!(what) };
+        let refused = |what: String| Failure::lasting(anyhow!(what));
         let found = answer.headers().get("location").and_then(|value| value.to_str().ok());
         let location = found.ok_or_else(|| refused("the registry named no place for the upload".to_owned()))?;
         let root = self.base.trim_end_matches("/v2");
@@ -116,23 +116,14 @@ impl Registry {
         // A registry that has got gigabytes looks at them before it answers.
         const DIGESTION: Duration = Duration::from_mins(5);
         let mut request = ureq::http::Request::builder().method(method).uri(url);
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = self.authorization() {
             request = request.header("Authorization", authorization);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).map_err(|error| Failure { transient: false, error: error.into() })?;
+        let request = request.body(body).map_err(Failure::lasting)?;
         let request = self.agent.configure_request(request).timeout_recv_response(Some(DIGESTION)).build();
-        self.agent.run(request).map_err(|error| Failure { transient: true, error: error.into() })
+        self.agent.run(request).map_err(Failure::passing)
     }
-}
-
-/// A registry's refusal, in its own words where it has any.
-fn refusal(status: u16, mut answer: Response<Body>) -> Failure {
-    const WORDS: u64 = 4096;
-    let words = answer.body_mut().with_config().limit(WORDS).read_to_string().unwrap_or_default();
-    let words = words.trim();
-    let words = if words.is_empty() { String::new() } else { format!(": {}", words.escape_debug()) };
-    Failure { transient: status == 429 || status >= 500, error: anyhow!("the registry answered HTTP {status}{words}") }
 }

@@ -3,11 +3,14 @@
 use anyhow::{Context as _, Result, bail};
 use image_proof::Manifest as Parsed;
 
-use super::{Context, Refused, reach::Reached};
+use super::{Context, Refused, manifest, reach::Reached};
 use crate::{
     arch::Arch,
     facts::{function::Code, host, published::Manifest},
-    policy::plan::{Refusal, Selected},
+    policy::{
+        plan::{Refusal, Selected},
+        target::Target,
+    },
     proof::{self, Kept, Remote},
     registry::Registry,
 };
@@ -55,6 +58,57 @@ impl<'c> Finder<'c> {
         self.context.terminal.status("Proven", &format!("{}: {}", selected.name(), proof.verdict.summary()));
         let image = format!("{}/{repository}@{digest}", self.reached.place.registry);
         Ok(Code { image, digest, arch })
+    }
+
+    /// What a workload is to run of a tag or digest, and the CPUs that it can run on. Kubernetes takes a list of images as it
+    /// is, and each node its own image of it; the others get one image by its digest.
+    ///
+    /// # Errors
+    /// As for [`Finder::find`], for each image of a list.
+    pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
+        let repository = self.reached.repository(selected);
+        let list = match selected.image.target {
+            Target::Eks => self.manifest(&repository, name)?.filter(Manifest::is_index),
+            Target::Lambda | Target::AppRunner => None,
+        };
+        let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
+        let archs = self.prove_list(selected, &repository, &list)?;
+        if !archs.contains(&arch) {
+            bail!("`{repository}:{name}` is a list of images without one for {}", arch.platform());
+        }
+        let image = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+        Ok((Code { image, digest: list.digest, arch }, archs))
+    }
+
+    /// Proves every image of a list. Returns the CPUs that it has images for.
+    ///
+    /// # Errors
+    /// A refusal for each thing that the list says and is not so, and for an image that cannot be proven.
+    pub fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
+        let refused = |problem: String| {
+            Refusal::new(problem, format!("push it again, or see cargo xtask manifest inspect: {}", list.digest))
+        };
+        let problems = manifest::problems(&self.registry, repository, list)?;
+        if !problems.is_empty() {
+            let named = |problem: String| refused(format!("the list of {}: {problem}", selected.name()));
+            return Err(Refused(problems.into_iter().map(named).collect()).into());
+        }
+        let mut archs = Vec::new();
+        for child in &Parsed::parse(list.bytes.as_bytes())?.manifests {
+            let platform = manifest::platform(child).context("an entry of the list has no platform")?;
+            if platform.is_unknown() {
+                continue;
+            }
+            let arch = platform.provable().ok_or_else(|| {
+                Refused::from(refused(format!(
+                    "the list of {} has an image for {platform}, which cannot be proven",
+                    selected.name()
+                )))
+            })?;
+            self.find_in(repository, selected, &child.digest, arch)?;
+            archs.push(arch);
+        }
+        Ok(archs)
     }
 
     /// The manifest that a tag or digest names.

@@ -118,7 +118,7 @@ fn build_wrong(
     let folder = Transient::new(folder.keep());
     let dockerfile = folder.path().join("Dockerfile");
     std::fs::write(&dockerfile, lie).context("the wrong Dockerfile cannot be written")?;
-    let build = Build { dockerfile, names: vec![name.to_owned()], ..build };
+    let build = Build { dockerfile, names: vec![name.to_owned()], ..*build };
     docker.build(&build, None, |line| inner.terminal.detail(line))?;
     Ok(())
 }

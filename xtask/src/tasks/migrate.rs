@@ -44,6 +44,8 @@ pub struct Choice<'c> {
     pub selected: Selected<'c>,
     /// What is to run.
     pub code: Code,
+    /// The CPUs that it can run on: several, for a list of images.
+    pub archs: Vec<Arch>,
     /// The published version of a Lambda function that has it.
     pub version: Option<String>,
 }
@@ -105,7 +107,8 @@ impl<'c> Migration<'c> {
         let mut choices = Vec::new();
         for selected in selected {
             let arch = self.reached.config.arch(selected.image.target);
-            choices.push(Choice { selected, code: finder.find(selected, &self.reached.tag(selected), arch)?, version: None });
+            let (code, archs) = finder.choose(selected, &self.reached.tag(selected), arch)?;
+            choices.push(Choice { selected, code, archs, version: None });
         }
         self.carry_out(&choices, options)
     }
@@ -308,6 +311,7 @@ impl<'c> Migration<'c> {
             from: Some(image.to_owned()),
             is_done: image == choice.code.image && deployment.is_rolled_out(),
             to: choice.code.clone(),
+            archs: choice.archs.clone(),
             selects: deployment.selects(),
             deployment: name,
         };
@@ -316,7 +320,9 @@ impl<'c> Migration<'c> {
 
     /// Whether pods land on nodes of their CPU.
     fn nodes(&self, choices: &[Choice<'_>], workloads: &[Workload]) -> Vec<Refusal> {
-        let images = choices.iter().filter(|one| one.selected.image.target == Target::Eks).map(|one| one.selected.name());
+        // A list has an image for every node.
+        let needy = choices.iter().filter(|one| one.selected.image.target == Target::Eks && one.archs.len() == 1);
+        let images = needy.map(|one| one.selected.name());
         let found = look_at_nodes(&self.reached, images.collect());
         for note in &found.notes {
             self.context.terminal.note(note);
@@ -335,17 +341,19 @@ impl<'c> Migration<'c> {
                 self.reached.environment.namespace, plan.deployment
             );
             match plan.selects {
-                Some(arch) if arch != wanted => refusals.push(Refusal::new(
+                Some(arch) if !plan.archs.contains(&arch) => refusals.push(Refusal::new(
                     format!("deployment {} keeps its pods on {arch} nodes, and its image is for {wanted}", plan.deployment),
                     patch,
                 )),
-                None if known.iter().any(|arch| *arch != wanted) && known.contains(&wanted) => refusals.push(Refusal::new(
-                    format!(
-                        "the cluster has nodes of both CPUs, and deployment {} does not say which its pods need",
-                        plan.deployment
-                    ),
-                    patch,
-                )),
+                None if known.iter().any(|arch| !plan.archs.contains(arch)) && known.contains(&wanted) => {
+                    refusals.push(Refusal::new(
+                        format!(
+                            "the cluster has nodes of both CPUs, and deployment {} does not say which its pods need",
+                            plan.deployment
+                        ),
+                        patch,
+                    ));
+                }
                 _ => {}
             }
         }

@@ -156,6 +156,9 @@ impl<'c> Road<'c> {
         let children = self.children(&from_repository, &manifest)?;
         let arch = self.from.config.arch(selected.image.target);
         // The architecture is policy on both sides, and what is not proven does not travel.
+        if manifest.is_index() {
+            finder.prove_list(selected, &from_repository, &manifest)?;
+        }
         finder.find(selected, &manifest.digest, arch)?;
         let described = match children.iter().find(|(_, of)| *of == Some(arch)) {
             Some((child, _)) => self.describe(&from_repository, child)?,
@@ -327,7 +330,11 @@ impl<'c> Road<'c> {
             bail!("{} is not in `{}` after it was sent", parcel.digest, parcel.to_repository);
         }
         // What arrived is judged there, and not by what was sent.
-        Finder::open(self.context, self.to)?.find(parcel.selected, &parcel.digest, parcel.arch)?;
+        let finder = Finder::open(self.context, self.to)?;
+        if parcel.manifest.is_index() {
+            finder.prove_list(parcel.selected, &parcel.to_repository, &parcel.manifest)?;
+        }
+        finder.find(parcel.selected, &parcel.digest, parcel.arch)?;
         Ok(())
     }
 

@@ -90,7 +90,13 @@ impl Reached {
 ///
 /// # Errors
 /// A registry that cannot be reached, or gives no token.
-pub fn open(reference: &Reference, repositories: &[&str], right: Right, sandbox: Option<&sandbox::Session>) -> Result<Registry> {
+pub fn open(
+    config: Option<&Config>,
+    reference: &Reference,
+    repositories: &[&str],
+    right: Right,
+    sandbox: Option<&sandbox::Session>,
+) -> Result<Registry> {
     if let Some(sandbox) = sandbox
         && authority(&sandbox.endpoint())? == reference.host
     {
@@ -99,8 +105,15 @@ pub fn open(reference: &Reference, repositories: &[&str], right: Right, sandbox:
     }
     if let Some(region) = reference.ecr_region() {
         let account = reference.host.split('.').next().unwrap_or_default().to_owned();
-        let connection = Connection { account, region, profile: None, endpoint: None, dummy_credentials: false };
-        let login = Aws::connect(&connection)?.reader().login()?;
+        let known = config.into_iter().flat_map(|config| config.environments.values());
+        let profile = known
+            .filter(|environment| environment.account == account && environment.region == region)
+            .find_map(|environment| environment.profile.clone());
+        let connection = Connection { account, region, profile, endpoint: None, dummy_credentials: false };
+        let login = Aws::connect(&connection).and_then(|aws| aws.reader().login()).or_else(|error| {
+            // Who has no AWS credentials here may have logged docker in by other means.
+            registry::Login::from_docker(&reference.host).ok().flatten().ok_or(error)
+        })?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
     Registry::open(&reference.host, repositories, right)

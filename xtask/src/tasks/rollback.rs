@@ -30,6 +30,14 @@ struct Way {
     name: String,
     digest: String,
     arch: Option<Arch>,
+    /// The digests of its images, where it is a list.
+    images: Vec<String>,
+}
+
+impl Way {
+    fn is(&self, digest: &str) -> bool {
+        self.digest == digest || self.images.iter().any(|image| image == digest)
+    }
 }
 
 /// Goes back.
@@ -67,9 +75,9 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         // The beginning of a commit may be nothing but digits.
         Some(to) if is_number(&to) && named(migration, finder, selected, to).is_err() => None,
         Some(to) => {
-            let code = named(migration, finder, selected, to)?;
+            let (code, archs) = named(migration, finder, selected, to)?;
             let known = facts.versions.iter().find(|version| version.code.as_ref().is_some_and(|one| one.is(&code)));
-            return Ok(Choice { selected, version: known.map(|version| version.number.clone()), code });
+            return Ok(Choice { selected, version: known.map(|version| version.number.clone()), code, archs });
         }
     };
     let ways: Vec<Way> = facts
@@ -77,7 +85,7 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         .iter()
         .filter_map(|version| {
             let code = version.code.as_ref()?;
-            Some(Way { name: version.number.clone(), digest: code.digest.clone(), arch: Some(code.arch) })
+            Some(Way { name: version.number.clone(), digest: code.digest.clone(), arch: Some(code.arch), images: Vec::new() })
         })
         .collect();
     let Some((version, code)) = version.and_then(|version| Some((version, version.code.as_ref()?))) else {
@@ -98,13 +106,14 @@ fn lambda<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected
         return Err(Refused::from(Refusal::new(problem, listed(&ways))).into());
     }
     let code = finder.find_in(&repository, selected, &code.digest, code.arch)?;
-    Ok(Choice { selected, code, version: Some(version.number.clone()) })
+    Ok(Choice { selected, archs: vec![code.arch], code, version: Some(version.number.clone()) })
 }
 
 /// Other targets keep no versions: ECR's tags tell what the environment has had.
 fn other<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<'c>, to: Option<&str>) -> Result<Choice<'c>> {
     if let Some(to) = to {
-        return Ok(Choice { selected, code: named(migration, finder, selected, to)?, version: None });
+        let (code, archs) = named(migration, finder, selected, to)?;
+        return Ok(Choice { selected, code, archs, version: None });
     }
     let reached = &migration.reached;
     let running = reached.running(selected)?;
@@ -115,19 +124,20 @@ fn other<'c>(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<
     let images = reached.aws.reader().images(&reached.repository(selected))?;
     let ways = ways(&images, &selected.image.tag_prefix, &reached.environment.name);
     let bad = record::bad(&reached.config.root, &reached.environment.name, &running.workload);
-    let current = ways.iter().position(|way| way.digest == digest);
-    let is_good = |way: &&Way| way.digest != digest && !bad.contains(&way.digest);
+    let current = ways.iter().position(|way| way.is(&digest));
+    let is_good = |way: &&Way| !way.is(&digest) && !bad.iter().any(|bad| way.is(bad));
     let earlier = current.and_then(|current| ways[current + 1..].iter().find(is_good));
     let Some(way) = earlier else {
         let problem = format!("no image that {} ran before is in `{}`", running.workload, reached.repository(selected));
         return Err(Refused::from(Refusal::new(problem, listed(&ways))).into());
     };
     let arch = way.arch.unwrap_or_else(|| reached.config.arch(selected.image.target));
-    Ok(Choice { selected, code: finder.find(selected, &way.digest, arch)?, version: None })
+    let (code, archs) = finder.choose(selected, &way.digest, arch)?;
+    Ok(Choice { selected, code, archs, version: None })
 }
 
 /// What `--to TAG` and `--to DIGEST` name. A tag may be written without the image's prefix.
-fn named(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<'_>, to: &str) -> Result<Code> {
+fn named(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<'_>, to: &str) -> Result<(Code, Vec<Arch>)> {
     let reached = &migration.reached;
     let repository = reached.repository(selected);
     let prefixed = format!("{}{to}", selected.image.tag_prefix);
@@ -138,8 +148,8 @@ fn named(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<'_>,
     let archs = [policy].into_iter().chain(Arch::ALL.into_iter().filter(|arch| *arch != policy && target.can_run(*arch)));
     let mut first = None;
     for arch in archs {
-        match finder.find(selected, name, arch) {
-            Ok(code) => return Ok(code),
+        match finder.choose(selected, name, arch) {
+            Ok(chosen) => return Ok(chosen),
             Err(error) => first = first.or(Some(error)),
         }
     }
@@ -149,6 +159,7 @@ fn named(migration: &Migration<'_>, finder: &Finder<'_>, selected: Selected<'_>,
 /// The images that an environment has had, newest first, by the tags that name the time.
 fn ways(images: &[Stored], prefix: &str, environment: &str) -> Vec<Way> {
     let mut ways: Vec<(String, Way)> = Vec::new();
+    let mut members: Vec<(String, String)> = Vec::new();
     for image in images {
         let times = image.tags.iter().filter_map(|tag| {
             let rest = tag.strip_prefix(prefix)?.strip_prefix(environment)?.strip_prefix('-')?;
@@ -157,9 +168,17 @@ fn ways(images: &[Stored], prefix: &str, environment: &str) -> Vec<Way> {
         let mut times: Vec<_> = times.collect();
         times.sort();
         let arch = times.iter().find_map(|(_, arch, _)| *arch);
+        members.extend(
+            times.iter().filter(|(_, arch, _)| arch.is_some()).map(|(moment, ..)| (moment.clone(), image.digest.clone())),
+        );
         for (moment, _, tag) in times.into_iter().filter(|(_, arch, _)| arch.is_none()) {
-            ways.push((moment, Way { name: tag, digest: image.digest.clone(), arch }));
+            ways.push((moment, Way { name: tag, digest: image.digest.clone(), arch, images: Vec::new() }));
         }
+    }
+    // Images of a list have its time under their own tags.
+    for (moment, way) in &mut ways {
+        let of_list = members.iter().filter(|(time, digest)| time == moment && *digest != way.digest);
+        way.images = of_list.map(|(_, digest)| digest.clone()).collect();
     }
     ways.sort_by(|(one, _), (other, _)| other.cmp(one));
     ways.into_iter().map(|(_, way)| way).collect()
@@ -193,6 +212,13 @@ mod tests {
             image("b", &["api-dev-20250102-000000", "api-dev-20250102-000000-arm64", "api-dev-latest"]),
             image("c", &["worker-dev-20250103-000000", "api-dev-2025"]),
         ];
+        let list = [
+            image("list", &["api-dev-20250104-000000"]),
+            image("child", &["api-dev-20250104-000000-amd64"]),
+            image("other", &["api-dev-20250105-000000-amd64"]),
+        ];
+        let found = ways(&list, "api-", "dev");
+        assert!(found.len() == 1 && found[0].is("child") && found[0].is("list") && !found[0].is("other"));
         let found: Vec<_> = ways(&images, "api-", "dev").into_iter().map(|way| (way.name, way.digest, way.arch)).collect();
         assert_eq!(
             found,

@@ -121,8 +121,7 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
             let children = image_proof::Manifest::parse(manifest.bytes.as_bytes())?.manifests;
             row.listed = children.into_iter().map(|child| child.digest).collect();
         }
-        let described = row.listed.first().unwrap_or(&manifest.digest);
-        let labels = labels(reached, registry, &repository, described).unwrap_or_default();
+        let labels = labels(reached, registry, &repository, &manifest.digest).unwrap_or_default();
         row.age = labels.get(label::CREATED).and_then(|created| age::of(created, host::now()));
         row.revision = labels.get(label::REVISION).map(|revision| shortened(revision, reached));
     }
@@ -152,9 +151,13 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
     Ok(row)
 }
 
-/// The labels of an image, where it is a single one and still there.
+/// The labels of an image that is still there; of a list, those of its first image.
 fn labels(reached: &Reached, registry: &Registry, repository: &str, digest: &str) -> Option<BTreeMap<String, String>> {
-    let manifest = reached.aws.reader().manifest(repository, digest).ok()??;
+    let mut manifest = reached.aws.reader().manifest(repository, digest).ok()??;
+    if manifest.is_index() {
+        let first = image_proof::Manifest::parse(manifest.bytes.as_bytes()).ok()?.manifests.into_iter().next()?;
+        manifest = reached.aws.reader().manifest(repository, &first.digest).ok()??;
+    }
     let (config, _) = manifest.config().ok()?;
     let blob = registry.blob(repository, &config, CONFIG_LIMIT).ok()?;
     Some(manifest.describe(&blob).ok()?.labels)
@@ -183,7 +186,9 @@ fn drift(row: &Row, policy: Arch) -> Vec<String> {
     if row.runs.is_some() && row.tag_digest.is_none() {
         found.push(format!("runs an image, and there is no tag {}", row.tag));
     }
-    if let Some(arch) = row.arch.filter(|arch| *arch != policy) {
+    // A list has an image for every node.
+    let runs_list = !row.listed.is_empty() && row.runs == row.tag_digest;
+    if let Some(arch) = row.arch.filter(|arch| *arch != policy && !runs_list) {
         let what = match row.target {
             Target::Lambda => "function",
             Target::AppRunner => "service",

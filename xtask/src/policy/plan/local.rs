@@ -119,7 +119,7 @@ fn local_image(
         target,
         arch,
         because,
-        source: Source::Build(build),
+        source: Source::Build(Box::new(build)),
         publication: None,
         foreign: known.map(|image| image.foreign.clone()).unwrap_or_default(),
         function: None,

@@ -155,7 +155,7 @@ impl PlannedImage {
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A build.
-    Build(Build),
+    Build(Box<Build>),
     /// Nothing: the registry has the image of this revision.
     Existing {
         /// Its manifest's digest.

@@ -197,7 +197,7 @@ fn pushed_image(
     let pushed_tag = tags.pushed().to_owned();
     let source = match reused {
         Some(digest) => Source::Existing { digest: digest.to_owned() },
-        None => Source::Build(Build {
+        None => Source::Build(Box::new(Build {
             dockerfile: config.context.join(&image.dockerfile),
             context: config.context.clone(),
             arch,
@@ -208,7 +208,7 @@ fn pushed_image(
             names: vec![format!("{}/{repository}:{pushed_tag}", facts.place.registry)],
             ca_bundle: facts.ca_bundle.clone(),
             pushed: true,
-        }),
+        })),
     };
     PlannedImage {
         name: if in_list { format!("{}-{arch}", selected.name()) } else { selected.name() },

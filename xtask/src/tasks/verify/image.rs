@@ -41,7 +41,7 @@ pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
         None => None,
     };
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
-    let (place, proof) = prove(&arguments.image, arch, &docker, &kept)?;
+    let (place, proof) = prove(config.as_ref(), &arguments.image, arch, &docker, &kept)?;
     show(context, &arguments.image, place, &proof);
     Ok(if proof.verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -56,7 +56,13 @@ fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arc
 }
 
 /// Looks for the image in the nearest place first.
-fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Result<(&'static str, Proof)> {
+fn prove(
+    config: Option<&Config>,
+    image: &str,
+    arch: Option<Arch>,
+    docker: &Docker,
+    kept: &Kept,
+) -> Result<(&'static str, Proof)> {
     let path = Path::new(image);
     // A project's folder may well have the image's name.
     let is_said = image.starts_with(['.', '/']);
@@ -78,7 +84,7 @@ fn prove(image: &str, arch: Option<Arch>, docker: &Docker, kept: &Kept) -> Resul
             "write `NAME:TAG`, `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, or a path",
         ))
     })?;
-    let registry = reach::open(&reference, &[&reference.repository], Right::Pull, None)?;
+    let registry = reach::open(config, &reference, &[&reference.repository], Right::Pull, None)?;
     let mut remote =
         Remote { registry: &registry, repository: reference.repository, reference: reference.tag, kept: kept.clone() };
     let proof = proof::prove(&mut remote, arch, &[]).with_context(|| format!("failed to prove `{image}` from its registry"))?;

@@ -1,23 +1,30 @@
 //! `manifest create`, `inspect` and `push`: lists of images by hand, in any registry, as `docker manifest` has them. What a list
 //! says of its images is compared with the images.
 
+mod examine;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use image_proof::{Manifest as Parsed, digest_of};
 use serde::{Deserialize, Serialize};
 
+use examine::platform_of;
+pub use examine::{platform, problems};
+
 use super::{Context, Refused, reach};
 use crate::{
+    arch::Arch,
     cli::ManifestCommand,
+    config::Config,
     facts::{host, published::Manifest},
     policy::{
         index::{Child, Platform, assemble},
         plan::Refusal,
     },
     proof::{self, Kept, Remote},
-    registry::{Arrival, CONFIG_LIMIT, Reference, Registry, Right},
-    report::document,
+    registry::{Arrival, Reference, Registry, Right},
+    report::{document, terminal::printable},
     sandbox,
 };
 
@@ -62,24 +69,19 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
     let mut children = Vec::new();
     let mut sources = BTreeMap::new();
     let sandbox = sandbox_of(context)?;
+    let config = context.config().ok();
     for image in images {
         let child = reference(image)?;
         if child.host != list.host {
             let problem = format!("`{image}` is in another registry than `{name}`");
             return Err(Refused::from(Refusal::new(problem, "copy it there first: cargo xtask promote")).into());
         }
-        let registry = reach::open(&child, &[&child.repository], Right::Pull, sandbox.as_ref())?;
+        let registry = reach::open(config.as_ref(), &child, &[&child.repository], Right::Pull, sandbox.as_ref())?;
         let manifest = read(&registry, &child)?;
-        let platform = if manifest.is_single() {
-            // What is not what it says goes into no list.
-            let reference = manifest.digest.clone();
-            let mut remote =
-                Remote { registry: &registry, repository: child.repository.clone(), reference, kept: Kept::nothing() };
-            let proof = proof::prove(&mut remote, None, &[]).with_context(|| format!("failed to prove `{image}`"))?;
-            proof.require().with_context(|| format!("`{image}` goes into no list"))?;
-            platform_of(&registry, &child.repository, &manifest)?
-        } else {
+        let platform = if manifest.is_index() {
             Platform { architecture: String::new(), os: String::new(), variant: None }
+        } else {
+            proven(config.as_ref(), image, &registry, &child.repository, &manifest)?
         };
         sources.insert(manifest.digest.clone(), child.repository.clone());
         children.push(Child { name: image.clone(), manifest, platform });
@@ -92,17 +94,35 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
         fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))?;
         context.terminal.status("Created", &format!("{name}, {}; push it: cargo xtask manifest push {name}", manifest.digest));
     }
-    show(context, name, &manifest, &entries(&manifest)?);
+    show(context, name, &manifest, &entries(&manifest)?, &[]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The platform of an image that is what it says: another goes into no list.
+fn proven(config: Option<&Config>, image: &str, registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
+    let platform = platform_of(registry, repository, manifest).with_context(|| format!("failed to read `{image}`"))?;
+    let arch = platform.provable().ok_or_else(|| {
+        let problem = format!("`{image}` says that it is for {}, which cannot be proven", one_line(&platform.to_string()));
+        let all: Vec<_> = Arch::ALL.map(Arch::platform).into();
+        Refused::from(Refusal::new(problem, format!("a list is made here of images for {}", all.join(" and "))))
+    })?;
+    let foreign: Vec<_> = config.map(|config| config.foreign_in(repository)).unwrap_or_default();
+    let mut remote =
+        Remote { registry, repository: repository.to_owned(), reference: manifest.digest.clone(), kept: Kept::nothing() };
+    let proof =
+        proof::prove(&mut remote, Some(arch), &proof::allowed(&foreign)).with_context(|| format!("failed to prove `{image}`"))?;
+    proof.require().with_context(|| format!("`{image}` goes into no list"))?;
+    Ok(platform)
 }
 
 fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
     let place = reference(image)?;
     let sandbox = sandbox_of(context)?;
-    let registry = reach::open(&place, &[&place.repository], Right::Pull, sandbox.as_ref())?;
+    let registry = reach::open(context.config().ok().as_ref(), &place, &[&place.repository], Right::Pull, sandbox.as_ref())?;
     let manifest = read(&registry, &place)?;
     if manifest.is_single() {
-        let platform = platform_of(&registry, &place.repository, &manifest)?;
+        let platform =
+            platform_of(&registry, &place.repository, &manifest).with_context(|| format!("failed to read `{image}`"))?;
         let shown = Shown {
             media_type: manifest.media_type.clone(),
             size: manifest.bytes.len() as u64,
@@ -111,15 +131,15 @@ fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
             os: platform.os,
             variant: platform.variant,
         };
-        show(context, image, &manifest, &[shown]);
+        show(context, image, &manifest, &[shown], &[]);
         return Ok(ExitCode::SUCCESS);
     }
-    show(context, image, &manifest, &entries(&manifest)?);
-    let lies = lies(&registry, &place.repository, &manifest)?;
-    for lie in &lies {
-        context.terminal.error(lie);
+    let problems = problems(&registry, &place.repository, &manifest)?;
+    show(context, image, &manifest, &entries(&manifest)?, &problems);
+    for problem in &problems {
+        context.terminal.error(one_line(problem));
     }
-    Ok(if lies.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn push(context: &Context, name: &str) -> Result<ExitCode> {
@@ -134,21 +154,22 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let manifest = Manifest::new(draft.bytes, &draft.media_type);
     let parsed = Parsed::parse(manifest.bytes.as_bytes()).with_context(about)?;
     if context.global.dry_run {
-        show(context, name, &manifest, &entries(&manifest)?);
+        show(context, name, &manifest, &entries(&manifest)?, &[]);
         return Ok(ExitCode::SUCCESS);
     }
     let repositories: Vec<&str> = draft.sources.values().map(String::as_str).chain([list.repository.as_str()]).collect();
     let sandbox = sandbox_of(context)?;
-    let registry = reach::open(&list, &repositories, Right::Push, sandbox.as_ref())?;
+    let registry = reach::open(context.config().ok().as_ref(), &list, &repositories, Right::Push, sandbox.as_ref())?;
     for child in &parsed.manifests {
         let source = draft.sources.get(&child.digest).with_context(about)?;
         if *source != list.repository {
             bring(context, &registry, source, &list.repository, &child.digest)?;
         }
     }
-    let lies = lies(&registry, &list.repository, &manifest)?;
-    if !lies.is_empty() {
-        bail!("the list does not say what its images are:\n{}", lies.join("\n"));
+    let problems = problems(&registry, &list.repository, &manifest)?;
+    if !problems.is_empty() {
+        let problems: Vec<_> = problems.iter().map(|problem| one_line(problem)).collect();
+        bail!("the list does not say what its images are:\n{}", problems.join("\n"));
     }
     registry.put_manifest(&list.repository, &manifest.digest, &manifest.media_type, manifest.bytes.as_bytes())?;
     registry.put_manifest(&list.repository, &list.tag, &manifest.media_type, manifest.bytes.as_bytes())?;
@@ -158,7 +179,7 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     }
     fs::remove_file(&file).with_context(|| format!("failed to remove `{}`", file.display()))?;
     context.terminal.status("Pushed", &format!("{name}, {}", manifest.digest));
-    show(context, name, &manifest, &entries(&manifest)?);
+    show(context, name, &manifest, &entries(&manifest)?, &[]);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -202,56 +223,14 @@ fn read(registry: &Registry, place: &Reference) -> Result<Manifest> {
     Ok(Manifest::new(text, guessed))
 }
 
-fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
-    let (config, size) = manifest.config()?;
-    if size > CONFIG_LIMIT {
-        bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
-    }
-    Platform::of_config(&registry.blob(repository, &config, CONFIG_LIMIT)?)
-}
-
-/// Entries of a list that are not what they say: missing, of another size, or for another platform.
-fn lies(registry: &Registry, repository: &str, list: &Manifest) -> Result<Vec<String>> {
-    let parsed = Parsed::parse(list.bytes.as_bytes())?;
-    let mut found = Vec::new();
-    let mut seen = BTreeMap::new();
-    for child in &parsed.manifests {
-        let Some(said) = child.platform.as_ref().filter(|platform| platform.os != "unknown") else { continue };
-        let said = Platform { architecture: said.architecture.clone(), os: said.os.clone(), variant: said.variant.clone() };
-        if seen.insert(child.digest.clone(), said.clone()).is_some() {
-            found.push(format!("{} is listed twice", child.digest));
-        }
-        let bytes = match registry.manifest(repository, &child.digest) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                found.push(format!("the image for {said}, {}, cannot be read: {error:#}", child.digest));
-                continue;
-            }
-        };
-        if digest_of(&bytes) != child.digest || bytes.len() as u64 != child.size {
-            let text = format!("{} of {} bytes is {} of {} bytes", child.digest, child.size, digest_of(&bytes), bytes.len());
-            found.push(format!("the image for {said}: {text}"));
-            continue;
-        }
-        let text = String::from_utf8(bytes).ok().context("a manifest is not text")?;
-        let real = platform_of(registry, repository, &Manifest::new(text, &child.media_type))?;
-        let same_variant = said.variant.is_none() || real.variant.is_none() || said.variant == real.variant;
-        if (&said.os, &said.architecture) != (&real.os, &real.architecture) || !same_variant {
-            found.push(format!("{} is listed for {said}, and its config says {real}", child.digest));
-        }
-    }
-    Ok(found)
-}
-
 fn entries(list: &Manifest) -> Result<Vec<Shown>> {
     let parsed = Parsed::parse(list.bytes.as_bytes())?;
     let shown = |child: image_proof::Descriptor| {
-        let platform = child.platform;
-        let of = |read: fn(&image_proof::Platform) -> String| platform.as_ref().map(read).unwrap_or_default();
+        let platform = platform(&child);
         Shown {
-            architecture: of(|platform| platform.architecture.clone()),
-            os: of(|platform| platform.os.clone()),
-            variant: platform.as_ref().and_then(|platform| platform.variant.clone()),
+            architecture: platform.as_ref().map(|platform| platform.architecture.clone()).unwrap_or_default(),
+            os: platform.as_ref().map(|platform| platform.os.clone()).unwrap_or_default(),
+            variant: platform.and_then(|platform| platform.variant),
             media_type: child.media_type,
             size: child.size,
             digest: child.digest,
@@ -260,20 +239,24 @@ fn entries(list: &Manifest) -> Result<Vec<Shown>> {
     Ok(parsed.manifests.into_iter().map(shown).collect())
 }
 
-fn show(context: &Context, name: &str, manifest: &Manifest, entries: &[Shown]) {
+/// Text from a registry as one line of a terminal: nothing in it can look like a line of ours.
+fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
+
+fn show(context: &Context, name: &str, manifest: &Manifest, entries: &[Shown], problems: &[String]) {
     if context.global.json {
         document::print(&serde_json::json!({
             "name": name, "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(),
-            "manifests": entries,
+            "manifests": entries, "problems": problems,
         }));
     }
-    let mut lines = vec![format!("{name}\n    {} {}", manifest.media_type, manifest.digest)];
+    let mut lines = vec![format!("{name}\n    {} {}", one_line(&manifest.media_type), manifest.digest)];
     lines.extend(entries.iter().map(|entry| {
         let variant = entry.variant.as_ref().map_or_else(String::new, |variant| format!("/{variant}"));
-        format!(
-            "    {}/{}{variant}\n        mediaType  {}\n        size       {}\n        digest     {}",
-            entry.os, entry.architecture, entry.media_type, entry.size, entry.digest
-        )
+        let platform = one_line(&format!("{}/{}{variant}", entry.os, entry.architecture));
+        let (media_type, digest) = (one_line(&entry.media_type), one_line(&entry.digest));
+        format!("    {platform}\n        mediaType  {media_type}\n        size       {}\n        digest     {digest}", entry.size)
     }));
     context.terminal.block(&lines.join("\n"));
 }

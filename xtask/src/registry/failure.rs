@@ -1,0 +1,91 @@
+//! What went wrong between us and a registry, in the registry's own words where it has any, and whether trying again may help.
+
+use anyhow::{Error, anyhow};
+use serde::Deserialize;
+use ureq::{Body, http::Response};
+
+use super::access;
+
+/// One attempt that failed.
+pub(super) struct Failure {
+    /// It may be gone in a moment.
+    pub(super) transient: bool,
+    /// The registry wants a login, or a newer one.
+    pub(super) unauthorized: bool,
+    pub(super) error: Error,
+}
+
+impl Failure {
+    /// Trying again would not help.
+    pub(super) fn lasting(error: impl Into<Error>) -> Self {
+        Self { transient: false, unauthorized: false, error: error.into() }
+    }
+
+    /// A connection that broke, or never came to be.
+    pub(super) fn passing(error: impl Into<Error>) -> Self {
+        Self { transient: true, ..Self::lasting(error) }
+    }
+
+    /// A registry's refusal.
+    pub(super) fn refused(host: &str, mut answer: Response<Body>) -> Self {
+        const WORDS: u64 = 4096;
+        let status = answer.status().as_u16();
+        let said = answer.body_mut().with_config().limit(WORDS).read_to_string().unwrap_or_default();
+        let words = words(&said).map_or_else(String::new, |words| format!(": {}", words.escape_debug()));
+        let is_ecr = host.contains(".dkr.ecr.");
+        let cure = match status {
+            401 | 403 if is_ecr => "; aws sts get-caller-identity says whose credentials these are".to_owned(),
+            401 | 403 => format!("; it is not there, or wants a login: {}", access::login_command(host)),
+            404 => "; there is no such thing in this registry".to_owned(),
+            429 => format!("; it counts the calls of those that it does not know: {}", access::login_command(host)),
+            _ => String::new(),
+        };
+        Self {
+            transient: status == 429 || status >= 500,
+            unauthorized: status == 401,
+            error: anyhow!("the registry answered HTTP {status}{words}{cure}"),
+        }
+    }
+}
+
+/// What a person can read of an answer. Source: the OCI distribution specification, "Error Codes".
+fn words(said: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        errors: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        code: String,
+        #[serde(default)]
+        message: Option<String>,
+    }
+    let said = said.trim();
+    if let Ok(answer) = serde_json::from_str::<Answer>(said) {
+        let all: Vec<_> =
+            answer.errors.into_iter().map(|one| one.message.filter(|text| !text.is_empty()).unwrap_or(one.code)).collect();
+        return (!all.is_empty()).then(|| all.join(", "));
+    }
+    let is_page = said.starts_with('<');
+    (!said.is_empty() && !is_page).then(|| said.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_s_own_words_are_kept_and_pages_are_not() {
+        let cases = [
+            (r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]}"#, Some("pull rate limit")),
+            (r#"{"errors":[{"code":"DENIED"},{"code":"NAME_UNKNOWN","message":null}]}"#, Some("DENIED, NAME_UNKNOWN")),
+            (r#"{"errors":[]}"#, None),
+            ("<html>nginx</html>", None),
+            ("try later", Some("try later")),
+            ("", None),
+        ];
+        for (said, expected) in cases {
+            assert_eq!(words(said).as_deref(), expected, "{said}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a list says of its images, compared with the images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, bail};
+use image_proof::{Descriptor, Manifest as Parsed, digest_of};
+
+use crate::{
+    facts::published::Manifest,
+    policy::index::Platform,
+    registry::{CONFIG_LIMIT, Registry, is_digest},
+};
+
+/// The most entries of a list that are looked at. Real ones have a dozen.
+const ENTRIES: usize = 256;
+
+/// Everything in a list that is not so: entries for nothing, for another platform, of another size or kind, and twins.
+///
+/// # Errors
+/// A list that is no JSON.
+pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Result<Vec<String>> {
+    let parsed = Parsed::parse(list.bytes.as_bytes())?;
+    let mut problems = Vec::new();
+    if !list.is_index() {
+        problems.push(format!("this is neither an image nor a list of images: its media type is `{}`", list.media_type));
+    } else if parsed.manifests.is_empty() {
+        problems.push("the list names no image".to_owned());
+    }
+    if parsed.config.is_some() {
+        problems.push("the list has a config, as images have".to_owned());
+    }
+    if parsed.manifests.len() > ENTRIES {
+        problems.push(format!("the list has {} entries: only the first {ENTRIES} are looked at", parsed.manifests.len()));
+    }
+    let (mut digests, mut platforms) = (BTreeSet::new(), BTreeMap::new());
+    for child in parsed.manifests.iter().take(ENTRIES) {
+        let said = platform(child);
+        let name = said.as_ref().map_or_else(|| child.digest.clone(), |said| format!("{} ({said})", child.digest));
+        if !digests.insert(&child.digest) {
+            problems.push(format!("{name} is listed twice"));
+            continue;
+        }
+        let is_attestation = said.as_ref().is_some_and(Platform::is_unknown);
+        match &said {
+            None => problems.push(format!("{name} is listed without a platform")),
+            Some(said) if !is_attestation => {
+                if let Some(other) = platforms.insert(said.normalised(), &child.digest) {
+                    problems.push(format!("{name} and {other} are listed for the same platform"));
+                }
+            }
+            Some(_) => {}
+        }
+        match image(registry, repository, child) {
+            Ok(manifest) if is_attestation => {
+                // What BuildKit says about an image is a manifest of no platform, and nothing runs it.
+                problems.extend((!manifest.is_single()).then(|| format!("{name} is no manifest")));
+            }
+            Ok(manifest) => match (platform_of(registry, repository, &manifest), said) {
+                (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
+                    problems.push(format!("{} is listed for {said}, and its config says {real}", child.digest));
+                }
+                (Ok(_), _) => {}
+                (Err(error), _) => problems.push(format!("{name}: {error:#}")),
+            },
+            Err(error) => problems.push(format!("{name}: {error:#}")),
+        }
+    }
+    Ok(problems)
+}
+
+/// An entry's image, of the digest, size and kind that the entry says.
+fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Manifest> {
+    if !is_digest(&child.digest) {
+        bail!("it is named by no digest");
+    }
+    let bytes = registry.manifest(repository, &child.digest).context("it cannot be read")?;
+    let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
+    if digest != child.digest || size != child.size {
+        bail!("the entry says {} bytes, and the registry has {size} bytes of digest {digest}", child.size);
+    }
+    let manifest = Manifest::new(String::from_utf8(bytes).ok().context("the manifest is not text")?, &child.media_type);
+    if manifest.media_type != child.media_type {
+        bail!("it is listed as `{}`, and says of itself that it is `{}`", child.media_type, manifest.media_type);
+    }
+    if manifest.is_index() {
+        bail!("it is a list of images itself");
+    }
+    Ok(manifest)
+}
+
+/// The platform that an image's config says.
+///
+/// # Errors
+/// A registry that does not have it, and a config without one.
+pub fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
+    let (config, size) = manifest.config()?;
+    if size > CONFIG_LIMIT {
+        bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
+    }
+    Platform::of_config(&registry.blob(repository, &config, CONFIG_LIMIT)?)
+}
+
+/// The platform that an entry says.
+pub fn platform(child: &Descriptor) -> Option<Platform> {
+    let said = child.platform.as_ref()?;
+    Some(Platform { architecture: said.architecture.clone(), os: said.os.clone(), variant: said.variant.clone() })
+}

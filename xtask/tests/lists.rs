@@ -1,0 +1,122 @@
+//! Lists of images for both CPUs on their way: to a cluster with nodes of both, back again, and to another account.
+#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
+
+mod support;
+
+use std::fs;
+
+use serde_json::json;
+use support::{
+    aws::{Aws, digest},
+    project::{DEPLOY, Project, fixture},
+};
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const PUSH: &str = "push dev --service api --dockerfile Dockerfile.eks --multi-arch --json";
+
+/// The digest that a tag names.
+fn tagged(project: &Project, tag: &str) -> String {
+    project.aws.state().repositories["backend"].tags[tag].clone()
+}
+
+/// One service with one image, for Kubernetes.
+fn project_with_cluster(nodes: &str) -> Project {
+    let deploy = DEPLOY
+        .replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"\nnamespace = \"{env}\"", 1)
+        .replace("  { dockerfile = \"Dockerfile.lambda\" },\n  { dockerfile = \"Dockerfile.apprunner\" },\n", "");
+    let project = Project::with_deploy(&deploy);
+    fs::copy(fixture("kubectl"), project.path("bin/kubectl")).unwrap();
+    project.write("docker/nodes", nodes);
+    project
+}
+
+/// Puts a list of these images into the registry, as other tools may have made it.
+fn store(project: &Project, tag: &str, children: &[(&str, &str)]) -> String {
+    let mut state = project.aws.state();
+    let repository = state.repositories.get_mut("backend").unwrap();
+    let child = |(digest, arch): &(&str, &str)| {
+        json!({ "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest,
+            "size": repository.manifests[*digest].1.len(), "platform": { "os": "linux", "architecture": arch } })
+    };
+    let children: Vec<_> = children.iter().map(child).collect();
+    let bytes = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": children }).to_string();
+    let name = digest(bytes.as_bytes());
+    repository.manifests.insert(name.clone(), (INDEX.into(), bytes));
+    repository.tags.insert(tag.into(), name.clone());
+    name
+}
+
+#[test]
+fn a_list_goes_as_a_whole_to_a_cluster_with_nodes_of_both_cpus_and_back() {
+    let project = project_with_cluster("amd64 arm64");
+    project.run(PUSH).expect(0);
+    let first = tagged(&project, "api-dev-latest");
+    project.run("migrate-eks dev --service api").expect(0);
+    let kubectl = || fs::read_to_string(project.path("docker/kubectl-log")).unwrap();
+    assert!(
+        kubectl().contains(&format!("set image deployment/api api={}/backend@{first}", project.aws.registry)),
+        "{}",
+        kubectl()
+    );
+    project.write("backend/more", "x");
+    project.commit();
+    project.run(PUSH).expect(0);
+    let second = tagged(&project, "api-dev-latest");
+    assert_ne!(first, second);
+    // Pods that are pinned to one of the list's CPUs are fine too, and so are nodes of the other alone.
+    project.write("docker/selector", r#"{"kubernetes.io/arch":"amd64"}"#);
+    project.write("docker/nodes", "amd64");
+    let moved = project.run("migrate-eks dev --service api").expect(0);
+    assert!(moved.stderr.contains("on amd64 and arm64"), "{}", moved.stderr);
+    let status = project.run("status dev --json").expect(0).json();
+    let row = status["images"].as_array().unwrap().iter().find(|row| row["image"] == "api").unwrap();
+    assert_eq!((row["runs"].as_str(), &row["drift"]), (Some(second.as_str()), &json!([])), "{row}");
+    assert_eq!(row["runs-revision"], project.head()[..7], "{row}");
+    project.run("rollback dev --service api --dry-run").expect(0);
+    fs::remove_file(project.path("docker/kubectl-log")).unwrap();
+    let back = project.run("rollback dev --service api").expect(0);
+    assert!(kubectl().contains(&format!("@{first}")), "{}\n{}", kubectl(), back.stderr);
+}
+
+#[test]
+fn a_list_with_an_image_that_is_not_what_it_says_runs_nowhere_and_travels_nowhere() {
+    let far = Aws::start();
+    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
+    let deploy = DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1);
+    let deploy = deploy.replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"", 1);
+    let project = Project::with_deploy(&deploy);
+    fs::copy(fixture("kubectl"), project.path("bin/kubectl")).unwrap();
+    let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
+    let arm64 = report["images"][0]["digest"].as_str().unwrap().to_owned();
+    project.write("backend/more", "x");
+    project.commit();
+    let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
+    let other = report["images"][0]["digest"].as_str().unwrap().to_owned();
+    // The image for the policy's CPU is honest; the other one is for that CPU as well.
+    store(&project, "api-eks-dev-latest", &[(&arm64, "arm64"), (&other, "amd64")]);
+    for line in ["migrate-eks dev --service api", "promote dev prod --service api --yes"] {
+        let run = project.run(line).expect(2);
+        let expected = format!("{other} is listed for linux/amd64, and its config says linux/arm64");
+        assert!(run.stderr.contains(&expected), "{line}: {}", run.stderr);
+    }
+    assert!(far.state().repositories.is_empty());
+    assert!(!fs::read_to_string(project.path("docker/kubectl-log")).unwrap_or_default().contains("set image"));
+}
+
+#[test]
+fn an_index_is_promoted_with_its_children() {
+    let far = Aws::start();
+    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
+    let project = Project::with_deploy(&DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1));
+    let pushed = project.run("push dev --service worker --json").expect(0).json();
+    let child = pushed["images"][0]["digest"].as_str().unwrap().to_owned();
+    let index = store(&project, "worker-dev-latest", &[(&child, "arm64")]);
+    project.run("promote dev prod --service worker --yes").expect(0);
+    let state = far.state();
+    let there = &state.repositories["prod/backend"];
+    assert_eq!((&there.tags["worker-prod-latest"], &there.tags["worker-prod-arm64-latest"]), (&index, &child));
+    drop(state);
+    far.state().uploaded = 0;
+    project.run("promote dev prod --service worker --yes").expect(0);
+    assert_eq!(far.state().uploaded, 0);
+}
