@@ -192,7 +192,8 @@ impl Hands<'_> {
             self.terminal.status("Unchanged", &format!("{} is in the registry: not built again", image.name));
             return Ok(());
         };
-        self.terminal.status("Building", &format!("{} for {}", image.name, image.arch.platform()));
+        let how = build.how.map_or_else(String::new, |how| format!(", {}", how.words()));
+        self.terminal.status("Building", &format!("{} for {}{how}", image.name, image.arch.platform()));
         let built = self.docker.build(build, session, |line| self.terminal.output(&image.name, line))?;
         if let Some(error) = &built.cache_error {
             self.terminal.warning(&format!(

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The exit code of an interrupted run, as shells have it for `SIGINT`.
-pub const EXIT_CODE: i32 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Whether standard output has to be a JSON document, however the run ends.
 pub static JSON: AtomicBool = AtomicBool::new(false);
@@ -37,6 +37,9 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// How many deferrals there are.
 static DEFERRALS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many programs have the terminal.
+static HANDED_OVER: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether somebody has asked this run to end.
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -57,6 +60,22 @@ impl Drop for Deferral {
     }
 }
 
+/// A program that has the terminal: what it does on an interrupt is its own affair, and its end is waited for.
+#[derive(Debug)]
+pub struct HandOver(());
+
+/// From here on an interrupt is the child's.
+pub fn hand_over() -> HandOver {
+    HANDED_OVER.fetch_add(1, Ordering::SeqCst);
+    HandOver(())
+}
+
+impl Drop for HandOver {
+    fn drop(&mut self) {
+        HANDED_OVER.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Whether somebody has asked this run to end while it could not.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
@@ -68,6 +87,10 @@ pub fn listen() {
     std::thread::spawn(move || {
         for _ in signals.forever() {
             process::end_children();
+            if HANDED_OVER.load(Ordering::SeqCst) > 0 {
+                REQUESTED.store(true, Ordering::SeqCst);
+                continue;
+            }
             if DEFERRALS.load(Ordering::SeqCst) > 0 && !REQUESTED.swap(true, Ordering::SeqCst) {
                 let text = "interrupted: what is half done is put back first; once more ends this at once";
                 Terminal::new(Verbosity::Normal).warning(text);
@@ -80,7 +103,7 @@ pub fn listen() {
             if JSON.load(Ordering::Relaxed) {
                 document::print(&serde_json::json!({ "failed": "interrupted" }));
             }
-            std::process::exit(EXIT_CODE);
+            std::process::exit(INTERRUPTED.into());
         }
     });
 }

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     interrupt::JSON.store(json, Ordering::Relaxed);
     let mut code = tasks::run(global, task).unwrap_or_else(|error| explain(&error, json));
     if interrupt::requested() {
-        code = ExitCode::from(u8::try_from(interrupt::EXIT_CODE).unwrap_or(u8::MAX));
+        code = ExitCode::from(interrupt::INTERRUPTED);
     }
     if document::was_lost() { ExitCode::FAILURE } else { code }
 }

@@ -13,6 +13,14 @@ fn builds(project: &Project) -> Vec<String> {
     log.lines().filter(|line| line.starts_with("buildx build") && line.contains("--metadata-file")).map(str::to_owned).collect()
 }
 
+/// A folder of builders, as buildx would tell of them.
+fn builders_of(project: &Project, builders: &[(&str, &str)]) {
+    fs::create_dir(project.path("docker/builders")).unwrap();
+    for (name, text) in builders {
+        project.write(&format!("docker/builders/{name}"), text);
+    }
+}
+
 /// deploy.toml with one more line in `[environments.dev]`.
 fn deploy_with(line: &str) -> String {
     DEPLOY.replace("create-repository = true", &format!("create-repository = true\n{line}"))
@@ -117,4 +125,41 @@ fn an_image_has_build_arguments_of_its_own() {
         "{}",
         reserved.stderr
     );
+}
+
+#[test]
+fn the_plan_says_where_each_image_is_built_and_how() {
+    let project = Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"graviton\"\n"));
+    project.write("docker/native", "amd64");
+    let own = "Driver: docker\nPlatforms: linux/amd64, linux/arm64";
+    builders_of(&project, &[("default", own), ("graviton", "Driver: docker-container\nPlatforms: linux/arm64, linux/arm/v7")]);
+    let dry = project.run("push dev --service api --dry-run --json").expect(0);
+    for line in ["builder      graviton, natively", "builder      docker's current builder, natively"] {
+        assert!(dry.stderr.contains(line), "{line} is not in {}", dry.stderr);
+    }
+    assert_eq!(dry.json()["plan"]["images"][0]["source"]["build"]["how"], "native");
+    let rows = project.run("builders --json").expect(0).json();
+    let row = |arch: &str| rows.as_array().unwrap().iter().find(|row| row["arch"] == arch).unwrap().clone();
+    assert_eq!((&row("arm64")["how"], &row("amd64")["how"]), (&"native".into(), &"native".into()), "{rows}");
+    let local = Project::new();
+    local.write("docker/native", "amd64");
+    builders_of(&local, &[("default", own)]);
+    let dry = local.run("docker-build --dry-run").expect(0);
+    assert!(dry.stderr.contains("docker's current builder, with emulation"), "{}", dry.stderr);
+}
+
+#[test]
+fn a_builder_of_an_address_is_made_once_when_it_is_needed_and_not_before() {
+    let project = Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"tcp://10.0.0.1:1234\"\n"));
+    builders_of(&project, &[("default", "Driver: docker\nPlatforms: linux/amd64")]);
+    project.run("push dev --dry-run").expect(0);
+    project.run("builders --dry-run").expect(1);
+    assert!(!project.docker_log().contains("buildx create"), "a dry run makes nothing");
+    // Three images for arm64 at once.
+    project.run("push dev --jobs 8").expect(0);
+    let log = project.docker_log();
+    let made: Vec<_> = log.lines().filter(|line| line.starts_with("buildx create")).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert!(made[0].contains("--driver remote tcp://10.0.0.1:1234"), "{made:?}");
+    project.run("builders").expect(0);
 }

@@ -622,32 +622,41 @@ fn a_list_is_no_image_for_lambda() {
 }
 
 #[test]
-fn an_image_is_run_for_its_cpu_or_not_at_all() {
-    let project = Project::new();
-    let dry = project.run("run api --dockerfile Dockerfile.apprunner --port 8081 --dry-run").expect(0);
-    let line = "docker run --rm --init --platform linux/amd64 --publish 127.0.0.1:8081:8080 backend:api-amd64-latest";
-    assert!(dry.stderr.contains(line), "{}", dry.stderr);
-    let missing = project.run("run api").expect(2);
-    assert!(missing.stderr.contains("cargo xtask docker-build --service api --arch arm64"), "{}", missing.stderr);
-    project.write("docker/fail-build", "xtask-probe\nexec format error");
-    let refused = project.run("run api").expect(2);
-    assert!(refused.stderr.contains("cannot execute arm64") && refused.stderr.contains("doctor --fix"), "{}", refused.stderr);
-    fs::remove_file(project.path("docker/fail-build")).unwrap();
-    project.run("docker-build --service api").expect(0);
-    project.run("run api").expect(0);
-    assert!(project.docker_log().lines().last().unwrap().starts_with("run --rm --init --platform linux/arm64"));
-    project.run("push dev --service worker").expect(0);
-    project.run("run worker --env dev").expect(0);
-    let log = project.docker_log();
-    assert!(log.contains("pull --quiet --platform linux/arm64") && log.contains("backend:worker-dev-latest"), "{log}");
-}
-
-#[test]
 fn a_list_does_not_take_a_commit_s_tags_from_its_single_image() {
     let project = Project::new();
     project.run("push dev --service api --dockerfile Dockerfile.eks").expect(0);
     let before = project.aws.state().repositories["backend"].tags["api-eks-dev-latest"].clone();
-    let run = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch").expect(1);
-    assert!(run.stderr.contains("names another image of this commit, and may not move: commit again"), "{}", run.stderr);
+    let run = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch").expect(2);
+    assert!(run.stderr.contains("names another image of this commit, and may not move"), "{}", run.stderr);
+    assert!(run.stderr.contains("commit again, or push without the list"), "{}", run.stderr);
     assert_eq!(project.aws.state().repositories["backend"].tags["api-eks-dev-latest"], before, "no moving tag was written");
+}
+
+#[test]
+fn a_list_whose_images_came_one_after_the_other_keeps_the_later_time() {
+    let project = Project::new();
+    project.run("push dev --service api --dockerfile Dockerfile.eks").expect(0);
+    project.aws.state().repositories.get_mut("backend").unwrap().mutability = "MUTABLE".into();
+    let line = "push dev --service api --dockerfile Dockerfile.eks --multi-arch";
+    project.run(line).expect(0);
+    let before = tags(&project, "backend");
+    project.run(line).expect(0);
+    assert_eq!(tags(&project, "backend"), before, "a second run writes nothing");
+}
+
+#[test]
+fn two_images_of_one_service_are_two_lists() {
+    let two = "[{ dockerfile = \"a/Dockerfile.eks\", tag-prefix = \"a-\", multi-arch = true }, \
+               { dockerfile = \"b/Dockerfile.eks\", tag-prefix = \"b-\", multi-arch = true }]";
+    let project = Project::with_deploy(&DEPLOY.replace("[{ dockerfile = \"Dockerfile.lambda\" }]", two));
+    for folder in ["a", "b"] {
+        fs::create_dir(project.path(&format!("backend/{folder}"))).unwrap();
+        project.write(&format!("backend/{folder}/Dockerfile.eks"), &format!("FROM scratch\nLABEL of={folder}\n"));
+    }
+    project.commit();
+    project.run("push dev --service worker").expect(0);
+    let all = tags(&project, "backend");
+    let lists: Vec<_> = ["a-dev-latest", "b-dev-latest"].iter().map(|name| tags_with(&all, name).len()).collect();
+    assert_eq!(lists, [1, 1], "{all:?}");
+    assert_eq!(all.len(), 18, "{all:?}");
 }

@@ -211,7 +211,7 @@ pub struct Run {
     #[arg(long, value_name = "ENV")]
     pub env: Option<String>,
     /// The port on this machine [default: 9000 for Lambda images, 8080 for others]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 }
 

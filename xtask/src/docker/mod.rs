@@ -3,6 +3,7 @@
 //! The command line and not the engine's API, because users' contexts, builders, plugins and credential helpers live
 //! there.
 
+mod builders;
 mod credentials;
 mod probe;
 mod progress;
@@ -10,6 +11,7 @@ mod progress;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -206,20 +208,6 @@ impl Docker {
         })
     }
 
-    /// The platforms that the current builder can build for, as `linux/arm64`.
-    ///
-    /// # Errors
-    /// A builder that does not answer.
-    pub fn platforms(&self) -> Result<Vec<String>> {
-        self.inspected(&[])
-    }
-
-    fn inspected(&self, builder: &[&str]) -> Result<Vec<String>> {
-        let said = self.tool.read(&[&["buildx", "inspect", "--bootstrap"], builder].concat())?;
-        let lines = said.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
-        Ok(lines.flat_map(|line| line.split(',')).map(|platform| platform.trim().trim_end_matches('*').to_owned()).collect())
-    }
-
     /// The CPU of the machine that the engine runs on, as it says itself.
     pub fn native_arch(&self) -> Option<Arch> {
         self.tool.read(&["version", "--format", "{{.Server.Arch}}"]).ok()?.parse().ok()
@@ -278,18 +266,10 @@ impl Docker {
         Ok(())
     }
 
-    /// The platforms that a builder says it builds, its own first; docker's current one where none is named.
-    ///
-    /// # Errors
-    /// A builder that does not exist or does not answer.
-    pub fn builder_platforms(&self, builder: Option<&Builder>) -> Result<Vec<String>> {
-        let Some(builder) = builder else { return self.platforms() };
-        self.provide(builder)?;
-        self.inspected(&[&builder.name])
-    }
-
-    /// Makes the builder of an address, unless it is there.
+    /// Makes the builder of an address, unless it is there. One at a time: two builds may need the same one.
     fn provide(&self, builder: &Builder) -> Result<()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         if self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
             return Ok(());
         }
@@ -300,10 +280,12 @@ impl Docker {
             );
         };
         let driver = if address.starts_with("tcp://") { "remote" } else { "docker-container" };
-        self.tool
-            .read(&["buildx", "create", "--name", &builder.name, "--driver", driver, address])
-            .with_context(|| format!("failed to make a builder of `{address}`"))?;
-        Ok(())
+        let made = self.tool.read(&["buildx", "create", "--name", &builder.name, "--driver", driver, address]);
+        if made.is_err() && self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
+            // Another run has made it meanwhile.
+            return Ok(());
+        }
+        made.with_context(|| format!("failed to make a builder of `{address}`")).map(drop)
     }
 
     /// Whether the local engine has an image of this name.

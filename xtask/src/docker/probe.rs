@@ -12,11 +12,23 @@ use crate::{arch::Arch, interrupt::Transient, proof::machine};
 const ADDRESS: u64 = 0x40_0000;
 
 impl Docker {
-    /// Builds an image of one program for `arch` that is executed while it is built. Nothing is kept of it.
+    /// Whether the engine executes the programs of a CPU: the engine itself, and not docker's current builder, which may be
+    /// elsewhere or have emulation of its own. Its builder has the name of docker's context.
+    ///
+    /// # Errors
+    /// As for [`Docker::executes`].
+    pub fn engine_executes(&self, arch: Arch) -> Result<bool> {
+        let context = self.tool.read(&["context", "show"]).unwrap_or_default();
+        let name = if context.trim().is_empty() { "default" } else { context.trim() };
+        self.executes(arch, Some(name))
+    }
+
+    /// Builds an image of one program for `arch` that is executed while it is built, by a builder, or docker's current one.
+    /// Nothing is kept of it.
     ///
     /// # Errors
     /// A folder that cannot be made. A builder that cannot execute the program is `Ok(false)`.
-    pub fn executes(&self, arch: Arch) -> Result<bool> {
+    pub fn executes(&self, arch: Arch, builder: Option<&str>) -> Result<bool> {
         let folder = tempfile::Builder::new().prefix("xtask-probe-").tempdir().context("no temporary folder can be made")?;
         let folder = Transient::new(folder.keep());
         let program = folder.path().join("probe");
@@ -24,7 +36,10 @@ impl Docker {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
         fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n")?;
         let place = folder.path().to_string_lossy();
-        let words = ["buildx", "build", "--platform", &arch.platform(), "--no-cache", "--output", "type=cacheonly", &place];
+        let platform = arch.platform();
+        let mut words = vec!["buildx", "build", "--platform", &platform, "--no-cache", "--output", "type=cacheonly"];
+        words.extend(builder.into_iter().flat_map(|name| ["--builder", name]));
+        words.push(&place);
         Ok(self.tool.read(&words).is_ok())
     }
 

@@ -6,7 +6,7 @@ use crate::{
     policy::{
         cache::Cache,
         command,
-        plan::{Build, Plan, PlannedImage, Refusal, Source, TagAction},
+        plan::{Build, Builder, Plan, PlannedImage, Refusal, Source, TagAction},
     },
     report::terminal::printable,
 };
@@ -70,6 +70,10 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
 fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
     let file = build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()));
     writeln!(f, "    build        {file}")?;
+    let how = build.how.map_or_else(String::new, |how| format!(", {}", how.words()));
+    if build.builder.is_some() || build.how.is_some() {
+        writeln!(f, "    builder      {}{how}", printable(&Builder::shown(build.builder.as_ref())))?;
+    }
     match &build.cache {
         Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),
         Some(Cache::GitHub { scope }) => writeln!(f, "    cache        GitHub's, {scope}"),

@@ -32,10 +32,11 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
+    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    docker.tell_how(&mut plan);
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
     }
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
     context.look_at_dockerfiles(&config, &plan, &docker)?;
     Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))

@@ -9,7 +9,7 @@ use super::Context;
 use crate::{
     arch::Arch,
     docker::Docker,
-    policy::plan::{Builder, Selected},
+    policy::plan::{Builder, How, Selected},
     report::document,
     sandbox,
 };
@@ -23,8 +23,8 @@ struct Row {
     builder: Option<Builder>,
     /// The platforms that it says it builds.
     platforms: Vec<String>,
-    /// `native`, `emulated`, `cross`, or `unknown`.
-    how: &'static str,
+    /// Whether that takes emulation. `None`: it cannot be told.
+    how: Option<How>,
     /// Why it cannot be asked.
     problem: Option<String>,
     images: Vec<String>,
@@ -47,32 +47,26 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for arch in Arch::ALL {
         let builder = config.builders.get(&arch).cloned();
-        let asked = docker.builder_platforms(builder.as_ref());
-        let how = match (&asked, &builder) {
-            (Err(_), _) => "unknown",
-            (Ok(_), None) if docker.native_arch() == Some(arch) => "native",
-            (Ok(_), None) if docker.executes(arch).unwrap_or(false) => "emulated",
-            // A builder's nodes say what they are: the first platform of a node is its own.
-            (Ok(platforms), Some(_)) if platforms.first().is_some_and(|first| first.starts_with(&arch.platform())) => "native",
-            (Ok(platforms), Some(_)) if platforms.iter().any(|one| one.starts_with(&arch.platform())) => "emulated",
-            (Ok(_), _) => "cross",
+        let asked = docker.builder_for(builder.as_ref(), arch, !context.global.dry_run);
+        let (platforms, told) = asked.as_ref().map(Clone::clone).unwrap_or_default();
+        // What the engine emulates may have changed since its builder was asked.
+        let how = match (&builder, told) {
+            (None, Some(How::Emulated | How::Cross)) if !context.global.dry_run => {
+                Some(if docker.executes(arch, None).unwrap_or(false) { How::Emulated } else { How::Cross })
+            }
+            _ => told,
         };
         let problem = asked.as_ref().err().map(|error| format!("{error:#}"));
         let images = images.remove(&arch).unwrap_or_default();
-        rows.push(Row { arch, builder, platforms: asked.unwrap_or_default(), how, problem, images });
+        rows.push(Row { arch, builder, platforms, how, problem, images });
     }
     if context.global.json {
         document::print(&rows);
     }
     for row in &rows {
-        let name = row.builder.as_ref().map_or("docker's current builder", |builder| builder.name.as_str());
+        let name = Builder::shown(row.builder.as_ref());
         let images = if row.images.is_empty() { "no image".to_owned() } else { row.images.join(", ") };
-        let how = match row.how {
-            "native" => "natively",
-            "emulated" => "with emulation, slow where programs are executed",
-            "cross" => "without executing anything: only cross-compiling Dockerfiles build",
-            _ => "unknown",
-        };
+        let how = row.how.map_or("and whether natively is not known", How::words);
         context.terminal.status(&row.arch.to_string(), &format!("{name}, {how}: {images}"));
         if !row.platforms.is_empty() {
             context.terminal.detail(&format!("it says that it builds {}", row.platforms.join(", ")));

@@ -131,7 +131,7 @@ fn engine(context: &Context, config: &Config, docker: &Docker, fix: bool) -> Vec
         let what = format!("builder for {arch}");
         if native == Some(arch) {
             checks.push(Check::good(&what, format!("native: {}", images_for(config, arch))));
-        } else if docker.executes(arch).unwrap_or(false) {
+        } else if docker.executes(arch, None).unwrap_or(false) {
             let handler = docker.handler(arch).map(|handler| format!(" ({handler})")).unwrap_or_default();
             checks.push(Check::good(
                 &what,

@@ -72,11 +72,12 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     if environment.protected && plan.images.iter().any(|image| image.build().is_some()) && sandbox.is_none() {
         say_if_promotion_would_do(context, &config, environment, &plan);
     }
+    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    docker.tell_how(&mut plan);
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
     }
     reach::confirm_protected(context, environment)?;
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     if plan.images.iter().any(|image| image.build().is_some()) {
         context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
         context.look_at_dockerfiles(&config, &plan, &docker)?;

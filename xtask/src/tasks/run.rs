@@ -3,19 +3,26 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 
 use super::{Context, Refused, reach::Reached};
 use crate::{
     arch::Arch,
     cli::Run,
-    config::{Config, suggestion},
+    config::Config,
     docker::{Docker, Others, Session},
+    facts::host,
+    interrupt,
     policy::{
-        plan::{Refusal, Selected},
+        plan::{self, Refusal, Selected},
         target::Target,
     },
+    report::document,
     sandbox,
 };
+
+/// What `docker run` ends with when it could not start the container. Source: docker's reference, "Exit status".
+const NOT_STARTED: i32 = 125;
 
 /// Where Lambda's base images, and everything else, listen inside. Source: AWS's "Test Lambda container images locally".
 const INSIDE: u16 = 8080;
@@ -23,30 +30,34 @@ const INSIDE: u16 = 8080;
 /// Runs an image in the foreground.
 pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     let mut config = context.config()?;
-    let name = arguments.service.clone().unwrap_or_else(|| config.default_service.clone());
-    let selected = selected(&config, &name, arguments.dockerfile.as_deref())?;
-    let target = selected.image.target;
-    let arch = arguments.arch.unwrap_or_else(|| config.arch(target));
-    let outside = arguments.port.unwrap_or(if target == Target::Lambda { 9000 } else { INSIDE });
-    let local = format!("{}:{name}-{arch}-latest", config.project);
+    let dockerfile = arguments.dockerfile.as_deref();
+    plan::one(&config, arguments.service.as_deref(), dockerfile).map_err(Refused::from)?;
     let reached = arguments.env.as_deref().map(|env| Reached::open(context, env)).transpose()?;
+    let session = match &reached {
+        Some(_) => None,
+        None => sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?,
+    };
+    let sandbox = reached.as_ref().and_then(|reached| reached.sandbox.as_ref()).or(session.as_ref());
+    let docker = Docker::new(&sandbox.map(sandbox::Session::docker_env).unwrap_or_default());
+    let selected = plan::one(&config, arguments.service.as_deref(), dockerfile).map_err(Refused::from)?;
+    let target = selected.image.target;
+    let arch = arguments.arch.unwrap_or_else(|| usual_arch(&config, selected, &docker));
+    let outside = arguments.port.unwrap_or(if target == Target::Lambda { 9000 } else { INSIDE });
     let image = match &reached {
         Some(reached) => format!("{}/{}:{}", reached.place.registry, reached.repository(selected), reached.tag(selected)),
-        None => local.clone(),
+        // The last name is the most special.
+        None => plan::local_names(&config, selected.service, Some(selected.image), arch).pop().unwrap_or_default(),
     };
     let words = command(&image, arch, outside);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let shown = crate::process::quoted(std::iter::once("docker").chain(words.iter().copied()));
     if context.global.dry_run {
+        if context.global.json {
+            document::print(&json!({ "image": image, "arch": arch, "port": outside, "command": shown }));
+        }
         context.terminal.block(&shown);
         return Ok(ExitCode::SUCCESS);
     }
-    let session = match &reached {
-        Some(_) => None,
-        None => sandbox::for_command(context.global.sandbox, false, &mut config, &context.terminal)?,
-    };
-    let sandbox = reached.as_ref().and_then(|reached| reached.sandbox.as_ref()).or(session.as_ref());
-    let docker = Docker::new(&sandbox.map(sandbox::Session::docker_env).unwrap_or_default());
     docker.check()?;
     can_execute(&docker, arch)?;
     if let Some(reached) = &reached {
@@ -55,7 +66,10 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         docker.pull(&login, &image, arch)?;
     } else if !docker.has(&image) {
         let problem = format!("there is no image `{image}` here");
-        let cure = format!("build it: cargo xtask docker-build --service {name} --arch {arch}");
+        let service = &selected.service.name;
+        let file = selected.image.dockerfile.display();
+        let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
+        let cure = format!("build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}");
         return Err(Refused::from(Refusal::new(problem, cure)).into());
     }
     context.terminal.status("Running", &shown);
@@ -65,38 +79,31 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         }
         Target::AppRunner | Target::Eks => format!("look at it: http://localhost:{outside}/"),
     });
+    let terminal_is_its = interrupt::hand_over();
     let outcome = docker.run(&words).context("failed to run the image")?;
+    drop(terminal_is_its);
+    if outcome.status.and_then(|status| status.code()) == Some(NOT_STARTED) {
+        context.terminal.note(&format!("where port {outside} is taken, say another: --port {}", outside.saturating_add(1)));
+    }
     Ok(if outcome.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An image for both CPUs runs natively, any other for the CPU of its target.
+fn usual_arch(config: &Config, selected: Selected<'_>, docker: &Docker) -> Arch {
+    let native = || docker.native_arch().or_else(host::arch);
+    let native = if selected.image.multi_arch { native() } else { None };
+    native.unwrap_or_else(|| config.arch(selected.image.target))
 }
 
 /// Says before the start what would otherwise be `exec format error` after it.
 fn can_execute(docker: &Docker, arch: Arch) -> Result<()> {
-    if docker.native_arch() == Some(arch) || docker.executes(arch)? {
+    if docker.native_arch() == Some(arch) || docker.engine_executes(arch)? {
         return Ok(());
     }
     let native = docker.native_arch().map_or_else(|| "another CPU".to_owned(), |native| native.to_string());
     let problem = format!("this engine runs on {native} and cannot execute {arch}: the image would end with `exec format error`");
     let cure = "install emulation, a one-time setup: cargo xtask doctor --fix; or run the image for this CPU with `--arch`";
     Err(Refused::from(Refusal::new(problem, cure)).into())
-}
-
-fn selected<'c>(config: &'c Config, name: &str, dockerfile: Option<&str>) -> Result<Selected<'c>, Refused> {
-    let service = config.services.get(name).ok_or_else(|| {
-        let known = config.services.keys().map(String::as_str);
-        Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), suggestion(name, known))
-    })?;
-    let named = |wanted: &str| service.images.iter().find(|image| image.dockerfile.to_str() == Some(wanted));
-    let image = match dockerfile {
-        Some(wanted) => named(wanted).ok_or_else(|| {
-            let known: Vec<_> = service.images.iter().filter_map(|image| image.dockerfile.to_str()).collect();
-            let problem = format!("no image of `{name}` is built from `{}`", wanted.escape_debug());
-            Refusal::new(problem, suggestion(wanted, known.iter().copied()))
-        })?,
-        None => named("Dockerfile.lambda")
-            .or(service.images.first())
-            .ok_or_else(|| Refusal::new(format!("service `{name}` has no image"), "add one to deploy.toml"))?,
-    };
-    Ok(Selected { service, image })
 }
 
 /// Nobody else on the network can reach it.

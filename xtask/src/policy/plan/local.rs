@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::{
     Build, Plan, PlannedImage, Refusal, Source,
     build::{because, build_args, finish, labels, missing_path, missing_paths},
-    select::{names_dockerfile, unknown_services},
+    select::{Selected, image, unknown_services},
 };
 use crate::{
     arch::Arch,
-    config::{Config, Service},
+    config::{Config, Image, Service},
     facts::git::Revision,
     policy::target::Target,
 };
@@ -27,8 +27,15 @@ pub struct LocalRequest {
     pub dockerfile: Option<String>,
 }
 
-/// The Dockerfile that `docker-build` takes when none is named, as `make docker-build` did.
-const DEFAULT_DOCKERFILE: &str = "Dockerfile.lambda";
+/// What the local engine calls an image, the most general name first: `PROJECT:ARCH-latest` for the default service,
+/// `PROJECT:SERVICE-ARCH-latest`, and where a service has several images one that says which.
+pub fn local_names(config: &Config, service: &Service, image: Option<&Image>, arch: Arch) -> Vec<String> {
+    let project = &config.project;
+    let general = (service.name == config.default_service).then(|| format!("{project}:{arch}-latest"));
+    let special = image.map(|image| Selected { service, image }.name()).filter(|name| *name != service.name);
+    let named = [Some(service.name.clone()), special].into_iter().flatten().map(|name| format!("{project}:{name}-{arch}-latest"));
+    general.into_iter().chain(named).collect()
+}
 
 /// Plans images that stay on this machine.
 ///
@@ -70,11 +77,7 @@ fn local_image(
     missing: &[PathBuf],
 ) -> Result<PlannedImage, Refusal> {
     let said = request.dockerfile.as_deref();
-    let named = |name: &str| service.images.iter().find(|image| names_dockerfile(name, image, config));
-    let known = match said {
-        Some(name) => named(name),
-        None => named(DEFAULT_DOCKERFILE).or(service.images.first()),
-    };
+    let known = image(config, service, said);
     let dockerfile = match (known, said) {
         (Some(image), _) => config.context.join(&image.dockerfile),
         (None, Some(name)) => local_dockerfile(config, name)?,
@@ -96,19 +99,16 @@ fn local_image(
             ));
         }
     };
-    let mut names = vec![format!("{}:{}-{arch}-latest", config.project, service.name)];
-    if service.name == config.default_service {
-        names.insert(0, format!("{}:{arch}-latest", config.project));
-    }
     let build = Build {
         dockerfile,
         context: config.context.clone(),
         arch,
         builder: config.builders.get(&arch).cloned(),
+        how: None,
         args: build_args(service, known, arch, None, revision),
         labels: labels(config, revision),
         cache: None,
-        names,
+        names: local_names(config, service, known, arch),
         ca_bundle: ca_bundle.map(Path::to_path_buf),
         pushed: false,
     };

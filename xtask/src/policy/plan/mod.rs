@@ -15,9 +15,9 @@ use serde::Serialize;
 
 pub use build::because as reason;
 pub use guards::{account_guard, guards};
-pub use local::{LocalRequest, plan_local};
+pub use local::{LocalRequest, local_names, plan_local};
 pub use push::{PushFacts, Variant, function_name, plan_push, tag_set, timestamp, variants};
-pub use select::{Selected, environment, select};
+pub use select::{Selected, environment, one, select};
 
 use crate::{
     arch::Arch,
@@ -173,6 +173,42 @@ pub struct Builder {
     pub address: Option<String>,
 }
 
+impl Builder {
+    /// What people call it.
+    pub fn shown(builder: Option<&Self>) -> String {
+        builder.map_or_else(
+            || "docker's current builder".to_owned(),
+            |builder| builder.address.clone().unwrap_or_else(|| builder.name.clone()),
+        )
+    }
+}
+
+/// How an image of a CPU comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// On a machine of that CPU.
+    Native,
+    /// On a machine of another, which emulates it where programs are executed.
+    Emulated,
+    /// On a node that somebody has set aside for that CPU, and that does not say what it is itself.
+    Pinned,
+    /// On a machine of another that cannot execute its programs.
+    Cross,
+}
+
+impl How {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Native => "natively",
+            Self::Emulated => "with emulation, slow where programs are executed",
+            Self::Pinned => "on the node that is set aside for this CPU",
+            Self::Cross => "without executing anything: only cross-compiling Dockerfiles build",
+        }
+    }
+}
+
 /// One call of `docker buildx build`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,6 +222,9 @@ pub struct Build {
     /// Where it is built, if not by docker's current builder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub builder: Option<Builder>,
+    /// How it is built, where that could be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub how: Option<How>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels.

@@ -99,7 +99,9 @@ pub fn plan_push(
         }
         let image = pushed_image(config, environment, *variant, &facts, revision, &name, published);
         if variant.in_list {
-            match indexes.iter_mut().find(|index| index.name == selected.name()) {
+            let tags: Vec<_> =
+                tag_set(config, environment, *variant, revision, &timestamp(&facts.now)).plain().cloned().collect();
+            match indexes.iter_mut().find(|index| index.repository == name && index.tags == tags) {
                 Some(index) => index.images.push(images.len()),
                 None => indexes.push(PlannedIndex {
                     name: selected.name(),
@@ -107,7 +109,7 @@ pub fn plan_push(
                     target: selected.image.target,
                     repository: name.clone(),
                     images: vec![images.len()],
-                    tags: tag_set(config, environment, *variant, revision, &timestamp(&facts.now)).plain().cloned().collect(),
+                    tags,
                 }),
             }
         }
@@ -116,6 +118,7 @@ pub fn plan_push(
         images.push(image);
     }
     for index in &mut indexes {
+        refusals.extend(list_of_another(index, &images, &facts));
         keep_time(index, &images);
     }
     refusals.dedup();
@@ -129,12 +132,26 @@ fn keep_time(index: &mut PlannedIndex, images: &[PlannedImage]) {
         let tag = tags.clone().find(|tag| tag.kind == TagKind::Timestamp && tag.action == TagAction::Present)?;
         tag.name.strip_suffix(&format!("-{}", images[*place].arch)).map(str::to_owned)
     };
-    let times: Vec<_> = index.images.iter().map(time).collect();
-    if let Some(Some(kept)) = times.first().filter(|first| times.iter().all(|time| time == *first)) {
+    // Where one was there before the other, the list came with the later.
+    let times: Option<Vec<_>> = index.images.iter().map(time).collect();
+    if let Some(kept) = times.and_then(|times| times.into_iter().max()) {
         for tag in index.tags.iter_mut().filter(|tag| tag.kind == TagKind::Timestamp) {
-            tag.name.clone_from(kept);
+            tag.name.clone_from(&kept);
         }
     }
+}
+
+/// A list of which an image is still to be built is a new one: it cannot have a tag that names something else and may not move.
+fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFacts) -> Option<Refusal> {
+    let is_new = index.images.iter().any(|place| images.get(*place).is_some_and(|image| image.build().is_some()));
+    let mutability = &facts.repositories.get(&index.repository)?.mutability;
+    let published = facts.published.get(*index.images.first()?)?;
+    let is_stuck = |tag: &&Tag| published.tags.contains_key(&tag.name) && !mutability.can_move(&tag.name);
+    let stuck = index.tags.iter().filter(|tag| tag.kind == TagKind::Revision).find(is_stuck).filter(|_| is_new)?;
+    Some(Refusal::new(
+        format!("tag `{}` names another image of this commit, and may not move", stuck.name),
+        "commit again, or push without the list",
+    ))
 }
 
 fn no_list_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
@@ -202,6 +219,7 @@ fn pushed_image(
             context: config.context.clone(),
             arch,
             builder: config.builders.get(&arch).cloned(),
+            how: None,
             args: build_args(service, Some(image), arch, Some(environment), Some(revision)),
             labels: labels(config, Some(revision)),
             cache: cache(config, environment, variant, facts, repository),

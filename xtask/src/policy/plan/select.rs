@@ -74,17 +74,47 @@ pub fn select<'c>(
     if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }
 }
 
+/// The Dockerfile that is taken when none is named, as `make docker-build` did.
+const DEFAULT_DOCKERFILE: &str = "Dockerfile.lambda";
+
+/// The image of a service that a Dockerfile's name means; without a name that of `Dockerfile.lambda`, or the first.
+pub(super) fn image<'c>(config: &Config, service: &'c Service, dockerfile: Option<&str>) -> Option<&'c Image> {
+    let named = |name: &str| service.images.iter().find(|image| names_dockerfile(name, image, config));
+    match dockerfile {
+        Some(name) => named(name),
+        None => named(DEFAULT_DOCKERFILE).or(service.images.first()),
+    }
+}
+
+/// One image: of a service, or the default one, and of its Dockerfiles the one that is named.
+///
+/// # Errors
+/// A word that selects nothing.
+pub fn one<'c>(config: &'c Config, service: Option<&str>, dockerfile: Option<&str>) -> Result<Selected<'c>, Refusal> {
+    let name = service.unwrap_or(&config.default_service);
+    let service = config.services.get(name).ok_or_else(|| unknown_service(config, name))?;
+    let image = image(config, service, dockerfile).ok_or_else(|| {
+        let known: Vec<_> = service.images.iter().filter_map(|image| image.dockerfile.to_str()).collect();
+        let wanted = dockerfile.unwrap_or(DEFAULT_DOCKERFILE);
+        let problem = format!("no image of `{name}` is built from `{}`", wanted.escape_debug());
+        Refusal::new(problem, suggestion(wanted, known.iter().copied()))
+    })?;
+    Ok(Selected { service, image })
+}
+
 /// `Dockerfile.lambda`, `backend/Dockerfile.lambda` and an absolute path all name the same one.
-pub(super) fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
+fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
     let name = Path::new(name);
     image.dockerfile == name || config.context.join(&image.dockerfile) == config.root.join(name)
 }
 
 /// Services that deploy.toml lacks.
 pub(super) fn unknown_services(config: &Config, services: &[String]) -> Vec<Refusal> {
-    let known = || config.services.keys().map(String::as_str);
     let unknown = services.iter().filter(|name| !config.services.contains_key(*name));
-    unknown
-        .map(|name| Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), suggestion(name, known())))
-        .collect()
+    unknown.map(|name| unknown_service(config, name)).collect()
+}
+
+fn unknown_service(config: &Config, name: &str) -> Refusal {
+    let known = config.services.keys().map(String::as_str);
+    Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), suggestion(name, known))
 }

@@ -1,0 +1,163 @@
+//! Where an image of a CPU is built, and whether that takes emulation: what buildx tells of a builder's nodes.
+
+use anyhow::Result;
+
+use super::Docker;
+use crate::{
+    arch::Arch,
+    policy::plan::{Builder, How, Plan, Source},
+};
+
+/// A builder, as `docker buildx inspect` describes it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Described {
+    driver: String,
+    nodes: Vec<Vec<Offer>>,
+}
+
+/// A platform that a node builds for.
+#[derive(Debug, PartialEq, Eq)]
+struct Offer {
+    platform: String,
+    /// Somebody has said that the node is for this platform. It says nothing of the node's own CPU.
+    pinned: bool,
+}
+
+impl Offer {
+    fn is_for(&self, arch: Arch) -> bool {
+        let rest = self.platform.strip_prefix(&arch.platform());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Described {
+    fn read(said: &str) -> Self {
+        let fields = said.lines().filter_map(|line| line.trim().split_once(':'));
+        let mut described = Self::default();
+        for (key, value) in fields {
+            match key {
+                "Driver" => value.trim().clone_into(&mut described.driver),
+                "Platforms" => described.nodes.push(value.split(',').filter_map(Self::offer).collect()),
+                _ => {}
+            }
+        }
+        described
+    }
+
+    fn offer(word: &str) -> Option<Offer> {
+        let word = word.trim();
+        let platform = word.trim_end_matches('*');
+        (!platform.is_empty()).then(|| Offer { platform: platform.to_owned(), pinned: platform != word })
+    }
+
+    /// How an image is built: buildx takes a node that is pinned to the platform, and then the first that has it. Of what nobody
+    /// has pinned, a node names its own platform first.
+    fn how(&self, arch: Arch, engine: Option<Arch>) -> Option<How> {
+        let mut nodes = self.nodes.iter().filter(|node| !node.is_empty()).peekable();
+        nodes.peek()?;
+        let offers: Vec<_> = nodes.filter(|node| node.iter().any(|offer| offer.is_for(arch))).collect();
+        if self.driver == "docker" {
+            return Some(match engine {
+                Some(own) if own == arch => How::Native,
+                _ if offers.is_empty() => How::Cross,
+                _ => How::Emulated,
+            });
+        }
+        if offers.iter().any(|node| node.iter().any(|offer| offer.pinned && offer.is_for(arch))) {
+            return Some(How::Pinned);
+        }
+        let is_native = |node: &&&Vec<Offer>| node.iter().find(|offer| !offer.pinned).is_some_and(|own| own.is_for(arch));
+        Some(match offers.first() {
+            None => How::Cross,
+            Some(first) if is_native(&first) => How::Native,
+            Some(_) => How::Emulated,
+        })
+    }
+}
+
+impl Docker {
+    /// The platforms that the current builder can build for, as `linux/arm64`.
+    ///
+    /// # Errors
+    /// A builder that does not answer.
+    pub fn platforms(&self) -> Result<Vec<String>> {
+        Ok(self.builder(None, true)?.0)
+    }
+
+    /// The platforms that a builder says it builds, and how it builds for a CPU; docker's current one where none is named. With
+    /// `start` it is made where it is not there yet, and started.
+    ///
+    /// # Errors
+    /// A builder that does not exist or does not answer.
+    pub fn builder_for(&self, builder: Option<&Builder>, arch: Arch, start: bool) -> Result<(Vec<String>, Option<How>)> {
+        let (platforms, described) = self.builder(builder, start)?;
+        let how = described.how(arch, self.engine_of(builder));
+        Ok((platforms, how))
+    }
+
+    /// Says of each build of a plan how it is done, as far as that can be told without starting anything.
+    pub fn tell_how(&self, plan: &mut Plan) {
+        for image in &mut plan.images {
+            if let Source::Build(build) = &mut image.source {
+                build.how = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, how)| how);
+            }
+        }
+    }
+
+    fn builder(&self, builder: Option<&Builder>, start: bool) -> Result<(Vec<String>, Described)> {
+        if let (Some(builder), true) = (builder, start) {
+            self.provide(builder)?;
+        }
+        let mut words = vec!["buildx", "inspect"];
+        words.extend(start.then_some("--bootstrap"));
+        words.extend(builder.map(|builder| builder.name.as_str()));
+        let described = Described::read(&self.tool.read(&words)?);
+        let platforms = described.nodes.iter().flatten().map(|offer| offer.platform.clone()).collect();
+        Ok((platforms, described))
+    }
+
+    /// The CPU of the engine whose own builder this is. Such a builder has the name of a docker context.
+    fn engine_of(&self, builder: Option<&Builder>) -> Option<Arch> {
+        match builder.map(|builder| builder.name.as_str()) {
+            None | Some("default") => self.native_arch(),
+            Some(name) => self.tool.read(&["--context", name, "version", "--format", "{{.Server.Arch}}"]).ok()?.parse().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn how(driver: &str, nodes: &[&str]) -> Vec<Option<How>> {
+        let nodes: Vec<_> = nodes.iter().map(|node| format!("Name: n\nPlatforms:        {node}\nLabels:\n a.b: c\n")).collect();
+        let described = Described::read(&format!("Name: x\nDriver:        {driver}\n\nNodes:\n{}", nodes.concat()));
+        Arch::ALL.map(|arch| described.how(arch, Some(Arch::Amd64))).into()
+    }
+
+    #[test]
+    fn a_builder_s_nodes_tell_how_it_builds() {
+        // Of arm64, and of amd64.
+        let order = Arch::ALL.map(Arch::oci);
+        let expected = |arm64: How, amd64: How| -> Vec<_> {
+            order.iter().map(|name| Some(if *name == Arch::Arm64.oci() { arm64 } else { amd64 })).collect()
+        };
+        let plain = "linux/amd64, linux/amd64/v2, linux/arm64, linux/arm/v7";
+        let cases = [
+            ("docker", vec![plain], expected(How::Emulated, How::Native)),
+            ("docker", vec!["linux/amd64, linux/386"], expected(How::Cross, How::Native)),
+            ("docker-container", vec![plain], expected(How::Emulated, How::Native)),
+            ("docker-container", vec!["linux/amd64"], expected(How::Cross, How::Native)),
+            // Each node its own CPU: buildx takes the first that has the platform.
+            ("remote", vec!["linux/amd64", "linux/arm64"], expected(How::Native, How::Native)),
+            ("docker-container", vec![plain, "linux/arm64, linux/arm/v7"], expected(How::Emulated, How::Native)),
+            ("docker-container", vec!["linux/arm64*, linux/amd64"], expected(How::Pinned, How::Native)),
+            ("kubernetes", vec!["linux/amd64*", "linux/arm64*"], expected(How::Pinned, How::Pinned)),
+        ];
+        for (driver, nodes, expected) in cases {
+            assert_eq!(how(driver, &nodes), expected, "{driver} {nodes:?}");
+        }
+        assert_eq!(how("docker-container", &[]), [None, None], "it is not started");
+        assert_eq!(how("docker-container", &[""]), [None, None]);
+    }
+}
