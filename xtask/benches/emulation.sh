@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Builds the backend's images for the other CPU twice, without any cache: as they are, with everything done on the CPU of this
-# machine, and with their build stage under emulation. Prints both times and their ratio.
+# Builds the backend's images for the other CPU twice: as they are, with everything done on the CPU of this machine, and with
+# their build stage under emulation. Prints both times and their ratio, side by side.
 #
 #   eval "$(cargo xtask sandbox env)"   # or a Docker Engine of your own, with emulation
-#   xtask/benches/emulation.sh [demo] [native]
+#   xtask/benches/emulation.sh [demo] [pip] [native] [compile]
 #
-# A build that takes more than LIMIT seconds (900) is broken off, and counts as that long.
+#   demo     the wheels of Flask, NumPy and OpenCV, installed by uv; without any cache
+#   pip      the same, and on the other side the Dockerfile's own emulated stage, where pip installs them
+#   native   the C program, its compiler fetched first; without any cache
+#   compile  the C program after a change of its source: the compiler is in the cache, on both sides
+#
+# A build that takes more than LIMIT seconds (900) is broken off, and counts as that long; one that fails ends this.
 set -euo pipefail
 cd "$(dirname "$0")/../../backend"
 
@@ -18,23 +23,65 @@ base=${base:-python:3.13-slim}
 bundle=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+cp -R . "$work/backend"
+cd "$work/backend"
 
-seconds() { # Dockerfile
-    local start=$EPOCHREALTIME
-    timeout "${LIMIT:-900}" docker buildx build --quiet --no-cache --platform "linux/$other" --build-arg "PYTHON_BASE=$base" \
+build() { # Dockerfile, more words
+    local file=$1
+    shift
+    timeout "${LIMIT:-900}" docker buildx build --progress=plain --platform "linux/$other" --build-arg "PYTHON_BASE=$base" \
         --build-arg "TARGETPLATFORM=linux/$other" --build-arg "TARGETARCH=$other" --secret "id=ca,src=$bundle" \
-        --file "$1" --output type=cacheonly . > /dev/null || [ $? -eq 124 ]
-    awk -v from="$start" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }'
+        --file "$file" --output type=cacheonly "$@" . > "$work/log" 2>&1
 }
 
+# Sets `took`. Not in a subshell: there `set -e` would not hold.
+clock() { # Dockerfile, more words
+    local start=$EPOCHREALTIME code=0
+    build "$@" || code=$?
+    took=$(awk -v from="$start" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f", to - from }')
+    if [ "$code" -ne 0 ] && [ "$code" -ne 124 ]; then
+        tail -n 20 "$work/log" >&2
+        echo "error: the build of $1 failed" >&2
+        exit 1
+    fi
+}
+
+emulated() { # name: the same Dockerfile with its build stage on the target's CPU
+    sed 's/--platform=$BUILDPLATFORM/--platform=$TARGETPLATFORM/' "Dockerfile.$1" > "$work/Dockerfile.$1"
+}
+
+# Both base images are there before the first clock runs.
+printf 'ARG PYTHON_BASE\nFROM --platform=$BUILDPLATFORM ${PYTHON_BASE} AS one\nFROM ${PYTHON_BASE}\nCOPY --from=one /etc/passwd /\nRUN true\n' \
+    > "$work/Dockerfile.base"
+clock "$work/Dockerfile.base" --no-cache
+
 printf '%-8s %12s %12s %8s\n' image 'this CPU' emulated ratio
-for image in "${@:-demo native}"; do
-    for name in $image; do
-        # The base images are there before the clock runs.
-        sed 's/--platform=$BUILDPLATFORM/--platform=$TARGETPLATFORM/' "Dockerfile.$name" > "$work/Dockerfile.$name"
-        native=$(seconds "Dockerfile.$name")
-        emulated=$(seconds "$work/Dockerfile.$name")
-        printf '%-8s %10s s %10s s %7sx\n' "$name" "$native" "$emulated" \
-            "$(awk -v a="$emulated" -v b="$native" 'BEGIN { printf "%.1f", a / b }')"
-    done
+[ $# -gt 0 ] || set -- demo pip native compile
+for row in "$@"; do
+    case "$row" in
+        demo | native)
+            emulated "$row"
+            clock "Dockerfile.$row" --no-cache && here=$took
+            clock "$work/Dockerfile.$row" --no-cache
+            ;;
+        pip)
+            clock Dockerfile.demo --no-cache && here=$took
+            clock Dockerfile.demo --no-cache --build-arg PACKAGES=sources
+            ;;
+        compile)
+            emulated native
+            # The stage before the program's source is the compiler's.
+            for file in Dockerfile.native "$work/Dockerfile.native"; do
+                sed '/^COPY native/,$d' "$file" > "$work/compiler" && build "$work/compiler"
+            done
+            printf '\n/* %s */\n' "$EPOCHREALTIME" >> native/server.c
+            clock Dockerfile.native && here=$took
+            clock "$work/Dockerfile.native"
+            ;;
+        *)
+            echo "error: no row is called $row: demo, pip, native or compile" >&2
+            exit 2
+            ;;
+    esac
+    printf '%-8s %10s s %10s s %7sx\n' "$row" "$here" "$took" "$(awk -v a="$took" -v b="$here" 'BEGIN { printf "%.1f", a / b }')"
 done

@@ -32,8 +32,11 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
     }
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
-    docker.tell_how(&mut plan);
+    let docker = Docker::new(&sandbox.as_ref().map(sandbox::Session::docker_env).unwrap_or_default());
+    // A sandbox that is not there yet has no engine to ask.
+    if sandbox.as_ref().is_none_or(sandbox::Session::is_up) {
+        docker.tell_how(&mut plan);
+    }
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
     }

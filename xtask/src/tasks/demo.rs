@@ -14,7 +14,7 @@ use crate::{
     docker::{Docker, Others, Session},
     facts::host,
     interrupt::Transient,
-    policy::plan::{Build, LocalRequest, MOVABLE_TAGS, Plan, Refusal, Source, plan_local},
+    policy::plan::{self, Build, LocalRequest, MOVABLE_TAGS, Plan, Refusal, Source, plan_local},
     proof::Kept,
     report::document,
     sandbox,
@@ -67,7 +67,9 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     docker.forget(&wrong);
 
     say("4. The same with the wheels of the CPU that the image is for. Nothing is emulated while it is built, for either CPU:");
-    let selection = LocalSelection { service: vec![SERVICE.to_owned()], dockerfile: None, jobs: 2 };
+    // `DOCKERFILE` in the environment is for other builds.
+    let dockerfile = plan::one(&config, Some(SERVICE), None).map_err(Refused::from)?.image.dockerfile.display().to_string();
+    let selection = LocalSelection { service: vec![SERVICE.to_owned()], dockerfile: Some(dockerfile), jobs: 2 };
     let code = build::run(&inner, selection, Some(Archs(Arch::ALL.to_vec())))?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
@@ -83,6 +85,8 @@ pub fn run(context: &Context) -> Result<ExitCode> {
 
     say("5. One tag for both CPUs: two images, each proven from the registry, and a list that is made of what was read there:");
     let listed = list(&inner, &config, &docker)?;
+    // What an earlier run left under this name would be run instead.
+    docker.forget(&listed);
     for arch in Arch::ALL {
         let answer = docker.ask(&listed, arch, &["python3", "-c", ASK])?;
         inner.terminal.status("Works", &format!("{listed}: {answer}"));

@@ -72,8 +72,11 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     if environment.protected && plan.images.iter().any(|image| image.build().is_some()) && sandbox.is_none() {
         say_if_promotion_would_do(context, &config, environment, &plan);
     }
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
-    docker.tell_how(&mut plan);
+    let docker = Docker::new(&sandbox.as_ref().map(sandbox::Session::docker_env).unwrap_or_default());
+    // A sandbox that is not there yet has no engine to ask.
+    if sandbox.as_ref().is_none_or(sandbox::Session::is_up) {
+        docker.tell_how(&mut plan);
+    }
     if let Some(done) = context.announce(&plan) {
         return Ok(done);
     }

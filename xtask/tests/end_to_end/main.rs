@@ -5,6 +5,7 @@
 //! is their own and is stopped at the end; what it has fetched stays for the next run.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests start programs and print what they do")]
 
+mod builds;
 mod clone;
 mod deploy;
 mod lies;
@@ -39,6 +40,10 @@ fn the_whole_way_with_real_parts() {
     if cfg!(target_arch = "x86_64") {
         lies::the_story_is_told_to_its_end(&clone);
     }
+    builds::a_cache_in_the_registry_serves_a_machine_without_one(&clone);
+    builds::a_buildkit_elsewhere_builds_too(&clone);
+    builds::a_package_without_wheels_is_named_and_compiled_where_that_is_asked_for(&clone);
+    builds::an_engine_without_emulation_builds_the_demo_and_says_that_it_cannot_run_it(&clone);
     deploy::a_function_is_moved_to_the_other_cpu_and_back(&clone);
     push::protected_environments_are_refused_before_anything_is_built(&clone);
 

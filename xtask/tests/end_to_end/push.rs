@@ -193,6 +193,10 @@ pub fn a_list_serves_both_cpus(clone: &Clone) {
     assert!(media_type.contains("image.index") || media_type.contains("manifest.list"), "{media_type}");
     let seen: Vec<_> = raw["manifests"].as_array().unwrap().iter().map(|child| &child["platform"]["architecture"]).collect();
     assert_eq!(seen, ["amd64", "arm64"]);
+    // As plain HTTP has it, entry by entry.
+    let children = clone.look()["api-eks-dev-latest"]["children"].as_array().unwrap().clone();
+    assert_eq!(children.len(), 2);
+    assert!(children.iter().all(|child| child["says"] == child["is"]), "{children:?}");
     let program = "import platform; print(platform.machine())";
     for (platform, machine) in [("linux/arm64", "aarch64"), ("linux/amd64", "x86_64")] {
         clone.client("docker", &["pull", "--quiet", "--platform", platform, &tag]);
