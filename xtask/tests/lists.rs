@@ -68,6 +68,13 @@ fn a_list_goes_as_a_whole_to_a_cluster_with_nodes_of_both_cpus_and_back() {
     project.write("docker/nodes", "amd64");
     let moved = project.run("migrate-eks dev --service api").expect(0);
     assert!(moved.stderr.contains("on amd64 and arm64"), "{}", moved.stderr);
+    let nodes = project.run("verify eks dev").expect(1);
+    assert!(nodes.stderr.contains("the images are for arm64"), "{}", nodes.stderr);
+    let deploy = fs::read_to_string(project.path("deploy.toml")).unwrap();
+    project.write("both.toml", &deploy.replace("Dockerfile.eks\" }", "Dockerfile.eks\", multi-arch = true }"));
+    let nodes = project.run("verify eks dev --config both.toml").expect(0);
+    assert!(nodes.stderr.contains("api is for both CPUs: every node runs it"), "{}", nodes.stderr);
+    fs::remove_file(project.path("both.toml")).unwrap();
     let status = project.run("status dev --json").expect(0).json();
     let row = status["images"].as_array().unwrap().iter().find(|row| row["image"] == "api").unwrap();
     assert_eq!((row["runs"].as_str(), &row["drift"]), (Some(second.as_str()), &json!([])), "{row}");

@@ -320,10 +320,10 @@ impl<'c> Migration<'c> {
 
     /// Whether pods land on nodes of their CPU.
     fn nodes(&self, choices: &[Choice<'_>], workloads: &[Workload]) -> Vec<Refusal> {
-        // A list has an image for every node.
-        let needy = choices.iter().filter(|one| one.selected.image.target == Target::Eks && one.archs.len() == 1);
-        let images = needy.map(|one| one.selected.name());
-        let found = look_at_nodes(&self.reached, images.collect());
+        let all = choices.iter().filter(|one| one.selected.image.target == Target::Eks);
+        let (lists, images): (Vec<_>, Vec<_>) = all.partition(|one| one.archs.len() > 1);
+        let names = |all: Vec<&Choice<'_>>| all.into_iter().map(|one| one.selected.name()).collect();
+        let found = look_at_nodes(&self.reached, names(images), names(lists));
         for note in &found.notes {
             self.context.terminal.note(note);
         }

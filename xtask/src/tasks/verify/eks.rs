@@ -25,6 +25,8 @@ use crate::{
 pub struct Document {
     wanted: Arch,
     images: Vec<String>,
+    /// Images that have one for each CPU: every node runs them.
+    lists: Vec<String>,
     /// Nodes and groups of them.
     pub nodes: Vec<Nodes>,
     terraform: Vec<Mention>,
@@ -38,17 +40,20 @@ pub struct Document {
 pub fn eks(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let reached = Reached::open(context, &arguments.environment)?;
     let selected = reached.selected(&arguments.service)?;
-    let images: Vec<String> = selected.iter().filter(|one| one.image.target == Target::Eks).map(Selected::name).collect();
-    Ok(show(context, &look(&reached, images)))
+    let all = selected.iter().filter(|one| one.image.target == Target::Eks);
+    let (lists, images): (Vec<_>, Vec<_>) = all.partition(|one| one.image.multi_arch);
+    let names = |all: Vec<&Selected<'_>>| all.into_iter().map(Selected::name).collect();
+    Ok(show(context, &look(&reached, names(images), names(lists))))
 }
 
-/// Reads what the nodes are, and compares.
-pub fn look(reached: &Reached, images: Vec<String>) -> Document {
+/// Reads what the nodes are, and compares them with images for one CPU; lists of images run on every node.
+pub fn look(reached: &Reached, images: Vec<String>, lists: Vec<String>) -> Document {
     let environment = &reached.environment;
     let wanted = reached.config.arch(Target::Eks);
     let mut document =
-        Document { wanted, images, nodes: Vec::new(), terraform: Vec::new(), notes: Vec::new(), mismatches: Vec::new() };
-    if document.images.is_empty() {
+        Document { wanted, images, lists, nodes: Vec::new(), terraform: Vec::new(), notes: Vec::new(), mismatches: Vec::new() };
+    document.notes.extend(document.lists.iter().map(|name| format!("{name} is for both CPUs: every node runs it")));
+    if document.images.is_empty() && document.lists.is_empty() {
         document.notes.push(format!("no image of `{}` is for EKS", environment.name));
     }
     match &environment.cluster {
