@@ -63,7 +63,11 @@ pub struct Promote {
 #[derive(Debug, Clone, Subcommand)]
 pub enum ManifestCommand {
     /// Make a list of images that are in the registry already; each is proven first
-    #[command(after_help = "Example:\n  cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64")]
+    #[command(
+        after_help = "The list waits under target/manifests for `manifest push`, which brings images of other repositories \
+                            to the list's.\n\nExample:\n  \
+                            cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64"
+    )]
     Create {
         /// The list's reference
         name: String,
@@ -72,7 +76,10 @@ pub enum ManifestCommand {
         images: Vec<String>,
     },
     /// Show what a reference names, and compare a list with its images
-    #[command(after_help = "Example:\n  cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13")]
+    #[command(
+        after_help = "Ends with code 1, and names the image, where a list says something else than the image.\n\nExample:\n  \
+                            cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13"
+    )]
     Inspect {
         /// The reference
         image: String,

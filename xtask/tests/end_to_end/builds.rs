@@ -46,7 +46,7 @@ pub fn a_cache_in_the_registry_serves_a_machine_without_one(clone: &Clone) {
     assert_eq!(tags["worker-dev-cache-arm64-latest"]["media-type"], "application/vnd.oci.image.manifest.v1+json");
     clone.client("docker", &["builder", "prune", "--all", "--force"]);
     let said = push("two");
-    let wheels = said.lines().find(|line| line.contains("[wheels 3/3] RUN")).and_then(|line| line.split_whitespace().nth(2));
+    let wheels = said.lines().find(|line| line.contains("[wheels 4/4] RUN")).and_then(|line| line.split_whitespace().nth(2));
     let cached = format!("worker | {} CACHED", wheels.expect("the wheels are no step of the build"));
     assert!(said.lines().any(|line| line.trim() == cached), "{said}");
     fs::remove_file(clone.folder.path().join("cached.toml")).unwrap();

@@ -5,8 +5,10 @@
 //! is their own and is stopped at the end; what it has fetched stays for the next run.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests start programs and print what they do")]
 
+mod browser;
 mod builds;
 mod clone;
+mod demo;
 mod deploy;
 mod lies;
 mod push;
@@ -35,10 +37,10 @@ fn the_whole_way_with_real_parts() {
     lies::an_image_that_lies_is_not_pushed(&clone);
     lies::images_of_the_real_engine_are_judged_right(&clone);
     push::a_list_serves_both_cpus(&clone);
-    lies::the_demo_works_on_both_cpus_and_explains_itself_on_the_wrong_one(&clone);
+    demo::the_demo_works_on_both_cpus_and_explains_itself_on_the_wrong_one(&clone);
     // Its mistake is one on an amd64 machine alone.
     if cfg!(target_arch = "x86_64") {
-        lies::the_story_is_told_to_its_end(&clone);
+        demo::the_story_is_told_to_its_end(&clone);
     }
     builds::a_cache_in_the_registry_serves_a_machine_without_one(&clone);
     builds::a_buildkit_elsewhere_builds_too(&clone);
