@@ -95,12 +95,21 @@ impl Docker {
         Ok((platforms, how))
     }
 
-    /// Says of each build of a plan how it is done, as far as that can be told without starting anything.
+    /// Says of each build of a plan how it is done, as far as that can be told without starting anything. Every builder is
+    /// asked once.
     pub fn tell_how(&self, plan: &mut Plan) {
+        let mut asked: Vec<(Option<Builder>, Arch, Option<How>)> = Vec::new();
         for image in &mut plan.images {
-            if let Source::Build(build) = &mut image.source {
-                build.how = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, how)| how);
-            }
+            let Source::Build(build) = &mut image.source else { continue };
+            let is_it = |(builder, arch, _): &&(Option<Builder>, Arch, _)| *builder == build.builder && *arch == build.arch;
+            build.how = match asked.iter().find(is_it) {
+                Some((_, _, how)) => *how,
+                None => {
+                    let how = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, how)| how);
+                    asked.push((build.builder.clone(), build.arch, how));
+                    how
+                }
+            };
         }
     }
 
