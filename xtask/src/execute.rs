@@ -22,7 +22,7 @@ use crate::{
     proof::{self, Kept, Proof, Remote},
     registry::{CONFIG_LIMIT, Registry},
     report::{
-        result::{ImageReport, Report},
+        result::{ImageReport, ListReport, Report},
         terminal::Terminal,
     },
 };
@@ -50,27 +50,41 @@ struct Work<'p> {
     found: Option<Found>,
     tagged: BTreeMap<String, String>,
     list: Option<String>,
+    changed: bool,
     error: Option<anyhow::Error>,
 }
 
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
     let mut work: Vec<Work<'_>> = plan.images.iter().map(Work::new).collect();
-    if let Err(error) = hands.carry_out(plan, &mut work) {
+    let mut lists = Vec::new();
+    if let Err(error) = hands.carry_out(plan, &mut work, &mut lists) {
         let message = format!("{error:#}");
-        hands.terminal.error(&message);
+        if work.iter().any(|work| work.error.is_none()) {
+            hands.terminal.error(&message);
+        }
         work.iter_mut().filter(|work| work.error.is_none()).for_each(|work| work.error = Some(anyhow!("{message}")));
     }
     // What was pushed, or was to be, needs no name here any more.
     let pushed =
         work.iter().filter(|work| work.image.publication.is_some()).filter_map(Work::build).flat_map(|build| &build.names);
     pushed.for_each(|name| hands.docker.forget(name));
-    Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect() }
+    Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect(), lists }
 }
 
 impl<'p> Work<'p> {
     fn new(image: &'p PlannedImage) -> Self {
-        Self { image, built: None, proof: None, manifest: None, found: None, tagged: BTreeMap::new(), list: None, error: None }
+        Self {
+            image,
+            built: None,
+            proof: None,
+            manifest: None,
+            found: None,
+            tagged: BTreeMap::new(),
+            list: None,
+            changed: false,
+            error: None,
+        }
     }
 
     fn build(&self) -> Option<&'p Build> {
@@ -142,6 +156,7 @@ impl<'p> Work<'p> {
             target: self.image.target,
             arch: self.image.arch,
             built: self.built.is_some(),
+            changed: self.changed,
             digest: self.manifest.as_ref().map(|manifest| manifest.digest.clone()),
             media_type: self.found.as_ref().map(|found| found.media_type.clone()),
             platform: self.found.as_ref().map(|found| found.platform.clone()),
@@ -175,7 +190,7 @@ impl Hands<'_> {
         });
     }
 
-    fn carry_out(&self, plan: &Plan, work: &mut [Work<'_>]) -> Result<()> {
+    fn carry_out(&self, plan: &Plan, work: &mut [Work<'_>], lists: &mut Vec<ListReport>) -> Result<()> {
         let published = plan.place.as_ref().zip(self.aws);
         let early = published.filter(|_| plan.needs_login_to_build());
         let session =
@@ -183,7 +198,7 @@ impl Hands<'_> {
         self.stage(work, |hands, work| hands.build(session.as_ref(), work));
         drop(session);
         self.stage(work, |hands, work| hands.prove(work));
-        published.map_or(Ok(()), |(place, aws)| self.publish(plan, place, aws, work))
+        published.map_or(Ok(()), |(place, aws)| self.publish(plan, place, aws, work, lists))
     }
 
     fn build(&self, session: Option<&Session<'_>>, work: &mut Work<'_>) -> Result<()> {
@@ -244,7 +259,7 @@ impl Hands<'_> {
         Ok(())
     }
 
-    fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>]) -> Result<()> {
+    fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>], lists: &mut Vec<ListReport>) -> Result<()> {
         let failed = |work: &[Work<'_>]| work.iter().filter(|work| work.error.is_some()).count();
         if failed(work) > 0 {
             bail!("nothing was pushed, because another image failed");
@@ -268,24 +283,25 @@ impl Hands<'_> {
         if failed(work) > 0 {
             bail!("no moving tag was written, because another image failed");
         }
-        let lists = plan
+        let made = plan
             .indexes
             .iter()
             .map(|index| {
                 self.list(index, &registry, aws, work).with_context(|| format!("the list of {} was not made", index.name))
             })
             .collect::<Result<Vec<_>>>()?;
-        let both = || plan.indexes.iter().zip(&lists);
+        let both = || plan.indexes.iter().zip(&made);
+        let mut changed = Vec::new();
         for (index, manifest) in both() {
-            self.tag_list(index, manifest, aws, |kind| kind != TagKind::Moving)?;
+            changed.push(self.tag_list(index, manifest, aws, |kind| kind != TagKind::Moving)?);
         }
         self.stage(work, |hands, work| hands.tag(aws, work, |kind| kind == TagKind::Moving));
-        for (index, manifest) in both() {
-            self.tag_list(index, manifest, aws, |kind| kind == TagKind::Moving)?;
+        for ((index, manifest), changed) in both().zip(&mut changed) {
+            *changed |= self.tag_list(index, manifest, aws, |kind| kind == TagKind::Moving)?;
         }
         self.stage(work, |hands, work| hands.confirm(aws, work));
-        for (index, manifest) in both() {
-            self.confirm_list(index, manifest, aws, work)?;
+        for ((index, manifest), changed) in both().zip(changed) {
+            lists.push(ListReport { changed, ..self.confirm_list(index, manifest, aws, work)? });
         }
         Ok(())
     }
@@ -321,20 +337,23 @@ impl Hands<'_> {
         Ok(manifest)
     }
 
-    fn tag_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, stage: impl Fn(TagKind) -> bool) -> Result<()> {
+    /// Whether there was a tag to write.
+    fn tag_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, stage: impl Fn(TagKind) -> bool) -> Result<bool> {
         let names: Vec<_> = index.tags.iter().filter(|tag| stage(tag.kind)).map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
+        let mut changed = false;
         for name in names {
             if current.get(&name).is_some_and(|known| known.digest == manifest.digest) {
                 continue;
             }
+            changed = true;
             self.terminal.status("Tagging", &format!("{}:{name}", index.repository));
             aws.writer().tag(&index.repository, manifest, &name)?;
         }
-        Ok(())
+        Ok(changed)
     }
 
-    fn confirm_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, work: &mut [Work<'_>]) -> Result<()> {
+    fn confirm_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, work: &mut [Work<'_>]) -> Result<ListReport> {
         let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let wrong: Vec<_> =
@@ -352,7 +371,8 @@ impl Hands<'_> {
             }
         }
         self.terminal.status("Checked", &format!("{}: {} tags name the list {}", index.name, names.len(), manifest.digest));
-        Ok(())
+        let (name, repository, digest) = (index.name.clone(), index.repository.clone(), manifest.digest.clone());
+        Ok(ListReport { name, repository, digest, tags: names, changed: false })
     }
 
     fn push(&self, session: &Session<'_>, work: &mut Work<'_>) -> Result<()> {
@@ -361,6 +381,7 @@ impl Hands<'_> {
             self.terminal.status("Pushing", name);
             self.docker.push(session, name, |line| self.terminal.output(&work.image.name, line))?;
         }
+        work.changed = true;
         Ok(())
     }
 
@@ -371,6 +392,7 @@ impl Hands<'_> {
                 TagAction::Write => {
                     self.terminal.status("Tagging", &format!("{}:{}", publication.repository, tag.name));
                     aws.writer().tag(&publication.repository, work.manifest()?, &tag.name)?;
+                    work.changed = true;
                 }
                 TagAction::Push | TagAction::Present => {}
                 TagAction::Kept => self

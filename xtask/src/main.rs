@@ -66,6 +66,10 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             let _ = error.print();
+            if error.use_stderr() && words.iter().any(|word| word == "--json") {
+                let problem = terminal::printable(&error.to_string());
+                document::print(&json!({ "refused": [{ "problem": problem.trim(), "cure": "cargo xtask help" }] }));
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(REFUSED));
         }
     };

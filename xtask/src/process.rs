@@ -197,12 +197,17 @@ impl Tool {
         outcome
     }
 
-    /// Runs it in the foreground with this program's own terminal.
+    /// Runs it in the foreground with this program's own terminal. Where standard output is kept for a document of ours,
+    /// what it prints there goes to standard error.
     ///
     /// # Errors
     /// A program that is missing.
-    pub fn inherit(&self, args: &[&str]) -> Result<Outcome> {
-        let mut child = self.command(args).spawn().map_err(|error| self.not_started(&error))?;
+    pub fn inherit(&self, args: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
+        let mut command = self.command(args);
+        if is_stdout_ours {
+            command.stdout(std::io::stderr());
+        }
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let registered = Registered::new(&child);
         let status = child.wait().with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);

@@ -38,6 +38,7 @@ fn local_images_are_built_for_both_cpus_at_once() {
 fn each_cpu_is_built_where_deploy_toml_says() {
     let builders = "\n[builders]\narm64 = \"graviton\"\namd64 = \"ssh://ci@build.example.com\"\n";
     let project = Project::with_deploy(&format!("{DEPLOY}{builders}"));
+    let dry = project.run("push dev --service api --dry-run").expect(0);
     project.run("push dev --service api").expect(0);
     let log = project.docker_log();
     let builds: Vec<_> = log.lines().filter(|line| line.starts_with("buildx build")).collect();
@@ -46,6 +47,12 @@ fn each_cpu_is_built_where_deploy_toml_says() {
         let builder = if line.contains("linux/amd64") { "--builder xtask-amd64-" } else { "--builder graviton " };
         assert!(line.contains(builder), "{line}");
     }
+    let line = "docker buildx inspect xtask-amd64-";
+    let made = dry.stderr.lines().find(|said| said.trim().starts_with(line)).unwrap_or_else(|| panic!("{}", dry.stderr));
+    assert!(
+        made.contains("|| docker buildx create --name xtask-amd64-") && made.contains("docker-container ssh://ci@"),
+        "{made}"
+    );
     let wrong =
         Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"http://x\"\n")).run("push dev --dry-run").expect(2);
     assert!(wrong.stderr.contains("ssh://user@host"), "{}", wrong.stderr);

@@ -127,3 +127,90 @@ fn an_index_is_promoted_with_its_children() {
     project.run("promote dev prod --service worker --yes").expect(0);
     assert_eq!(far.state().uploaded, 0);
 }
+
+/// What the registry has is compared with deploy.toml, and what cannot be an image is a mismatch with its name.
+#[test]
+fn a_tag_that_does_not_serve_both_cpus_is_told_and_does_not_travel() {
+    let deploy = DEPLOY.replace("{ dockerfile = \"Dockerfile.eks\" }", "{ dockerfile = \"Dockerfile.eks\", multi-arch = true }");
+    let project = Project::with_deploy(&deploy.replacen("protected = true", "protected = true\ncreate-repository = true", 1));
+    project.run("push-dev").expect(0);
+    project.run("verify ecr dev").expect(0);
+    let [arm64, amd64] = ["arm64", "amd64"].map(|arch| tagged(&project, &format!("api-eks-dev-{arch}-latest")));
+    let verify = |expected: &str| {
+        let run = project.run("verify ecr dev --json").expect(1);
+        assert!(run.stderr.contains(expected), "{expected} is not in {}", run.stderr);
+        assert_eq!(run.json().as_array().unwrap().len(), 4, "the others are looked at all the same");
+        let all = project.run("verify --json").expect(1).json();
+        let row = all.as_array().unwrap().iter().find(|row| row["check"] == "ecr dev").unwrap();
+        assert_eq!(row["state"], "mismatch", "{row}");
+    };
+    let tag = |digest: &str| {
+        let mut state = project.aws.state();
+        state.repositories.get_mut("backend").unwrap().tags.insert("api-eks-dev-latest".into(), digest.into());
+    };
+    let promote = |expected: &str| {
+        let run = project.run("promote dev prod --service api --yes").expect(2);
+        assert!(run.stderr.contains(expected), "{expected} is not in {}", run.stderr);
+    };
+    tag(&arm64);
+    verify("`api-eks-dev-latest` names one image, and deploy.toml has `multi-arch = true`");
+    promote("has no image for amd64, and deploy.toml has `multi-arch = true`");
+    store(&project, "api-eks-dev-latest", &[(&arm64, "arm64")]);
+    verify("`api-eks-dev-latest` is a list without an image for amd64");
+    promote("has no image for amd64");
+    store(&project, "api-eks-dev-latest", &[(&arm64, "arm64"), (&arm64, "amd64")]);
+    verify("is listed twice");
+    let bytes = "<html>";
+    {
+        let mut state = project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        repository.manifests.insert(digest(bytes.as_bytes()), (INDEX.into(), bytes.into()));
+    }
+    tag(&digest(bytes.as_bytes()));
+    verify("`api-eks-dev-latest` cannot be run");
+    let status = project.run("status dev --json").expect(0);
+    assert_eq!(status.json()["images"].as_array().unwrap().len(), 4);
+    assert!(status.stderr.contains("what `backend:api-eks-dev-latest` names cannot be read"), "{}", status.stderr);
+    store(&project, "api-eks-dev-latest", &[(&arm64, "arm64"), (&amd64, "amd64")]);
+    project.run("verify ecr dev").expect(0);
+}
+
+/// A list that goes back to one image for one CPU is said, and never for a commit that has been told to serve both.
+#[test]
+fn a_push_for_one_cpu_does_not_quietly_take_the_other_away() {
+    let project = Project::new();
+    let report = project.run(PUSH).expect(0).json();
+    let list = tagged(&project, "api-eks-dev-latest");
+    assert_eq!(report["lists"][0]["digest"], list.as_str());
+    assert_eq!(report["lists"][0]["changed"], true);
+    assert!(report["lists"][0]["tags"].as_array().unwrap().contains(&json!("api-eks-dev-latest")), "{report}");
+    let record = || fs::read_to_string(project.path("target/xtask-record.jsonl")).unwrap();
+    assert!(record().lines().any(|line| line.contains(&list)), "{}", record());
+    let lines = record().lines().count();
+    project.aws.state().repositories.get_mut("backend").unwrap().mutability = "MUTABLE".into();
+    let single = "push dev --service api --dockerfile Dockerfile.eks";
+    let refused = project.run(single).expect(2);
+    assert!(refused.stderr.contains("names this commit's list of images for both CPUs"), "{}", refused.stderr);
+    assert_eq!(tagged(&project, "api-eks-dev-latest"), list);
+    project.write("backend/more", "x");
+    project.commit();
+    let plan = project.run(&format!("{single} --dry-run --json")).expect(0).json();
+    assert!(plan["plan"]["notes"][0].as_str().unwrap().contains("image for arm64 alone"), "{plan}");
+    let said = project.run(single).expect(0);
+    assert!(said.stderr.contains("`api-eks-dev-latest` names a list of images for both CPUs now"), "{}", said.stderr);
+    assert_ne!(tagged(&project, "api-eks-dev-latest"), list);
+    // The list comes at a time of its own, and the image keeps the time at which it came alone.
+    let before = project.aws.state().repositories["backend"].tags.clone();
+    let started = |tag: &&String| tag.starts_with("api-eks-dev-2");
+    project.run(PUSH).expect(0);
+    let after = project.aws.state().repositories["backend"].tags.clone();
+    for tag in before.keys().filter(started) {
+        assert_eq!(after[tag], before[tag], "{tag} has moved");
+    }
+    let all = record().lines().count();
+    // An earlier commit's list is the environment's again: nothing is built, and it is written down.
+    project.git("checkout --quiet HEAD~1");
+    project.run(PUSH).expect(0);
+    assert_eq!(tagged(&project, "api-eks-dev-latest"), list);
+    assert!(lines > 0 && record().lines().count() > all, "{}", record());
+}

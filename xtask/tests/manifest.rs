@@ -49,6 +49,18 @@ impl Lists {
         repository.tags.insert(tag.into(), digest);
     }
 
+    /// Puts a changed copy of an image's manifest there, and returns its digest.
+    fn store_image(&self, like: &str, change: impl FnOnce(&mut Value)) -> String {
+        let mut state = self.project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let mut manifest: Value = serde_json::from_str(&repository.manifests[like].1).unwrap();
+        change(&mut manifest);
+        let bytes = manifest.to_string();
+        let digest = support::aws::digest(bytes.as_bytes());
+        repository.manifests.insert(digest.clone(), (SINGLE.into(), bytes));
+        digest
+    }
+
     fn child(&self, digest: &str, arch: &str) -> Value {
         let state = self.project.aws.state();
         let size = state.repositories["backend"].manifests.get(digest).map_or(1, |(_, bytes)| bytes.len());
@@ -177,4 +189,66 @@ fn a_child_that_lies_is_missing_or_twice_there_is_named() {
     let elsewhere = lists.project.run(&format!("manifest create {} example.com/a:b", lists.name(":x"))).expect(2);
     assert!(elsewhere.stderr.contains("in another registry"), "{}", elsewhere.stderr);
     lists.project.run("manifest create").expect(2);
+}
+
+#[test]
+fn an_image_that_engines_refuse_is_in_no_list() {
+    let lists = Lists::new();
+    let child = lists.child(&lists.amd64, "amd64");
+    let cases = [
+        (lists.store_image(&lists.arm64, |image| image["manifests"] = json!([child])), "ambiguous"),
+        (lists.store_image(&lists.arm64, |image| image["mediaType"] = json!(INDEX)), "ambiguous"),
+        (
+            lists.store_image(&lists.arm64, |image| {
+                let digest = image["config"]["digest"].clone();
+                image["layers"] = json!([{ "mediaType": "application/x-foo", "digest": digest, "size": 7 }]);
+            }),
+            "of media type `application/x-foo`",
+        ),
+        (lists.store_image(&lists.arm64, |image| image["config"]["size"] = json!(7)), "7"),
+    ];
+    for (digest, expected) in cases {
+        for line in ["manifest create {x}:l", "verify image"] {
+            let run =
+                lists.project.run(&format!("{} {}@{digest}", line.replace("{x}", &lists.name("")), lists.name(""))).expect(1);
+            assert!(run.stderr.contains(expected), "{line}: {expected} is not in {}", run.stderr);
+        }
+        lists.store("bad", &[lists.child(&digest, "arm64")]);
+        let inspected = lists.project.run(&format!("manifest inspect {}", lists.name(":bad")));
+        // A layer's type is no business of the list.
+        assert_eq!(inspected.code, i32::from(!expected.contains("x-foo")), "{expected}: {}", inspected.stderr);
+    }
+}
+
+#[test]
+fn what_is_listed_for_no_platform_is_about_an_image_and_none_itself() {
+    let lists = Lists::new();
+    let inspect = |children: &[Value]| {
+        lists.store("bad", children);
+        lists.project.run(&format!("manifest inspect {}", lists.name(":bad"))).expect(1).stderr
+    };
+    let nowhere = || {
+        let mut child = lists.child(&lists.arm64, "arm64");
+        child["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
+        child
+    };
+    let hidden = inspect(&[nowhere(), lists.child(&lists.amd64, "amd64")]);
+    assert!(hidden.contains("is listed for no platform, and its config says linux/arm64"), "{hidden}");
+    assert!(inspect(&[nowhere()]).contains("the list names no image"));
+    let mut about = nowhere();
+    about["annotations"] = json!({ "vnd.docker.reference.digest": "sha256:gone" });
+    let about = inspect(&[about, lists.child(&lists.amd64, "amd64")]);
+    assert!(about.contains("is about sha256:gone, which is not in the list"), "{about}");
+}
+
+#[test]
+fn a_list_is_no_image_for_a_function() {
+    let lists = Lists::new();
+    lists.store("both", &[lists.child(&lists.arm64, "arm64"), lists.child(&lists.amd64, "amd64")]);
+    let line = format!("verify image {} --json", lists.name(":both"));
+    let eks = lists.project.run(&format!("{line} --target eks")).expect(0).json();
+    assert_eq!((&eks["mismatches"], eks["digest"].as_str()), (&json!([]), Some(lists.arm64.as_str())));
+    let lambda = lists.project.run(&format!("{line} --target lambda")).expect(1);
+    assert!(lambda.stderr.contains("which Lambda refuses: its image for linux/arm64 is"), "{}", lambda.stderr);
+    assert!(lambda.json()["list"].as_str().unwrap().starts_with("sha256:"));
 }

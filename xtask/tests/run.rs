@@ -68,3 +68,19 @@ fn a_container_that_could_not_start_is_told_with_a_cure() {
     let run = project.run("run api").expect(1);
     assert!(run.stderr.contains("where port 9000 is taken, say another: --port 9001"), "{}", run.stderr);
 }
+
+#[test]
+fn a_document_of_a_run_stands_alone_on_standard_output() {
+    let project = Project::new();
+    project.run("docker-build --service api").expect(0);
+    let run = project.run("run api --json").expect(0);
+    assert_eq!((run.json()["exit-code"].as_i64(), run.json()["port"].as_i64()), (Some(0), Some(9000)));
+    let typo = project.run("run api --arch arm128 --json").expect(2);
+    assert!(typo.json()["refused"][0]["problem"].as_str().unwrap().contains("arm128"), "{}", typo.stdout);
+    let deploy = DEPLOY.replace(
+        "[{ dockerfile = \"Dockerfile.lambda\" }]",
+        "[{ dockerfile = \"Dockerfile.lambda\", environments = [\"dev\"] }]",
+    );
+    let elsewhere = Project::with_deploy(&deploy).run("run worker --env prod").expect(2);
+    assert!(elsewhere.stderr.contains("worker does not go to `prod`"), "{}", elsewhere.stderr);
+}

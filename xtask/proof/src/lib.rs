@@ -33,7 +33,7 @@ mod verdict;
 pub use elf::{Elf, Machine, parse as read_elf};
 pub use error::Error;
 pub use layer::{FORMAT, Layer, read as read_layer};
-pub use manifest::{Config, Descriptor, Manifest, Platform, digest_of};
+pub use manifest::{Config, Descriptor, IMAGE_TYPES, LIST_TYPES, Manifest, Platform, digest_of};
 pub use tar::{Entry, Kind, Reader as TarReader};
 pub use unpack::unpacked;
 pub use verdict::{Allowed, Finding, Problem, Verdict, prove};

@@ -2,6 +2,8 @@
 //!
 //! Source: the OCI image specification, "Image Manifest" and "Image Configuration"; Docker's schema 2 has the same fields.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +25,9 @@ pub struct Descriptor {
     /// What it is, where it is no image.
     #[serde(default)]
     pub artifact_type: Option<String>,
+    /// What else is said of it, in an index.
+    #[serde(default, deserialize_with = "or_default")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A platform, in an index.
@@ -36,6 +41,14 @@ pub struct Platform {
     #[serde(default)]
     pub variant: Option<String>,
 }
+
+/// Media types of a manifest that names one image, of either specification.
+pub const IMAGE_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+
+/// Media types of a list of manifests.
+pub const LIST_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
 /// A manifest: an image, or a list of manifests.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,13 +72,38 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(d
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+impl Descriptor {
+    /// Whether engines unpack it as a layer. A descriptor without a type is taken for one. Source: `images.IsLayerType` of
+    /// containerd, and the media types of both specifications.
+    pub fn is_layer(&self) -> bool {
+        let name = self.media_type.as_str();
+        let oci = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
+        let docker = ["application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.foreign.diff.tar"];
+        let ends = |starts: [&str; 2], allowed: &[&str]| {
+            starts.iter().filter_map(|start| name.strip_prefix(start)).any(|end| allowed.contains(&end))
+        };
+        name.is_empty() || ends(oci, &["", "+gzip", "+zstd"]) || ends(docker, &["", ".gzip", ".zstd"])
+    }
+}
+
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads a manifest. One that can be taken for an image and for a list is refused: clients do not agree on what it is.
+    /// Source: CVE-2021-41190.
     ///
     /// # Errors
-    /// Bytes that are no manifest.
+    /// Bytes that are no manifest, or an ambiguous one.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|error| Error::new(format!("the manifest is not valid: {error}")))
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| Error::new(format!("the manifest is not valid: {error}")))?;
+        let (is_image, is_list) = (manifest.config.is_some() || !manifest.layers.is_empty(), !manifest.manifests.is_empty());
+        let said = |types: [&str; 2]| types.contains(&manifest.media_type.as_str());
+        if is_image && (is_list || said(LIST_TYPES)) || is_list && said(IMAGE_TYPES) {
+            let said = manifest.media_type.escape_debug();
+            return Err(Error::new(format!(
+                "the manifest is ambiguous: it is an image and a list at once, of media type `{said}`"
+            )));
+        }
+        Ok(manifest)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where an image of a CPU is built, and whether that takes emulation: what buildx tells of a builder's nodes.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Docker;
 use crate::{
@@ -113,6 +113,16 @@ impl Docker {
         }
     }
 
+    /// Makes a builder where it is not there yet, and starts it.
+    ///
+    /// # Errors
+    /// A builder that does not answer, by its place in deploy.toml.
+    pub(super) fn awaken(&self, builder: &Builder, arch: Arch) -> Result<()> {
+        let asked = self.builder(Some(builder), true);
+        let about = || format!("[builders] {arch} of deploy.toml cannot be used, {}", Builder::shown(Some(builder)));
+        asked.with_context(about).map(drop)
+    }
+
     fn builder(&self, builder: Option<&Builder>, start: bool) -> Result<(Vec<String>, Described)> {
         if let (Some(builder), true) = (builder, start) {
             self.provide(builder)?;
@@ -120,7 +130,8 @@ impl Docker {
         let mut words = vec!["buildx", "inspect"];
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
-        let described = Described::read(&self.tool.read(&words)?);
+        let said = self.tool.read(&words).or_else(|error| self.buildx().and(Err(error)))?;
+        let described = Described::read(&said);
         let platforms = described.nodes.iter().flatten().map(|offer| offer.platform.clone()).collect();
         Ok((platforms, described))
     }

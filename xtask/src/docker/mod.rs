@@ -126,10 +126,15 @@ impl Docker {
             "no Docker Engine answers: start it, or set DOCKER_HOST or a docker context; \
              `--sandbox` starts a private one on Debian",
         )?;
+        self.buildx()?;
+        Ok(version)
+    }
+
+    /// Checks that docker has buildx.
+    fn buildx(&self) -> Result<String> {
         self.tool
             .read(&["buildx", "version"])
-            .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")?;
-        Ok(version)
+            .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")
     }
 
     /// Builds an image and gives it its names in the local engine. A session is for a build that has its cache in a registry.
@@ -138,7 +143,7 @@ impl Docker {
     /// [`BuildFailed`], or a docker that cannot be started.
     pub fn build(&self, build: &Build, session: Option<&Session<'_>>, mut line: impl FnMut(&str)) -> Result<Built> {
         if let Some(builder) = &build.builder {
-            self.provide(builder)?;
+            self.awaken(builder, build.arch)?;
         }
         let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
         let metadata = folder.path().join("metadata.json");
@@ -229,12 +234,13 @@ impl Docker {
         Ok(())
     }
 
-    /// Runs `docker` with these words on this program's own terminal.
+    /// Runs `docker` with these words on this program's own terminal, all of it on standard error where the other stream
+    /// is kept for a document.
     ///
     /// # Errors
     /// A docker that cannot be started.
-    pub fn run(&self, words: &[&str]) -> Result<Outcome> {
-        self.tool.inherit(words)
+    pub fn run(&self, words: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
+        self.tool.inherit(words, is_stdout_ours)
     }
 
     /// Runs a program of an image for an architecture, and returns what it prints.
@@ -279,8 +285,8 @@ impl Docker {
                 builder.name
             );
         };
-        let driver = if address.starts_with("tcp://") { "remote" } else { "docker-container" };
-        let made = self.tool.read(&["buildx", "create", "--name", &builder.name, "--driver", driver, address]);
+        let words = command::create_builder(&builder.name, address);
+        let made = self.tool.read(&words.iter().map(String::as_str).collect::<Vec<_>>());
         if made.is_err() && self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
             // Another run has made it meanwhile.
             return Ok(());

@@ -4,17 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use image_proof::digest_of;
+pub use image_proof::{IMAGE_TYPES as SINGLE_MANIFESTS, LIST_TYPES as INDEXES};
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Arch;
-
-/// Media types of a manifest that names one image, of either specification.
-pub const SINGLE_MANIFESTS: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-
-/// Media types of a list of manifests.
-pub const INDEXES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 
 /// A repository as ECR describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,6 +60,8 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 pub struct Published {
     /// The digest that each existing tag of interest names.
     pub tags: BTreeMap<String, String>,
+    /// Those of them that name a list of images.
+    pub lists: BTreeSet<String>,
     /// The image that the revision's tag names, when there is one.
     pub revision_image: Option<Found>,
     /// Every tag of that image.

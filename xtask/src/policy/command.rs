@@ -1,8 +1,10 @@
 //! Command lines as data: what `execute` runs is what `--dry-run` shows.
 
+use std::collections::BTreeSet;
+
 use super::{
     cache::Cache,
-    plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction},
+    plan::{Build, Builder, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction},
 };
 use crate::process::quoted;
 
@@ -28,6 +30,19 @@ pub fn build(build: &Build) -> Vec<String> {
     words
 }
 
+/// The arguments of `docker` that make the builder of an address.
+pub fn create_builder(name: &str, address: &str) -> Vec<String> {
+    let driver = if address.starts_with("tcp://") { "remote" } else { "docker-container" };
+    ["buildx", "create", "--name", name, "--driver", driver, address].map(str::to_owned).into()
+}
+
+/// The same as a line for a shell, which leaves a builder that is there alone.
+fn builder_line(builder: &Builder) -> Option<String> {
+    let made = docker_line(&create_builder(&builder.name, builder.address.as_ref()?));
+    let looked = docker_line(&["buildx", "inspect", &builder.name].map(str::to_owned));
+    Some(format!("{looked} > /dev/null 2>&1 || {made}"))
+}
+
 /// The arguments of `docker` for the one push of an image.
 pub fn push(name: &str) -> Vec<String> {
     ["push", name].map(str::to_owned).into()
@@ -45,6 +60,8 @@ pub fn script(plan: &Plan) -> Vec<String> {
     // A build that takes its steps from the registry needs the login before.
     let (before, after) = if plan.needs_login_to_build() { (login, None) } else { (None, login) };
     lines.extend(before);
+    let builders = builds().filter_map(|planned| planned.builder.as_ref()).filter_map(builder_line);
+    lines.extend(builders.collect::<BTreeSet<_>>());
     lines.extend(builds().map(|planned| docker_line(&build(planned))));
     let Some(place) = &plan.place else { return lines };
     lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));

@@ -19,6 +19,11 @@ pub trait Blobs {
     /// A place that has none.
     fn root(&mut self) -> Result<Vec<u8>>;
 
+    /// Whether the root is what a reference names. A folder's or archive's table of contents is not.
+    fn root_has_name(&self) -> bool {
+        false
+    }
+
     /// A manifest or config. The caller checks its digest.
     ///
     /// # Errors
@@ -87,6 +92,10 @@ pub struct Remote<'r> {
 impl Blobs for Remote<'_> {
     fn root(&mut self) -> Result<Vec<u8>> {
         self.registry.manifest(&self.repository, &self.reference)
+    }
+
+    fn root_has_name(&self) -> bool {
+        true
     }
 
     fn small(&mut self, digest: &str) -> Result<Vec<u8>> {

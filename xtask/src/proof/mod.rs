@@ -26,6 +26,9 @@ use crate::{arch::Arch, config::Foreign, registry::CONFIG_LIMIT};
 pub struct Proof {
     /// The manifest's digest. `None` for archives in docker's own old form, which have none.
     pub digest: Option<String>,
+    /// The digest of the list of images that it was chosen from, where a reference names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// The config's digest.
     pub config_digest: String,
     /// The platform that the image claims.
@@ -77,7 +80,8 @@ pub fn machine(arch: Arch) -> Machine {
 /// An image that cannot be read, or is damaged.
 pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
     let root = blobs.root()?;
-    let (bytes, digest) = choose(blobs, root, arch, 0)?;
+    let mut list = None;
+    let (bytes, digest) = choose(blobs, root, arch, 0, &mut list)?;
     let manifest = Manifest::parse(&bytes)?;
     let described = manifest.config.clone().context("the manifest has no config")?;
     let config_bytes = json(blobs, &described.digest, Some(described.size))?;
@@ -87,6 +91,10 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
     }
     let mut layers: Vec<Layer> = Vec::new();
     for descriptor in &manifest.layers {
+        if !descriptor.is_layer() {
+            let name = descriptor.media_type.escape_debug();
+            bail!("layer {} is of media type `{name}`: no engine unpacks that", descriptor.digest);
+        }
         let known = layers.iter().find(|layer| layer.digest == descriptor.digest).cloned();
         let layer = if let Some(layer) = known { Ok(layer) } else { blobs.layer(&descriptor.digest) };
         let layer = layer.with_context(|| format!("failed to read layer {}", descriptor.digest))?;
@@ -101,23 +109,29 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
         }
         layers.push(layer);
     }
-    Ok(Proof { digest: Some(digest), ..judge(&config, &config_bytes, &layers, arch, allowed)? })
+    Ok(Proof { digest: Some(digest), list, ..judge(&config, &config_bytes, &layers, arch, allowed)? })
 }
 
 /// Judges a config and its layers.
 fn judge(config: &Config, bytes: &[u8], layers: &[Layer], arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
     let claimed = Machine::from_oci(&config.architecture);
-    let platform = format!("{}/{}", config.os, config.architecture);
+    let platform = format!("{}/{}", config.os.escape_debug(), config.architecture.escape_debug());
     let expected = arch.map(machine).or(claimed);
     let expected = expected.with_context(|| {
         format!("the image says that it is for `{platform}`, which is none of ours: say `--arch arm64` or `--arch amd64`")
     })?;
     let verdict = image_proof::prove(config, layers, expected, allowed);
-    Ok(Proof { digest: None, config_digest: digest_of(bytes), platform, verdict })
+    Ok(Proof { digest: None, list: None, config_digest: digest_of(bytes), platform, verdict })
 }
 
-/// Follows lists of manifests to the one image for an architecture.
-fn choose(blobs: &mut dyn Blobs, bytes: Vec<u8>, arch: Option<Arch>, depth: usize) -> Result<(Vec<u8>, String)> {
+/// Follows lists of manifests to the one image for an architecture. `list` becomes the last of them that has a name.
+fn choose(
+    blobs: &mut dyn Blobs,
+    bytes: Vec<u8>,
+    arch: Option<Arch>,
+    depth: usize,
+    list: &mut Option<String>,
+) -> Result<(Vec<u8>, String)> {
     const DEEPEST: usize = 4;
     let manifest = Manifest::parse(&bytes)?;
     if manifest.config.is_some() {
@@ -126,6 +140,9 @@ fn choose(blobs: &mut dyn Blobs, bytes: Vec<u8>, arch: Option<Arch>, depth: usiz
     }
     if depth == DEEPEST {
         bail!("lists of manifests lie in each other more than {DEEPEST} deep");
+    }
+    if depth > 0 || blobs.root_has_name() {
+        *list = Some(digest_of(&bytes));
     }
     // Attestations are entered as images for a platform named `unknown`; other things say what they are.
     let is_image = |child: &&Descriptor| {
@@ -146,17 +163,22 @@ fn choose(blobs: &mut dyn Blobs, bytes: Vec<u8>, arch: Option<Arch>, depth: usiz
         fitting.retain(|child| plain(child));
     }
     let platforms = || {
-        let names = images.iter().filter_map(|child| child.platform.as_ref()).map(|p| format!("{}/{}", p.os, p.architecture));
+        let names = images.iter().filter_map(|child| child.platform.as_ref());
+        let names = names.map(|p| format!("{}/{}", p.os.escape_debug(), p.architecture.escape_debug()));
         names.collect::<Vec<_>>().join(", ")
     };
     match fitting.as_slice() {
         [only] => {
             let child = json(blobs, &only.digest, Some(only.size))?;
-            choose(blobs, child, arch, depth + 1)
+            choose(blobs, child, arch, depth + 1, list)
         }
         [] if images.is_empty() => bail!("the index lists no image"),
         [] => bail!("the index has no image for {}: it has {}", arch.map_or("this".to_owned(), Arch::platform), platforms()),
-        _ => bail!("the index has several images ({}): say which with `--arch`", platforms()),
+        _ if arch.is_none() => bail!("the index has several images ({}): say which with `--arch`", platforms()),
+        several => {
+            let digests: Vec<_> = several.iter().map(|child| child.digest.escape_debug().to_string()).collect();
+            bail!("the index has several images for this CPU: name one by its digest, or save one alone: {}", digests.join(", "))
+        }
     }
 }
 

@@ -1,10 +1,22 @@
 //! What went wrong between us and a registry, in the registry's own words where it has any, and whether trying again may help.
 
+use std::fmt;
+
 use anyhow::{Error, anyhow};
 use serde::Deserialize;
 use ureq::{Body, http::Response};
 
 use super::access;
+
+/// In the chain of an error: the registry has not said what it has. Anything else that fails is about what it has.
+#[derive(Debug)]
+pub struct NoAnswer;
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it does not tell")
+    }
+}
 
 /// One attempt that failed.
 pub(super) struct Failure {
@@ -12,18 +24,26 @@ pub(super) struct Failure {
     pub(super) transient: bool,
     /// The registry wants a login, or a newer one.
     pub(super) unauthorized: bool,
+    /// The registry tells us nothing, now or at all.
+    silent: bool,
     pub(super) error: Error,
 }
 
 impl Failure {
     /// Trying again would not help.
     pub(super) fn lasting(error: impl Into<Error>) -> Self {
-        Self { transient: false, unauthorized: false, error: error.into() }
+        Self { transient: false, unauthorized: false, silent: false, error: error.into() }
     }
 
     /// A connection that broke, or never came to be.
     pub(super) fn passing(error: impl Into<Error>) -> Self {
-        Self { transient: true, ..Self::lasting(error) }
+        Self { transient: true, silent: true, ..Self::lasting(error) }
+    }
+
+    /// What went wrong, for those who asked.
+    pub(super) fn told(self, about: String) -> Error {
+        let error = if self.silent { self.error.context(NoAnswer) } else { self.error };
+        error.context(about)
     }
 
     /// A registry's refusal.
@@ -43,6 +63,7 @@ impl Failure {
         Self {
             transient: status == 429 || status >= 500,
             unauthorized: status == 401,
+            silent: matches!(status, 401 | 403 | 429) || status >= 500,
             error: anyhow!("the registry answered HTTP {status}{words}{cure}"),
         }
     }

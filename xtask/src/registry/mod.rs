@@ -22,6 +22,7 @@ use ureq::{
 
 pub use access::{Login, Right};
 use failure::Failure;
+pub use failure::NoAnswer;
 pub use reference::{Reference, is_digest, is_loopback};
 pub use write::Arrival;
 
@@ -136,7 +137,7 @@ impl Registry {
             }
             match delays.next() {
                 Some(delay) if failure.transient => std::thread::sleep(delay),
-                _ => return Err(failure.error.context(format!("failed to {about}, at {}", self.base))),
+                _ => return Err(failure.told(format!("failed to {about}, at {}", self.base))),
             }
         }
     }

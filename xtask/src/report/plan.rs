@@ -33,6 +33,9 @@ impl fmt::Display for Plan {
                 writeln!(f, "    tag          {}", tag.name)?;
             }
         }
+        for note in &self.notes {
+            writeln!(f, "\nnote: {note}")?;
+        }
         writeln!(f, "\ncommands")?;
         let lines = command::script(self);
         if lines.is_empty() {

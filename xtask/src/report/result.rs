@@ -18,6 +18,25 @@ pub struct Report {
     pub place: Option<Place>,
     /// In the plan's order.
     pub images: Vec<ImageReport>,
+    /// Lists of these images, whose tags were read back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListReport>,
+}
+
+/// What came of one list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ListReport {
+    /// What people call the image that is in it for each CPU.
+    pub name: String,
+    /// The repository.
+    pub repository: String,
+    /// Its digest.
+    pub digest: String,
+    /// Tags that were read back: each names the list.
+    pub tags: Vec<String>,
+    /// Whether this run wrote one of them.
+    pub changed: bool,
 }
 
 /// What came of one image.
@@ -34,6 +53,8 @@ pub struct ImageReport {
     pub arch: Arch,
     /// Whether it was built in this run.
     pub built: bool,
+    /// Whether this run wrote one of its tags.
+    pub changed: bool,
     /// The manifest's digest in the registry.
     pub digest: Option<String>,
     /// The manifest's media type in the registry.
@@ -78,6 +99,13 @@ impl fmt::Display for Report {
                     }
                 }
                 _ => writeln!(f, "{}: {how}, {}, {}", image.name, image.arch.platform(), image.local_names.join(", "))?,
+            }
+        }
+        for list in &self.lists {
+            let registry = self.place.as_ref().map(|place| place.registry.as_str()).unwrap_or_default();
+            writeln!(f, "{}: both, {registry}/{}@{}", list.name, list.repository, list.digest)?;
+            for tag in &list.tags {
+                writeln!(f, "    {tag}")?;
             }
         }
         Ok(())

@@ -117,6 +117,11 @@ pub fn printable(text: &str) -> String {
     plain.chars().filter(|c| !is_hidden(*c)).collect()
 }
 
+/// The same as one line: nothing in it can look like a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

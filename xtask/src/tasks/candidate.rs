@@ -86,7 +86,8 @@ impl<'c> Finder<'c> {
     /// A refusal for each thing that the list says and is not so, and for an image that cannot be proven.
     pub fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
         let refused = |problem: String| {
-            Refusal::new(problem, format!("push it again, or see cargo xtask manifest inspect: {}", list.digest))
+            let place = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+            Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
         };
         let problems = manifest::problems(&self.registry, repository, list)?;
         if !problems.is_empty() {
@@ -140,7 +141,7 @@ impl<'c> Finder<'c> {
         let [child] = children.collect::<Vec<_>>()[..] else {
             bail!("`{repository}:{name}` is a list of images without exactly one for {}", arch.platform());
         };
-        let text = format!("`{name}` is a list of images: its image for {} is deployed, {}", arch.platform(), child.digest);
+        let text = format!("`{name}` is a list of images: its image for {} is taken, {}", arch.platform(), child.digest);
         self.context.terminal.note(&text);
         let found = self.reached.aws.reader().manifest(repository, &child.digest)?;
         found.with_context(|| format!("`{repository}:{name}` lists {}, which is not there", child.digest))

@@ -55,7 +55,7 @@ fn step(context: &Context, name: &str, cargo: &Tool, words: &[&str]) -> Result<(
     if context.global.dry_run {
         return Ok(());
     }
-    let outcome = cargo.inherit(words).with_context(|| format!("failed to start the {name}"))?;
+    let outcome = cargo.inherit(words, false).with_context(|| format!("failed to start the {name}"))?;
     if !outcome.success() {
         bail!("the {name} failed: cargo {}", outcome.describe());
     }

@@ -141,6 +141,9 @@ impl Context {
             self.terminal.block(&plan.to_string());
             return Some(ExitCode::SUCCESS);
         }
+        for note in &plan.notes {
+            self.terminal.warning(note);
+        }
         for image in &plan.images {
             if let Some(build) = image.build() {
                 let name = build.dockerfile.file_name().map_or(build.dockerfile.as_path(), Path::new).display();
@@ -176,21 +179,25 @@ impl Context {
 
     /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
     fn write_down(&self, config: &Config, place: &Place, aws: &crate::aws::Aws, report: &Report) {
-        let pushed: Vec<_> = report.images.iter().filter(|image| image.built && image.error.is_none()).collect();
+        let images = report.images.iter().filter(|image| image.changed && image.error.is_none());
+        let images = images.map(|image| (&image.name, image.repository.as_deref(), image.digest.as_deref()));
+        let lists = report.lists.iter().filter(|list| list.changed);
+        let lists = lists.map(|list| (&list.name, Some(list.repository.as_str()), Some(list.digest.as_str())));
+        let pushed: Vec<_> = images.chain(lists).collect();
         if pushed.is_empty() {
             return;
         }
         let who = aws.reader().identity().map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
         let records: Vec<_> = pushed
             .into_iter()
-            .map(|image| Record {
+            .map(|(name, repository, digest)| Record {
                 who: &who,
                 action: "push",
                 environment: &place.environment,
-                image: &image.name,
-                workload: image.repository.as_deref().unwrap_or_default(),
+                image: name,
+                workload: repository.unwrap_or_default(),
                 from: None,
-                to: image.digest.as_deref().unwrap_or_default(),
+                to: digest.unwrap_or_default(),
                 outcome: "moved",
             })
             .collect();

@@ -38,7 +38,11 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         return Err(Refused::from(Refusal::new(problem, "run this in the repository of this tool")).into());
     }
     if context.global.dry_run {
-        context.terminal.note("it would build the demo wrong and right, run each, and push a list of both to the sandbox");
+        let would = "it would build the demo wrong and right, run each, and push a list of both to the sandbox";
+        if context.global.json {
+            document::print(&json!({ "plan": would }));
+        }
+        context.terminal.note(would);
         return Ok(ExitCode::SUCCESS);
     }
     let say = |text: &str| context.terminal.block(&format!("\n{text}\n"));

@@ -23,6 +23,7 @@ use crate::{
     policy::{
         plan::{self, MOVABLE_TAGS, Refusal, Selected, label},
         tags::{Tag, TagKind, TagSet},
+        target::Target,
     },
     record::Record,
     registry::{Arrival, CONFIG_LIMIT, Registry},
@@ -96,14 +97,18 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
             road.tag(parcel, kind)?;
         }
     }
-    for parcel in &parcels {
+    for parcel in parcels.iter().filter(|parcel| !parcel.tags.is_empty()) {
         road.confirm(parcel)?;
     }
     if context.global.json {
         document::print(&serde_json::json!({ "from": from.place, "to": to.place, "images": parcels }));
     }
-    let done = parcels.iter().filter(|parcel| !parcel.tags.is_empty());
+    let done: Vec<_> = parcels.iter().filter(|parcel| !parcel.tags.is_empty()).collect();
+    if done.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let records: Vec<_> = done
+        .into_iter()
         .map(|parcel| Record {
             who: &identity.arn,
             action: "promote",
@@ -141,7 +146,12 @@ impl<'c> Road<'c> {
             );
         }
         let finder = Finder::open(self.context, self.from)?;
-        let (parcels, refusals) = Refused::part(goes_there.into_iter().map(|selected| self.parcel(selected, &finder)))?;
+        let packed = goes_there.into_iter().map(|selected| {
+            self.parcel(selected, &finder).map_err(|error| {
+                if error.is::<Refused>() { error } else { error.context(format!("{} cannot be promoted", selected.name())) }
+            })
+        });
+        let (parcels, refusals) = Refused::part(packed)?;
         if refusals.is_empty() { Ok(parcels) } else { Err(Refused(refusals).into()) }
     }
 
@@ -156,10 +166,13 @@ impl<'c> Road<'c> {
         let children = self.children(&from_repository, &manifest)?;
         let arch = self.from.config.arch(selected.image.target);
         // The architecture is policy on both sides, and what is not proven does not travel.
-        if manifest.is_index() {
-            finder.prove_list(selected, &from_repository, &manifest)?;
-        }
-        finder.find(selected, &manifest.digest, arch)?;
+        let archs = if manifest.is_index() {
+            finder.prove_list(selected, &from_repository, &manifest)?
+        } else {
+            finder.find(selected, &manifest.digest, arch)?;
+            vec![arch]
+        };
+        self.require(selected, &name, arch, &archs)?;
         let described = match children.iter().find(|(_, of)| *of == Some(arch)) {
             Some((child, _)) => self.describe(&from_repository, child)?,
             None => self.describe(&from_repository, &manifest)?,
@@ -203,6 +216,17 @@ impl<'c> Road<'c> {
             manifest,
             children,
         })
+    }
+
+    /// An image that is to be for both CPUs travels as both; App Runner runs one image of a list, and that may be what it has.
+    fn require(&self, selected: Selected<'_>, name: &str, own: Arch, archs: &[Arch]) -> Result<(), Refused> {
+        let both = selected.image.multi_arch && selected.image.target != Target::AppRunner;
+        let wanted = if both { Arch::ALL.to_vec() } else { vec![own] };
+        let Some(missing) = wanted.into_iter().find(|arch| !archs.contains(arch)) else { return Ok(()) };
+        let from = &self.from.environment.name;
+        let why = if both { ", and deploy.toml has `multi-arch = true`" } else { "" };
+        let problem = format!("`{name}`, which `{from}` has of {}, has no image for {missing}{why}", selected.name());
+        Err(Refusal::new(problem, format!("push it again: cargo xtask push {from} --service {}", selected.service.name)).into())
     }
 
     /// What runs there, or what its tag names where nothing that can be read runs.
@@ -375,7 +399,8 @@ impl<'c> Road<'c> {
                 bail!("`{}:{}` is {now}, not {}: perhaps another run wrote it", parcel.to_repository, tag.name, tag.digest);
             }
         }
-        let text = format!("{}: {} tags name {} in {}", parcel.image, names.len(), parcel.digest, self.to.environment.name);
+        let and = if parcel.children.is_empty() { "" } else { ", or its image for their CPU," };
+        let text = format!("{}: {} tags name {}{and} in {}", parcel.image, names.len(), parcel.digest, self.to.environment.name);
         self.context.terminal.status("Checked", &text);
         Ok(())
     }

@@ -200,7 +200,9 @@ fn read_image(
 ) -> Result<Published> {
     let lasting: Vec<_> = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp).map(|tag| tag.name.clone()).collect();
     let manifests = aws.manifests(repository, &lasting)?;
+    let lists = manifests.iter().filter(|(_, manifest)| manifest.is_index()).map(|(tag, _)| tag.clone());
     let mut published = Published {
+        lists: lists.collect(),
         tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
         ..Published::default()
     };

@@ -41,6 +41,12 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     let docker = Docker::new(&sandbox.map(sandbox::Session::docker_env).unwrap_or_default());
     let selected = plan::one(&config, arguments.service.as_deref(), dockerfile).map_err(Refused::from)?;
     let target = selected.image.target;
+    if let Some(environment) = arguments.env.as_ref().filter(|name| !selected.image.environments.contains(name)) {
+        let problem = format!("{} does not go to `{environment}`", selected.name());
+        let cure =
+            format!("leave `--env` out for the local image, or add \"{environment}\" to its `environments` in deploy.toml");
+        return Err(Refused::from(Refusal::new(problem, cure)).into());
+    }
     let arch = arguments.arch.unwrap_or_else(|| usual_arch(&config, selected, &docker));
     let outside = arguments.port.unwrap_or(if target == Target::Lambda { 9000 } else { INSIDE });
     let image = match &reached {
@@ -51,10 +57,13 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     let words = command(&image, arch, outside);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let shown = crate::process::quoted(std::iter::once("docker").chain(words.iter().copied()));
-    if context.global.dry_run {
+    let about = |exit: Option<i32>| {
         if context.global.json {
-            document::print(&json!({ "image": image, "arch": arch, "port": outside, "command": shown }));
+            document::print(&json!({ "image": image, "arch": arch, "port": outside, "command": shown, "exit-code": exit }));
         }
+    };
+    if context.global.dry_run {
+        about(None);
         context.terminal.block(&shown);
         return Ok(ExitCode::SUCCESS);
     }
@@ -63,7 +72,8 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     if let Some(reached) = &reached {
         let login = Session::open(&docker, &reached.place.registry, reached.aws.reader(), Others::LeftOut)?;
         context.terminal.status("Pulling", &image);
-        docker.pull(&login, &image, arch)?;
+        let push = || format!("where it is not there yet: cargo xtask push {}", reached.environment.name);
+        docker.pull(&login, &image, arch).with_context(push)?;
     } else if !docker.has(&image) {
         let problem = format!("there is no image `{image}` here");
         let service = &selected.service.name;
@@ -80,9 +90,11 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         Target::AppRunner | Target::Eks => format!("look at it: http://localhost:{outside}/"),
     });
     let terminal_is_its = interrupt::hand_over();
-    let outcome = docker.run(&words).context("failed to run the image")?;
+    let outcome = docker.run(&words, context.global.json).context("failed to run the image")?;
     drop(terminal_is_its);
-    if outcome.status.and_then(|status| status.code()) == Some(NOT_STARTED) {
+    let exit = outcome.status.and_then(|status| status.code());
+    about(exit);
+    if exit == Some(NOT_STARTED) {
         context.terminal.note(&format!("where port {outside} is taken, say another: --port {}", outside.saturating_add(1)));
     }
     Ok(if outcome.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

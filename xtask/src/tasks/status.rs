@@ -117,9 +117,12 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
     };
     if let Some(manifest) = if exists { reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag) } else { None } {
         row.tag_digest = Some(manifest.digest.clone());
-        if !manifest.is_single() {
-            let children = image_proof::Manifest::parse(manifest.bytes.as_bytes())?.manifests;
-            row.listed = children.into_iter().map(|child| child.digest).collect();
+        match image_proof::Manifest::parse(manifest.bytes.as_bytes()) {
+            Ok(parsed) => row.listed = parsed.manifests.into_iter().map(|child| child.digest).collect(),
+            Err(error) => {
+                row.is_unread = true;
+                row.unknown.push(format!("what `{repository}:{tag}` names cannot be read: {error}"));
+            }
         }
         let labels = labels(reached, registry, &repository, &manifest.digest).unwrap_or_default();
         row.age = labels.get(label::CREATED).and_then(|created| age::of(created, host::now()));

@@ -64,7 +64,10 @@ pub fn plan_local(
         }
     }
     refusals.extend(images.iter().filter_map(PlannedImage::build).flat_map(|build| missing_paths(config, build, missing)));
-    finish(refusals, Plan { place: None, revision, create_repositories: Vec::new(), images, indexes: Vec::new() })
+    finish(
+        refusals,
+        Plan { place: None, revision, create_repositories: Vec::new(), images, indexes: Vec::new(), notes: Vec::new() },
+    )
 }
 
 fn local_image(

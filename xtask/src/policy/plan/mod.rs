@@ -61,6 +61,9 @@ pub struct Plan {
     /// Lists of images for both CPUs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<PlannedIndex>,
+    /// What somebody may not expect of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Plan {

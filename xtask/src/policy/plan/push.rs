@@ -85,6 +85,7 @@ pub fn plan_push(
     let mut create_repositories = Vec::new();
     let mut images: Vec<PlannedImage> = Vec::new();
     let mut indexes: Vec<PlannedIndex> = Vec::new();
+    let mut notes = Vec::new();
     for (variant, published) in variants.iter().zip(&facts.published) {
         let Some(revision) = &facts.revision else { break };
         let selected = variant.selected;
@@ -113,6 +114,11 @@ pub fn plan_push(
                 }),
             }
         }
+        if !variant.in_list {
+            let plain: Vec<_> = tag_set(config, environment, *variant, revision, "").plain().cloned().collect();
+            refusals.extend(list_of_this_commit(&plain, revision, published));
+            notes.extend(list_of_before(&plain, *variant, published));
+        }
         refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
         refusals.extend(repository.into_iter().flat_map(|repository| immovable(&image, &name, repository)));
         images.push(image);
@@ -122,7 +128,7 @@ pub fn plan_push(
         keep_time(index, &images);
     }
     refusals.dedup();
-    finish(refusals, Plan { place: Some(facts.place), revision: facts.revision, create_repositories, images, indexes })
+    finish(refusals, Plan { place: Some(facts.place), revision: facts.revision, create_repositories, images, indexes, notes })
 }
 
 /// Images that are there since an earlier push keep the time of their arrival, and so does their list.
@@ -151,6 +157,29 @@ fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFa
     Some(Refusal::new(
         format!("tag `{}` names another image of this commit, and may not move", stuck.name),
         "commit again, or push without the list",
+    ))
+}
+
+/// A commit's tag never goes from both CPUs to one: what was told that it serves every node would serve some.
+fn list_of_this_commit(plain: &[Tag], revision: &Revision, published: &Published) -> Option<Refusal> {
+    let tag = plain.iter().find(|tag| tag.kind == TagKind::Revision && published.lists.contains(&tag.name))?;
+    (!revision.dirty).then(|| {
+        Refusal::new(
+            format!("tag `{}` names this commit's list of images for both CPUs, and this push has one of them", tag.name),
+            "push with `--multi-arch`, or `multi-arch = true` beside the image in deploy.toml; or commit again",
+        )
+    })
+}
+
+/// The environment's tag goes from both CPUs to one with this push.
+fn list_of_before(plain: &[Tag], variant: Variant<'_>, published: &Published) -> Option<String> {
+    let tag = plain.iter().find(|tag| tag.kind == TagKind::Moving && published.lists.contains(&tag.name))?;
+    let Variant { selected, arch, .. } = variant;
+    let name = selected.name();
+    Some(format!(
+        "`{}` names a list of images for both CPUs now, and will name {name}'s image for {arch} alone; what the other CPU has \
+         stays under its own tags (`--multi-arch` keeps both)",
+        tag.name
     ))
 }
 
@@ -314,7 +343,8 @@ fn reused_tags(
     let written = published.revision_image_tags.iter().filter_map(|tag| {
         let time = tag.strip_prefix(&start)?.strip_suffix(&end)?;
         let plain = format!("{start}{time}");
-        let is_whole = in_list || published.revision_image_tags.contains(&plain);
+        // A time at which the image came alone is none at which its list came.
+        let is_whole = in_list != published.revision_image_tags.contains(&plain);
         (tags::moment(time) == Some((time, None)) && is_whole).then(|| [tag.clone(), plain])
     });
     let kept_time = written.max().filter(|_| is_current);

@@ -8,7 +8,8 @@ use image_proof::{Descriptor, Manifest as Parsed, digest_of};
 use crate::{
     facts::published::Manifest,
     policy::index::Platform,
-    registry::{CONFIG_LIMIT, Registry, is_digest},
+    registry::{CONFIG_LIMIT, NoAnswer, Registry, is_digest},
+    report::terminal::one_line,
 };
 
 /// The most entries of a list that are looked at. Real ones have a dozen.
@@ -17,17 +18,14 @@ const ENTRIES: usize = 256;
 /// Everything in a list that is not so: entries for nothing, for another platform, of another size or kind, and twins.
 ///
 /// # Errors
-/// A list that is no JSON.
+/// A list that is no JSON, and a registry that does not tell what it has.
 pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Result<Vec<String>> {
     let parsed = Parsed::parse(list.bytes.as_bytes())?;
     let mut problems = Vec::new();
     if !list.is_index() {
         problems.push(format!("this is neither an image nor a list of images: its media type is `{}`", list.media_type));
-    } else if parsed.manifests.is_empty() {
+    } else if parsed.manifests.iter().all(is_attestation) {
         problems.push("the list names no image".to_owned());
-    }
-    if parsed.config.is_some() {
-        problems.push("the list has a config, as images have".to_owned());
     }
     if parsed.manifests.len() > ENTRIES {
         problems.push(format!("the list has {} entries: only the first {ENTRIES} are looked at", parsed.manifests.len()));
@@ -40,7 +38,7 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
             problems.push(format!("{name} is listed twice"));
             continue;
         }
-        let is_attestation = said.as_ref().is_some_and(Platform::is_unknown);
+        let is_attestation = is_attestation(child);
         match &said {
             None => problems.push(format!("{name} is listed without a platform")),
             Some(said) if !is_attestation => {
@@ -52,20 +50,50 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
         }
         match image(registry, repository, child) {
             Ok(manifest) if is_attestation => {
-                // What BuildKit says about an image is a manifest of no platform, and nothing runs it.
-                problems.extend((!manifest.is_single()).then(|| format!("{name} is no manifest")));
+                problems.extend(attestation_problems(registry, repository, &manifest, child, &parsed.manifests));
             }
             Ok(manifest) => match (platform_of(registry, repository, &manifest), said) {
                 (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
                     problems.push(format!("{} is listed for {said}, and its config says {real}", child.digest));
                 }
                 (Ok(_), _) => {}
+                (Err(error), _) if error.is::<NoAnswer>() => return Err(error.context(name)),
                 (Err(error), _) => problems.push(format!("{name}: {error:#}")),
             },
+            Err(error) if error.is::<NoAnswer>() => return Err(error.context(name)),
             Err(error) => problems.push(format!("{name}: {error:#}")),
         }
     }
-    Ok(problems)
+    Ok(problems.iter().map(|problem| one_line(problem)).collect())
+}
+
+/// Whether an entry is what BuildKit says about an image: it is entered for a platform of no name, and nothing runs it.
+fn is_attestation(child: &Descriptor) -> bool {
+    platform(child).as_ref().is_some_and(Platform::is_unknown)
+}
+
+/// What is wrong with an entry that no engine runs. Source: "Image attestation storage" in BuildKit's documentation.
+fn attestation_problems(
+    registry: &Registry,
+    repository: &str,
+    manifest: &Manifest,
+    child: &Descriptor,
+    all: &[Descriptor],
+) -> Vec<String> {
+    let name = &child.digest;
+    let mut problems = Vec::new();
+    if !manifest.is_single() {
+        problems.push(format!("{name} is no manifest"));
+    }
+    // Its config says nothing, or that it is for nothing.
+    if let Some(real) = platform_of(registry, repository, manifest).ok().filter(|real| real.provable().is_some()) {
+        problems.push(format!("{name} is listed for no platform, and its config says {real}: no engine finds it"));
+    }
+    let about = child.annotations.get("vnd.docker.reference.digest");
+    if let Some(about) = about.filter(|about| !all.iter().any(|other| other.digest == **about)) {
+        problems.push(format!("{name} is about {about}, which is not in the list"));
+    }
+    problems
 }
 
 /// An entry's image, of the digest, size and kind that the entry says.
@@ -85,6 +113,7 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
     if manifest.is_index() {
         bail!("it is a list of images itself");
     }
+    Parsed::parse(manifest.bytes.as_bytes())?;
     Ok(manifest)
 }
 
@@ -97,7 +126,11 @@ pub fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -
     if size > CONFIG_LIMIT {
         bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
     }
-    Platform::of_config(&registry.blob(repository, &config, CONFIG_LIMIT)?)
+    let bytes = registry.blob(repository, &config, CONFIG_LIMIT)?;
+    if bytes.len() as u64 != size {
+        bail!("the image's config has {} bytes, and its manifest says {size}: engines refuse it", bytes.len());
+    }
+    Platform::of_config(&bytes)
 }
 
 /// The platform that an entry says.

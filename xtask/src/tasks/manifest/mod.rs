@@ -3,7 +3,7 @@
 
 mod examine;
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use image_proof::{Manifest as Parsed, digest_of};
@@ -24,7 +24,7 @@ use crate::{
     },
     proof::{self, Kept, Remote},
     registry::{Arrival, Reference, Registry, Right},
-    report::{document, terminal::printable},
+    report::{document, terminal::one_line},
     sandbox,
 };
 
@@ -88,8 +88,8 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
     }
     let manifest = assemble(&children).map_err(Refused)?;
     let draft = Draft { name: name.to_owned(), media_type: manifest.media_type.clone(), bytes: manifest.bytes.clone(), sources };
-    let file = file_of(context, &list)?;
     if !context.global.dry_run {
+        let file = file_of(context, &list)?;
         let text = serde_json::to_string_pretty(&draft).context("the list has no JSON form")?;
         fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))?;
         context.terminal.status("Created", &format!("{name}, {}; push it: cargo xtask manifest push {name}", manifest.digest));
@@ -102,7 +102,7 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
 fn proven(config: Option<&Config>, image: &str, registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
     let platform = platform_of(registry, repository, manifest).with_context(|| format!("failed to read `{image}`"))?;
     let arch = platform.provable().ok_or_else(|| {
-        let problem = format!("`{image}` says that it is for {}, which cannot be proven", one_line(&platform.to_string()));
+        let problem = format!("`{image}` says that it is for {platform}, which cannot be proven");
         let all: Vec<_> = Arch::ALL.map(Arch::platform).into();
         Refused::from(Refusal::new(problem, format!("a list is made here of images for {}", all.join(" and "))))
     })?;
@@ -137,7 +137,7 @@ fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
     let problems = problems(&registry, &place.repository, &manifest)?;
     show(context, image, &manifest, &entries(&manifest)?, &problems);
     for problem in &problems {
-        context.terminal.error(one_line(problem));
+        context.terminal.error(problem);
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -168,7 +168,6 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     }
     let problems = problems(&registry, &list.repository, &manifest)?;
     if !problems.is_empty() {
-        let problems: Vec<_> = problems.iter().map(|problem| one_line(problem)).collect();
         bail!("the list does not say what its images are:\n{}", problems.join("\n"));
     }
     registry.put_manifest(&list.repository, &manifest.digest, &manifest.media_type, manifest.bytes.as_bytes())?;
@@ -177,7 +176,11 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     if found != manifest.digest {
         bail!("`{name}` is {found} after the push, not {}: perhaps somebody else wrote it", manifest.digest);
     }
-    fs::remove_file(&file).with_context(|| format!("failed to remove `{}`", file.display()))?;
+    match fs::remove_file(&file) {
+        // Another run has pushed the same list meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.with_context(|| format!("failed to remove `{}`", file.display()))?,
+    }
     context.terminal.status("Pushed", &format!("{name}, {}", manifest.digest));
     show(context, name, &manifest, &entries(&manifest)?, &[]);
     Ok(ExitCode::SUCCESS)
@@ -237,11 +240,6 @@ fn entries(list: &Manifest) -> Result<Vec<Shown>> {
         }
     };
     Ok(parsed.manifests.into_iter().map(shown).collect())
-}
-
-/// Text from a registry as one line of a terminal: nothing in it can look like a line of ours.
-fn one_line(text: &str) -> String {
-    printable(text).replace(['\n', '\t'], " ")
 }
 
 fn show(context: &Context, name: &str, manifest: &Manifest, entries: &[Shown], problems: &[String]) {

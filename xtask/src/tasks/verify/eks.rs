@@ -87,7 +87,7 @@ fn judge(document: &mut Document) {
         match nodes.arch {
             Some(arch) if arch == wanted => {}
             // Beside right ones, wrong nodes need a selector and are no mismatch by themselves.
-            Some(_) if some_right => {
+            Some(_) if some_right && !document.images.is_empty() => {
                 document.notes.push(format!("{text}: pods need `nodeSelector: {{kubernetes.io/arch: {wanted}}}`"));
             }
             Some(_) if !document.images.is_empty() => {

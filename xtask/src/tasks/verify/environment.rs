@@ -6,7 +6,11 @@ use anyhow::Result;
 use image_proof::Manifest as Parsed;
 use serde::Serialize;
 
-use super::super::{Context, reach::Reached};
+use super::super::{
+    Context,
+    manifest::{platform, problems},
+    reach::Reached,
+};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
@@ -17,7 +21,7 @@ use crate::{
         target::Target,
     },
     proof::{self, Kept, Proof, Remote},
-    registry::{CONFIG_LIMIT, Registry},
+    registry::{CONFIG_LIMIT, NoAnswer, Registry},
     report::document,
 };
 
@@ -35,6 +39,9 @@ struct TagReport {
     created: Option<String>,
     /// How long ago that was, in words.
     age: Option<String>,
+    /// The platforms of the images that were proven.
+    platforms: Vec<String>,
+    /// Of a list, that of the image for `arch`.
     proof: Option<Proof>,
     mismatches: Vec<String>,
 }
@@ -81,6 +88,7 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
         revision: None,
         created: None,
         age: None,
+        platforms: Vec::new(),
         proof: None,
         mismatches: Vec::new(),
     };
@@ -91,69 +99,88 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
     let Some(manifest) = found else { return Ok(report) };
     report.digest = Some(manifest.digest.clone());
     report.media_type = Some(manifest.media_type.clone());
-    if !manifest.is_single() && selected.image.target != Target::Lambda {
-        list_report(&mut report, selected, &manifest, registry, kept)?;
-        return Ok(report);
+    let looked = Look { registry, kept, selected }.at(&mut report, &manifest);
+    // What the registry does not tell is no mismatch; what it has and cannot be an image is one.
+    if let Err(error) = looked {
+        if error.is::<NoAnswer>() {
+            return Err(error.context(format!("failed to look at `{repository}:{tag}`")));
+        }
+        report.mismatches.push(format!("`{tag}` cannot be run: {error:#}"));
     }
-    if !manifest.is_single() {
-        let refused = if selected.image.target == Target::Lambda { ", which Lambda refuses" } else { "" };
-        report.mismatches.push(format!("`{tag}` names a list of images (`{}`){refused}", manifest.media_type));
-        return Ok(report);
-    }
-    let (config, _) = manifest.config()?;
-    let found = manifest.describe(&registry.blob(&repository, &config, CONFIG_LIMIT)?)?;
-    report.revision = found.labels.get(label::REVISION).cloned();
-    report.created = found.labels.get(label::CREATED).cloned();
-    report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
-    let mut remote = Remote { registry, repository, reference: manifest.digest.clone(), kept: kept.clone() };
-    let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))?;
-    report.mismatches.extend(proof.verdict.findings.iter().take(proof::SHOWN).map(ToString::to_string));
-    report.proof = Some(proof);
     Ok(report)
 }
 
-/// A list: each of its images has to be what the list says, and one of them for the target's CPU.
-fn list_report(report: &mut TagReport, selected: Selected<'_>, list: &Manifest, registry: &Registry, kept: &Kept) -> Result<()> {
-    let parsed = Parsed::parse(list.bytes.as_bytes())?;
-    let mut archs = Vec::new();
-    for child in &parsed.manifests {
-        let platform = child.platform.as_ref().filter(|platform| platform.os == "linux");
-        let Some(arch) = platform.and_then(|platform| platform.architecture.parse::<Arch>().ok()) else { continue };
-        let (repository, reference) = (report.repository.clone(), child.digest.clone());
-        let mut remote = Remote { registry, repository, reference, kept: kept.clone() };
-        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))?;
-        report
-            .mismatches
-            .extend(proof.verdict.findings.iter().take(proof::SHOWN).map(|finding| format!("its image for {arch}: {finding}")));
+/// Looks at what one tag names.
+struct Look<'l> {
+    registry: &'l Registry,
+    kept: &'l Kept,
+    selected: Selected<'l>,
+}
+
+impl Look<'_> {
+    fn at(&self, report: &mut TagReport, manifest: &Manifest) -> Result<()> {
+        let (tag, image) = (report.tag.clone(), self.selected.image);
+        if !manifest.is_index() {
+            if image.multi_arch {
+                let cure = "push it again: it is to be for both";
+                report.mismatches.push(format!("`{tag}` names one image, and deploy.toml has `multi-arch = true`: {cure}"));
+            }
+            return self.image(report, manifest, report.arch);
+        }
+        if image.target == Target::Lambda {
+            report.mismatches.push(format!("`{tag}` names a list of images (`{}`), which Lambda refuses", manifest.media_type));
+            return Ok(());
+        }
+        let problems = problems(self.registry, &report.repository, manifest)?;
+        report.mismatches.extend(problems.into_iter().map(|problem| format!("`{tag}`: {problem}")));
+        let mut archs = Vec::new();
+        for child in &Parsed::parse(manifest.bytes.as_bytes())?.manifests {
+            let Some(arch) = platform(child).and_then(|platform| platform.provable()) else { continue };
+            // What is said of it above needs no second word.
+            let Ok(bytes) = self.registry.manifest(&report.repository, &child.digest) else { continue };
+            let Ok(text) = String::from_utf8(bytes) else { continue };
+            self.image(report, &Manifest::new(text, &child.media_type), arch)?;
+            archs.push(arch);
+        }
+        let wanted = if image.multi_arch { Arch::ALL.to_vec() } else { vec![report.arch] };
+        for missing in wanted.into_iter().filter(|arch| !archs.contains(arch)) {
+            report.mismatches.push(format!("`{tag}` is a list without an image for {missing}"));
+        }
+        Ok(())
+    }
+
+    /// An image, or one of a list.
+    fn image(&self, report: &mut TagReport, manifest: &Manifest, arch: Arch) -> Result<()> {
+        let repository = report.repository.clone();
+        let mut remote =
+            Remote { registry: self.registry, repository, reference: manifest.digest.clone(), kept: self.kept.clone() };
+        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&self.selected.image.foreign))?;
+        let findings = proof.verdict.findings.iter().take(proof::SHOWN);
+        report.mismatches.extend(findings.map(|finding| format!("{arch}: {finding}")));
+        report.platforms.push(proof.platform.clone());
         if arch == report.arch {
+            let (config, _) = manifest.config()?;
+            let found = manifest.describe(&self.registry.blob(&report.repository, &config, CONFIG_LIMIT)?)?;
+            report.revision = found.labels.get(label::REVISION).cloned();
+            report.created = found.labels.get(label::CREATED).cloned();
+            report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
             report.proof = Some(proof);
         }
-        archs.push(arch);
+        Ok(())
     }
-    if !archs.contains(&report.arch) {
-        let names: Vec<_> = archs.iter().map(ToString::to_string).collect();
-        let tag = &report.tag;
-        report.mismatches.push(format!("`{tag}` lists images for {}, and none for {}", names.join(", "), report.arch));
-    }
-    Ok(())
 }
 
 fn describe(report: &TagReport) -> String {
-    let (Some(digest), Some(proof)) = (&report.digest, &report.proof) else {
-        return format!("{}:{} is not there", report.repository, report.tag);
-    };
+    let name = format!("{}:{}", report.repository, report.tag);
+    let Some(digest) = &report.digest else { return format!("{name} is not there") };
+    let Some(proof) = &report.proof else { return format!("{name} is {digest}") };
     let revision = report.revision.as_deref().unwrap_or("no revision");
     let created = match (&report.created, &report.age) {
         (Some(created), Some(age)) => format!("{created} ({age} ago)"),
         _ => "no date".to_owned(),
     };
-    format!(
-        "{}:{} is {digest}, {}, {revision} of {created}; {}",
-        report.repository,
-        report.tag,
-        proof.platform,
-        proof.verdict.summary()
-    )
+    let platforms = report.platforms.join(" and ");
+    format!("{name} is {digest}, {platforms}, {revision} of {created}; {}", proof.verdict.summary())
 }
 
 /// Compares the environment's functions with its tags and with the policy.

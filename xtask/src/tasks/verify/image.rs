@@ -27,6 +27,8 @@ struct Document<'p> {
     place: &'static str,
     #[serde(flatten)]
     proof: &'p Proof,
+    /// What else is wrong with it for the target.
+    mismatches: Vec<String>,
 }
 
 /// Proves one image.
@@ -42,8 +44,18 @@ pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     };
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     let (place, proof) = prove(config.as_ref(), &arguments.image, arch, &docker, &kept)?;
-    show(context, &arguments.image, place, &proof);
-    Ok(if proof.verdict.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let target = arguments.target.as_deref().and_then(Target::from_name);
+    let mismatches: Vec<_> = list_for_lambda(target, &proof).into_iter().collect();
+    let is_fine = proof.verdict.holds() && mismatches.is_empty();
+    show(context, &Document { image: &arguments.image, place, proof: &proof, mismatches });
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A function takes one image, whatever the list of it says.
+fn list_for_lambda(target: Option<Target>, proof: &Proof) -> Option<String> {
+    let (list, digest) = (proof.list.as_ref()?, proof.digest.as_ref()?);
+    (target == Some(Target::Lambda))
+        .then(|| format!("this is the list of images {list}, which Lambda refuses: its image for {} is {digest}", proof.platform))
 }
 
 fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
@@ -91,10 +103,11 @@ fn prove(
     Ok(("the registry", proof))
 }
 
-fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
+fn show(context: &Context, document: &Document<'_>) {
     if context.global.json {
-        document::print(&Document { image, place, proof });
+        document::print(document);
     }
+    let Document { image, place, proof, mismatches } = document;
     let verdict = &proof.verdict;
     let terminal = &context.terminal;
     terminal.status("Read", &format!("{image} from {place}: config {}, {}", proof.config_digest, proof.platform));
@@ -111,5 +124,8 @@ fn show(context: &Context, image: &str, place: &'static str, proof: &Proof) {
         terminal.status("Proven", &verdict.summary());
     } else {
         terminal.error(format!("{image}: {}", verdict.summary()));
+    }
+    for mismatch in mismatches {
+        terminal.error(format!("{image}: {mismatch}"));
     }
 }
