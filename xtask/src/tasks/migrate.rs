@@ -125,7 +125,15 @@ impl<'c> Migration<'c> {
     /// A refusal where there is none.
     pub fn selected(&self, services: &[String], targets: &[Target]) -> Result<Vec<Selected<'_>>, Refused> {
         let all = self.reached.selected(services)?;
-        let chosen: Vec<_> = all.into_iter().filter(|one| targets.contains(&one.image.target)).collect();
+        let chosen: Vec<_> = all.iter().filter(|one| targets.contains(&one.image.target)).copied().collect();
+        if let (true, true, Some(other)) = (chosen.is_empty(), self.reached.sandbox.is_some(), all.first()) {
+            let problem = format!(
+                "{} is for {}, and the sandbox has neither App Runner nor a cluster",
+                other.name(),
+                other.image.target.title()
+            );
+            return Err(Refusal::new(problem, "name a service with a Lambda image, or leave `--sandbox` out").into());
+        }
         if chosen.is_empty() {
             let names: Vec<_> = targets.iter().map(|target| target.title()).collect();
             let problem = format!("no image of `{}` is for {}", self.reached.environment.name, names.join(" or "));

@@ -48,10 +48,19 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         account_guard(environment, &identity.account, &identity.arn).map_err(Refused::from)?;
     }
     let selection = plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
-    let variants = plan::variants(&config, &selection, push.selection.multi_arch);
+    let mut variants = plan::variants(&config, &selection, |_| push.selection.multi_arch);
     let facts = if readable {
         context.terminal.detail(&format!("reading what `{}` has", place.registry));
-        read(&config, environment, &variants, &place, revision.as_ref(), aws.reader())?
+        let look = |variants: &[Variant<'_>]| read(&config, environment, variants, &place, revision.as_ref(), aws.reader());
+        let facts = look(&variants)?;
+        let both = listed(context, &config, environment, &variants, revision.as_ref(), &facts.published);
+        if both.is_empty() {
+            facts
+        } else {
+            let is_listed = |selected: &Selected<'_>| both.contains(&selected.name());
+            variants = plan::variants(&config, &selection, |selected| push.selection.multi_arch || is_listed(selected));
+            look(&variants)?
+        }
     } else {
         Read::nothing(variants.len())
     };
@@ -130,6 +139,25 @@ fn turn(context: &Context, config: &Config) -> Result<File> {
         file.lock().with_context(|| format!("failed to lock `{}`", path.display()))?;
     }
     Ok(file)
+}
+
+/// The images of which this commit has a list already: it stays one.
+fn listed(
+    context: &Context,
+    config: &Config,
+    environment: &Environment,
+    variants: &[Variant<'_>],
+    revision: Option<&Revision>,
+    published: &[Published],
+) -> Vec<String> {
+    let Some(revision) = revision else { return Vec::new() };
+    let single = variants.iter().zip(published).filter(|(variant, _)| !variant.in_list);
+    let listed = single.filter(|(variant, published)| plan::has_list(config, environment, **variant, revision, published));
+    let names: Vec<_> = listed.map(|(variant, _)| variant.selected.name()).collect();
+    for name in &names {
+        context.terminal.note(&format!("{name} of this commit is a list for both CPUs, and stays one"));
+    }
+    names
 }
 
 /// What the registry has of some images.

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use build::because as reason;
 pub use guards::{account_guard, guards};
 pub use local::{LocalRequest, local_names, plan_local};
-pub use push::{PushFacts, Variant, function_name, plan_push, tag_set, timestamp, variants};
+pub use push::{PushFacts, Variant, function_name, has_list, plan_push, tag_set, timestamp, variants};
 pub use select::{Selected, environment, one, select};
 
 use crate::{

@@ -59,10 +59,10 @@ pub struct Variant<'c> {
     pub in_list: bool,
 }
 
-/// The images of a selection, those of a list twice. `all` makes a list of every image.
-pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], all: bool) -> Vec<Variant<'c>> {
+/// The images of a selection, those of a list twice. `is_list` makes a list of more images than deploy.toml does.
+pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], is_list: impl Fn(&Selected<'c>) -> bool) -> Vec<Variant<'c>> {
     let of = |selected: &Selected<'c>| {
-        let in_list = all || selected.image.multi_arch;
+        let in_list = selected.image.multi_arch || is_list(selected);
         let archs = if in_list { Arch::ALL.to_vec() } else { vec![config.arch(selected.image.target)] };
         let selected = *selected;
         archs.into_iter().map(move |arch| Variant { selected, arch, in_list })
@@ -116,7 +116,6 @@ pub fn plan_push(
         }
         if !variant.in_list {
             let plain: Vec<_> = tag_set(config, environment, *variant, revision, "").plain().cloned().collect();
-            refusals.extend(list_of_this_commit(&plain, revision, published));
             notes.extend(list_of_before(&plain, *variant, published));
         }
         refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
@@ -160,15 +159,18 @@ fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFa
     ))
 }
 
-/// A commit's tag never goes from both CPUs to one: what was told that it serves every node would serve some.
-fn list_of_this_commit(plain: &[Tag], revision: &Revision, published: &Published) -> Option<Refusal> {
-    let tag = plain.iter().find(|tag| tag.kind == TagKind::Revision && published.lists.contains(&tag.name))?;
-    (!revision.dirty).then(|| {
-        Refusal::new(
-            format!("tag `{}` names this commit's list of images for both CPUs, and this push has one of them", tag.name),
-            "push with `--multi-arch`, or `multi-arch = true` beside the image in deploy.toml; or commit again",
-        )
-    })
+/// Whether this commit's tag names a list of images: then the commit's image is that list, for every environment. A function takes
+/// none.
+pub fn has_list(
+    config: &Config,
+    environment: &Environment,
+    variant: Variant<'_>,
+    revision: &Revision,
+    published: &Published,
+) -> bool {
+    let tags = tag_set(config, environment, variant, revision, "");
+    let named = |tag: &Tag| tag.kind == TagKind::Revision && published.lists.contains(&tag.name);
+    !revision.dirty && variant.selected.image.target != Target::Lambda && tags.plain().any(named)
 }
 
 /// The environment's tag goes from both CPUs to one with this push.
