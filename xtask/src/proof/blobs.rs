@@ -2,14 +2,15 @@
 
 use std::{
     fs::File,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use image_proof::Layer;
 
 use super::{Kept, read_small};
-use crate::registry::{CONFIG_LIMIT, Registry};
+use crate::registry::{CONFIG_LIMIT, NoAnswer, Registry};
 
 /// An image's blobs, wherever they lie.
 pub trait Blobs {
@@ -108,8 +109,86 @@ impl Blobs for Remote<'_> {
         if let Some(layer) = self.kept.get(digest) {
             return Ok(layer);
         }
-        let layer = image_proof::read_layer(self.registry.stream(&self.repository, digest)?)?;
-        self.kept.put(&layer);
-        Ok(layer)
+        let mut attempt = 1;
+        loop {
+            let mut stream = Watched { inner: self.registry.stream(&self.repository, digest)?, broken: None };
+            let read = image_proof::read_layer(&mut stream);
+            match (read, stream.broken) {
+                (Ok(layer), _) => {
+                    self.kept.put(&layer);
+                    return Ok(layer);
+                }
+                (Err(_), Some(_)) if attempt < ATTEMPTS => attempt += 1,
+                (Err(_), Some(broken)) => {
+                    let about = format!("the connection broke off {ATTEMPTS} times");
+                    return Err(Error::new(broken).context(NoAnswer).context(about));
+                }
+                (Err(error), None) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// How often a layer is asked for whose connection breaks off.
+const ATTEMPTS: usize = 3;
+
+/// A stream that remembers how it broke off: what is read of it then says nothing about the layer.
+struct Watched<R> {
+    inner: R,
+    broken: Option<std::io::Error>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.inner.read(buffer).map_err(|error| {
+            let kind = error.kind();
+            if kind != ErrorKind::Interrupted {
+                self.broken = Some(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+    };
+
+    use image_proof::digest_of;
+
+    use super::*;
+
+    /// A registry with one layer, that breaks off so many times.
+    fn registry(layer: Vec<u8>, mut breaks: usize) -> Registry {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                let sent = if breaks > 0 { layer.len() / 2 } else { layer.len() };
+                breaks = breaks.saturating_sub(1);
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", layer.len());
+                let _ = stream.write_all(&layer[..sent]);
+            }
+        });
+        Registry::new(&host, None)
+    }
+
+    #[test]
+    fn a_layer_whose_connection_breaks_off_is_asked_for_again() {
+        let layer = vec![0; 1024];
+        let digest = digest_of(&layer);
+        let read = |breaks: usize| {
+            let registry = registry(layer.clone(), breaks);
+            let (repository, reference) = ("a".to_owned(), "b".to_owned());
+            Remote { registry: &registry, repository, reference, kept: Kept::nothing() }.layer(&digest)
+        };
+        assert_eq!(read(ATTEMPTS - 1).unwrap().digest, digest);
+        let error = read(ATTEMPTS).unwrap_err();
+        assert!(error.is::<NoAnswer>(), "{error:#}");
     }
 }

@@ -14,7 +14,8 @@ use crate::{
 const STEPS: [(&str, &[&str]); 4] = [
     ("format", &["fmt", "--all", "--check"]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-    ("tests", &["test", "--locked", "--workspace"]),
+    // They wait for programs more than they compute.
+    ("tests", &["test", "--locked", "--workspace", "--", "--test-threads=8"]),
     (
         "end-to-end run",
         &["test", "--locked", "--package", "xtask", "--test", "end_to_end", "--", "--ignored", "--nocapture", "--test-threads=1"],
