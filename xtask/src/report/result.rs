@@ -103,7 +103,7 @@ impl fmt::Display for Report {
         }
         for list in &self.lists {
             let registry = self.place.as_ref().map(|place| place.registry.as_str()).unwrap_or_default();
-            writeln!(f, "{}: both, {registry}/{}@{}", list.name, list.repository, list.digest)?;
+            writeln!(f, "{}: list for both CPUs, {registry}/{}@{}", list.name, list.repository, list.digest)?;
             for tag in &list.tags {
                 writeln!(f, "    {tag}")?;
             }
