@@ -20,7 +20,7 @@ use crate::{
         tags::TagKind,
     },
     proof::{self, Kept, Proof, Remote},
-    registry::{CONFIG_LIMIT, Registry},
+    registry::Registry,
     report::{
         result::{ImageReport, ListReport, Report},
         terminal::Terminal,
@@ -120,16 +120,13 @@ impl<'p> Work<'p> {
                 manifest.media_type
             );
         }
-        let (config_digest, size) = manifest.config()?;
-        if size > CONFIG_LIMIT {
-            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
-        }
+        let (config_digest, _) = manifest.config()?;
         if let Some(built) =
             self.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, &config_digest))
         {
             bail!("the registry has {}, but the build made {}", manifest.digest, built.digest.as_deref().unwrap_or("no digest"));
         }
-        let found = manifest.describe(&registry.blob(repository, &config_digest, CONFIG_LIMIT)?)?;
+        let found = manifest.describe(&registry.config(repository, &manifest)?)?;
         if found.arch != Some(image.arch) {
             bail!(
                 "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's last stage",
@@ -312,8 +309,7 @@ impl Hands<'_> {
         for place in &index.images {
             let work = work.get(*place).context("the plan lists an image that it does not have")?;
             let manifest = work.manifest()?.clone();
-            let (config, _) = manifest.config()?;
-            let platform = Platform::of_config(&registry.blob(&index.repository, &config, CONFIG_LIMIT)?)?;
+            let platform = Platform::of_config(&registry.config(&index.repository, &manifest)?)?;
             children.push(Child { name: work.image.name.clone(), manifest, platform });
         }
         let manifest = assemble(&children).map_err(|refusals| {

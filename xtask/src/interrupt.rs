@@ -44,36 +44,31 @@ static HANDED_OVER: AtomicUsize = AtomicUsize::new(0);
 /// Whether somebody has asked this run to end.
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Something that must be finished or put back before the program ends.
+/// Something during which an interrupt does not end the program: one more of what a number counts, until it is dropped.
 #[derive(Debug)]
-pub struct Deferral(());
+pub struct Counted(&'static AtomicUsize);
 
-/// From here on an interrupt is only noted.
-pub fn defer() -> Deferral {
-    DEFERRALS.fetch_add(1, Ordering::SeqCst);
-    Deferral(())
-}
-
-impl Drop for Deferral {
-    fn drop(&mut self) {
-        DEFERRALS.fetch_sub(1, Ordering::SeqCst);
+impl Counted {
+    fn by(count: &'static AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
     }
 }
 
-/// A program that has the terminal: what it does on an interrupt is its own affair, and its end is waited for.
-#[derive(Debug)]
-pub struct HandOver(());
-
-/// From here on an interrupt is the child's.
-pub fn hand_over() -> HandOver {
-    HANDED_OVER.fetch_add(1, Ordering::SeqCst);
-    HandOver(())
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
-impl Drop for HandOver {
-    fn drop(&mut self) {
-        HANDED_OVER.fetch_sub(1, Ordering::SeqCst);
-    }
+/// From here on an interrupt is only noted: something must be finished or put back before the program ends.
+pub fn defer() -> Counted {
+    Counted::by(&DEFERRALS)
+}
+
+/// From here on an interrupt is the affair of the program that has the terminal, and its end is waited for.
+pub fn hand_over() -> Counted {
+    Counted::by(&HANDED_OVER)
 }
 
 /// Whether somebody has asked this run to end while it could not.

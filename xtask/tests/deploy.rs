@@ -577,9 +577,7 @@ fn pods_that_would_land_on_the_wrong_nodes_are_a_refusal() {
 /// Two accounts, each with a registry of its own.
 fn two_accounts() -> (Project, Aws) {
     let far = Aws::start();
-    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
-    let project = Project::with_deploy(&DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1));
-    (project, far)
+    (Project::with_deploy(&support::project::deploy_to(&far)), far)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use serde_json::json;
 use support::{
     aws::{Aws, digest},
-    project::{DEPLOY, Project, fixture},
+    project::{DEPLOY, Project, deploy_to, fixture},
 };
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -88,9 +88,7 @@ fn a_list_goes_as_a_whole_to_a_cluster_with_nodes_of_both_cpus_and_back() {
 #[test]
 fn a_list_with_an_image_that_is_not_what_it_says_runs_nowhere_and_travels_nowhere() {
     let far = Aws::start();
-    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
-    let deploy = DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1);
-    let deploy = deploy.replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"", 1);
+    let deploy = deploy_to(&far).replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"", 1);
     let project = Project::with_deploy(&deploy);
     fs::copy(fixture("kubectl"), project.path("bin/kubectl")).unwrap();
     let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
@@ -113,8 +111,7 @@ fn a_list_with_an_image_that_is_not_what_it_says_runs_nowhere_and_travels_nowher
 #[test]
 fn an_index_is_promoted_with_its_children() {
     let far = Aws::start();
-    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
-    let project = Project::with_deploy(&DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1));
+    let project = Project::with_deploy(&deploy_to(&far));
     let pushed = project.run("push dev --service worker --json").expect(0).json();
     let child = pushed["images"][0]["digest"].as_str().unwrap().to_owned();
     let index = store(&project, "worker-dev-latest", &[(&child, "arm64")]);

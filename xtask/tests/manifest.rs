@@ -49,6 +49,12 @@ impl Lists {
         repository.tags.insert(tag.into(), digest);
     }
 
+    /// What is said of a list that is not as it says.
+    fn problems_of(&self, children: &[Value]) -> String {
+        self.store("bad", children);
+        self.project.run(&format!("manifest inspect {}", self.name(":bad"))).expect(1).stderr
+    }
+
     /// Puts a changed copy of an image's manifest there, and returns its digest.
     fn store_image(&self, like: &str, change: impl FnOnce(&mut Value)) -> String {
         let mut state = self.project.aws.state();
@@ -121,10 +127,7 @@ fn images_of_another_repository_are_brought_along() {
 #[test]
 fn a_child_that_lies_is_missing_or_twice_there_is_named() {
     let lists = Lists::new();
-    let inspect = |children: &[Value]| {
-        lists.store("bad", children);
-        lists.project.run(&format!("manifest inspect {}", lists.name(":bad"))).expect(1).stderr
-    };
+    let inspect = |children: &[Value]| lists.problems_of(children);
     let lying = inspect(&[lists.child(&lists.amd64, "arm64")]);
     assert!(lying.contains(&format!("{} is listed for linux/arm64, and its config says linux/amd64", lists.amd64)), "{lying}");
     let gone = format!("sha256:{}", "a".repeat(64));
@@ -223,10 +226,7 @@ fn an_image_that_engines_refuse_is_in_no_list() {
 #[test]
 fn what_is_listed_for_no_platform_is_about_an_image_and_none_itself() {
     let lists = Lists::new();
-    let inspect = |children: &[Value]| {
-        lists.store("bad", children);
-        lists.project.run(&format!("manifest inspect {}", lists.name(":bad"))).expect(1).stderr
-    };
+    let inspect = |children: &[Value]| lists.problems_of(children);
     let nowhere = || {
         let mut child = lists.child(&lists.arm64, "arm64");
         child["platform"] = json!({ "os": "unknown", "architecture": "unknown" });

@@ -44,6 +44,10 @@ impl Described {
         described
     }
 
+    fn platforms(&self) -> Vec<String> {
+        self.nodes.iter().flatten().map(|offer| offer.platform.clone()).collect()
+    }
+
     fn offer(word: &str) -> Option<Offer> {
         let word = word.trim();
         let platform = word.trim_end_matches('*');
@@ -81,7 +85,7 @@ impl Docker {
     /// # Errors
     /// A builder that does not answer.
     pub fn platforms(&self) -> Result<Vec<String>> {
-        Ok(self.builder(None, true)?.0)
+        Ok(self.builder(None, true)?.platforms())
     }
 
     /// The platforms that a builder says it builds, and how it builds for a CPU; docker's current one where none is named. With
@@ -90,9 +94,8 @@ impl Docker {
     /// # Errors
     /// A builder that does not exist or does not answer.
     pub fn builder_for(&self, builder: Option<&Builder>, arch: Arch, start: bool) -> Result<(Vec<String>, Option<How>)> {
-        let (platforms, described) = self.builder(builder, start)?;
-        let how = described.how(arch, self.engine_of(builder));
-        Ok((platforms, how))
+        let described = self.builder(builder, start)?;
+        Ok((described.platforms(), described.how(arch, self.engine_of(builder))))
     }
 
     /// Says of each build of a plan how it is done, as far as that can be told without starting anything. Every builder is
@@ -123,7 +126,7 @@ impl Docker {
         asked.with_context(about).map(drop)
     }
 
-    fn builder(&self, builder: Option<&Builder>, start: bool) -> Result<(Vec<String>, Described)> {
+    fn builder(&self, builder: Option<&Builder>, start: bool) -> Result<Described> {
         if let (Some(builder), true) = (builder, start) {
             self.provide(builder)?;
         }
@@ -131,9 +134,7 @@ impl Docker {
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
         let said = self.tool.read(&words).or_else(|error| self.buildx().and(Err(error)))?;
-        let described = Described::read(&said);
-        let platforms = described.nodes.iter().flatten().map(|offer| offer.platform.clone()).collect();
-        Ok((platforms, described))
+        Ok(Described::read(&said))
     }
 
     /// The CPU of the engine whose own builder this is. Such a builder has the name of a docker context.

@@ -26,7 +26,7 @@ pub use failure::NoAnswer;
 pub use reference::{Reference, is_digest, is_loopback};
 pub use write::Arrival;
 
-use crate::facts::published::{INDEXES, SINGLE_MANIFESTS};
+use crate::facts::published::{INDEXES, Manifest, SINGLE_MANIFESTS};
 
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -87,6 +87,18 @@ impl Registry {
             bail!("{about} has the digest {}", digest_of(&bytes));
         }
         Ok(bytes)
+    }
+
+    /// The config of an image.
+    ///
+    /// # Errors
+    /// As for [`Registry::blob`], and a manifest without a config, or one that claims more bytes than any real one has.
+    pub fn config(&self, repository: &str, manifest: &Manifest) -> Result<Vec<u8>> {
+        let (digest, size) = manifest.config()?;
+        if size > CONFIG_LIMIT {
+            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
+        }
+        self.blob(repository, &digest, CONFIG_LIMIT)
     }
 
     /// A manifest or index, by tag or digest. The caller checks a digest.

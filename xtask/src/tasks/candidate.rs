@@ -80,11 +80,19 @@ impl<'c> Finder<'c> {
         Ok((Code { image, digest: list.digest, arch }, archs))
     }
 
-    /// Proves every image of a list. Returns the CPUs that it has images for.
+    /// Proves an image for a CPU, or every image of a list. Returns the CPUs that there are images for.
     ///
     /// # Errors
-    /// A refusal for each thing that the list says and is not so, and for an image that cannot be proven.
-    pub fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
+    /// As for [`Finder::find`], and a refusal for each thing that a list says and is not so.
+    pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
+        if manifest.is_index() {
+            return self.prove_list(selected, repository, manifest);
+        }
+        self.find_in(repository, selected, &manifest.digest, arch)?;
+        Ok(vec![arch])
+    }
+
+    fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
         let refused = |problem: String| {
             let place = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
             Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
@@ -136,8 +144,8 @@ impl<'c> Finder<'c> {
 
     fn child(&self, repository: &str, name: &str, index: &Manifest, arch: Arch) -> Result<Manifest> {
         let parsed = Parsed::parse(index.bytes.as_bytes())?;
-        let is_wanted = |platform: &image_proof::Platform| platform.os == "linux" && platform.architecture == arch.oci();
-        let children = parsed.manifests.iter().filter(|child| child.platform.as_ref().is_some_and(is_wanted));
+        let arch_of = |child: &_| manifest::platform(child).and_then(|platform| platform.provable());
+        let children = parsed.manifests.iter().filter(|child| arch_of(child) == Some(arch));
         let [child] = children.collect::<Vec<_>>()[..] else {
             bail!("`{repository}:{name}` is a list of images without exactly one for {}", arch.platform());
         };

@@ -126,15 +126,12 @@ impl<'c> Migration<'c> {
     pub fn selected(&self, services: &[String], targets: &[Target]) -> Result<Vec<Selected<'_>>, Refused> {
         let all = self.reached.selected(services)?;
         let chosen: Vec<_> = all.iter().filter(|one| targets.contains(&one.image.target)).copied().collect();
-        if let (true, true, Some(other)) = (chosen.is_empty(), self.reached.sandbox.is_some(), all.first()) {
-            let problem = format!(
-                "{} is for {}, and the sandbox has neither App Runner nor a cluster",
-                other.name(),
-                other.image.target.title()
-            );
-            return Err(Refusal::new(problem, "name a service with a Lambda image, or leave `--sandbox` out").into());
-        }
         if chosen.is_empty() {
+            if let Some(other) = all.first().filter(|_| self.reached.sandbox.is_some()) {
+                let target = other.image.target.title();
+                let problem = format!("{} is for {target}, and the sandbox has neither App Runner nor a cluster", other.name());
+                return Err(Refusal::new(problem, "name a service with a Lambda image, or leave `--sandbox` out").into());
+            }
             let names: Vec<_> = targets.iter().map(|target| target.title()).collect();
             let problem = format!("no image of `{}` is for {}", self.reached.environment.name, names.join(" or "));
             return Err(Refusal::new(problem, "add an image with this target in deploy.toml, or name another service").into());

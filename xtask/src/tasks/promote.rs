@@ -26,7 +26,7 @@ use crate::{
         target::Target,
     },
     record::Record,
-    registry::{Arrival, CONFIG_LIMIT, Registry},
+    registry::{Arrival, Registry},
     report::document,
 };
 
@@ -97,13 +97,13 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
             road.tag(parcel, kind)?;
         }
     }
-    for parcel in parcels.iter().filter(|parcel| !parcel.tags.is_empty()) {
+    let done: Vec<_> = parcels.iter().filter(|parcel| !parcel.tags.is_empty()).collect();
+    for parcel in &done {
         road.confirm(parcel)?;
     }
     if context.global.json {
         document::print(&serde_json::json!({ "from": from.place, "to": to.place, "images": parcels }));
     }
-    let done: Vec<_> = parcels.iter().filter(|parcel| !parcel.tags.is_empty()).collect();
     if done.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -166,12 +166,7 @@ impl<'c> Road<'c> {
         let children = self.children(&from_repository, &manifest)?;
         let arch = self.from.config.arch(selected.image.target);
         // The architecture is policy on both sides, and what is not proven does not travel.
-        let archs = if manifest.is_index() {
-            finder.prove_list(selected, &from_repository, &manifest)?
-        } else {
-            finder.find(selected, &manifest.digest, arch)?;
-            vec![arch]
-        };
+        let archs = finder.prove(selected, &from_repository, &manifest, arch)?;
         self.require(selected, &name, arch, &archs)?;
         let described = match children.iter().find(|(_, of)| *of == Some(arch)) {
             Some((child, _)) => self.describe(&from_repository, child)?,
@@ -263,11 +258,7 @@ impl<'c> Road<'c> {
     }
 
     fn describe(&self, repository: &str, manifest: &Manifest) -> Result<Found> {
-        let (config, size) = manifest.config()?;
-        if size > CONFIG_LIMIT {
-            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
-        }
-        manifest.describe(&self.from_registry.blob(repository, &config, CONFIG_LIMIT)?)
+        manifest.describe(&self.from_registry.config(repository, manifest)?)
     }
 
     /// What the image was made of: its label says so.
@@ -354,12 +345,9 @@ impl<'c> Road<'c> {
             bail!("{} is not in `{}` after it was sent", parcel.digest, parcel.to_repository);
         }
         // What arrived is judged there, and not by what was sent.
-        let finder = Finder::open(self.context, self.to)?;
-        if parcel.manifest.is_index() {
-            finder.prove_list(parcel.selected, &parcel.to_repository, &parcel.manifest)?;
-        }
-        finder.find(parcel.selected, &parcel.digest, parcel.arch)?;
-        Ok(())
+        Finder::open(self.context, self.to)?
+            .prove(parcel.selected, &parcel.to_repository, &parcel.manifest, parcel.arch)
+            .map(drop)
     }
 
     /// Copies what a manifest names. Returns how many bytes were sent.

@@ -41,6 +41,12 @@ images = [
 images = [{ dockerfile = "Dockerfile.lambda" }]
 "#;
 
+/// The same with production in another account.
+pub fn deploy_to(far: &Aws) -> String {
+    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
+    DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1)
+}
+
 /// A git repository with a deploy.toml, and a `docker` that records.
 pub struct Project {
     folder: TempDir,

@@ -113,10 +113,8 @@ pub fn plan_push(
                     tags,
                 }),
             }
-        }
-        if !variant.in_list {
-            let plain: Vec<_> = tag_set(config, environment, *variant, revision, "").plain().cloned().collect();
-            notes.extend(list_of_before(&plain, *variant, published));
+        } else {
+            notes.extend(list_of_before(config, environment, *variant, revision, published));
         }
         refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
         refusals.extend(repository.into_iter().flat_map(|repository| immovable(&image, &name, repository)));
@@ -168,14 +166,25 @@ pub fn has_list(
     revision: &Revision,
     published: &Published,
 ) -> bool {
-    let tags = tag_set(config, environment, variant, revision, "");
-    let named = |tag: &Tag| tag.kind == TagKind::Revision && published.lists.contains(&tag.name);
-    !revision.dirty && variant.selected.image.target != Target::Lambda && tags.plain().any(named)
+    let takes_lists = !revision.dirty && variant.selected.image.target != Target::Lambda;
+    takes_lists && names_list(&tag_set(config, environment, variant, revision, ""), TagKind::Revision, published).is_some()
+}
+
+/// The plain tag of this kind, where it names a list of images.
+fn names_list<'t>(tags: &'t TagSet, kind: TagKind, published: &Published) -> Option<&'t Tag> {
+    tags.plain().find(|tag| tag.kind == kind && published.lists.contains(&tag.name))
 }
 
 /// The environment's tag goes from both CPUs to one with this push.
-fn list_of_before(plain: &[Tag], variant: Variant<'_>, published: &Published) -> Option<String> {
-    let tag = plain.iter().find(|tag| tag.kind == TagKind::Moving && published.lists.contains(&tag.name))?;
+fn list_of_before(
+    config: &Config,
+    environment: &Environment,
+    variant: Variant<'_>,
+    revision: &Revision,
+    published: &Published,
+) -> Option<String> {
+    let tags = tag_set(config, environment, variant, revision, "");
+    let tag = names_list(&tags, TagKind::Moving, published)?;
     let Variant { selected, arch, .. } = variant;
     let name = selected.name();
     Some(format!(

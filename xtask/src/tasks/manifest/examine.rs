@@ -8,7 +8,7 @@ use image_proof::{Descriptor, Manifest as Parsed, digest_of};
 use crate::{
     facts::published::Manifest,
     policy::index::Platform,
-    registry::{CONFIG_LIMIT, NoAnswer, Registry, is_digest},
+    registry::{NoAnswer, Registry, is_digest},
     report::terminal::one_line,
 };
 
@@ -122,11 +122,8 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
 /// # Errors
 /// A registry that does not have it, and a config without one.
 pub fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
-    let (config, size) = manifest.config()?;
-    if size > CONFIG_LIMIT {
-        bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
-    }
-    let bytes = registry.blob(repository, &config, CONFIG_LIMIT)?;
+    let (_, size) = manifest.config()?;
+    let bytes = registry.config(repository, manifest)?;
     if bytes.len() as u64 != size {
         bail!("the image's config has {} bytes, and its manifest says {size}: engines refuse it", bytes.len());
     }

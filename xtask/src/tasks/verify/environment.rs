@@ -21,7 +21,7 @@ use crate::{
         target::Target,
     },
     proof::{self, Kept, Proof, Remote},
-    registry::{CONFIG_LIMIT, NoAnswer, Registry},
+    registry::{NoAnswer, Registry},
     report::document,
 };
 
@@ -159,8 +159,7 @@ impl Look<'_> {
         report.mismatches.extend(findings.map(|finding| format!("{arch}: {finding}")));
         report.platforms.push(proof.platform.clone());
         if arch == report.arch {
-            let (config, _) = manifest.config()?;
-            let found = manifest.describe(&self.registry.blob(&report.repository, &config, CONFIG_LIMIT)?)?;
+            let found = manifest.describe(&self.registry.config(&report.repository, manifest)?)?;
             report.revision = found.labels.get(label::REVISION).cloned();
             report.created = found.labels.get(label::CREATED).cloned();
             report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
