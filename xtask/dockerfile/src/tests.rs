@@ -274,3 +274,16 @@ fn thousands_of_damaged_dockerfiles_are_read_or_refused() {
         assert!(check(&text).iter().all(|finding| text.get(finding.span.clone()).is_some()), "{text}");
     }
 }
+
+#[test]
+fn what_npm_installs_is_a_note_since_the_packages_alone_decide() {
+    let found = |install: &str, packages: &str| {
+        let text =
+            format!("FROM --platform=$BUILDPLATFORM a AS b\nWORKDIR /app\nRUN {install}\nFROM a\nCOPY --from=b {packages} /p\n");
+        check(&text).into_iter().map(|finding| (finding.is_note, finding.what)).collect::<Vec<_>>()
+    };
+    let [(is_note, what)] = &found("npm ci", "/app/node_modules")[..] else { panic!() };
+    assert!(*is_note && what.contains("those that carry all CPUs are fine"), "{what}");
+    let [(is_note, what)] = &found("pip install --target /packages numpy", "/packages")[..] else { panic!() };
+    assert!(!is_note && what.contains("those in pure Python for any"), "{what}");
+}

@@ -91,6 +91,17 @@ pub struct Elf {
     pub is_loadable: bool,
     /// The program that loads it, `PT_INTERP`: a static binary has none.
     pub loader: Option<String>,
+    /// The operating system, where it says one.
+    pub system: Option<System>,
+}
+
+/// The operating system that a file's machine code is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum System {
+    /// The one that images run on.
+    Linux,
+    /// FreeBSD, Android and others: no kernel here starts that.
+    Other,
 }
 
 /// `ET_EXEC`.
@@ -124,7 +135,9 @@ pub fn parse(head: &[u8]) -> Result<Option<Elf>, &'static str> {
         return Err("it ends inside its header");
     }
     let machine = Machine { number, is_64_bit, is_big_endian };
-    Ok(Some(Elf { machine, is_loadable: matches!(kind, EXECUTABLE | SHARED), loader: fields.loader(is_64_bit) }))
+    let loader = fields.loader(is_64_bit);
+    let system = fields.system(byte(7)?, loader.as_deref(), is_64_bit);
+    Ok(Some(Elf { machine, is_loadable: matches!(kind, EXECUTABLE | SHARED), loader, system }))
 }
 
 struct Fields<'h> {
@@ -150,20 +163,62 @@ impl Fields<'_> {
     /// `PT_INTERP`, where the program headers and the name lie in the bytes at hand.
     fn loader(&self, is_64_bit: bool) -> Option<String> {
         const INTERPRETER: u64 = 3;
+        let name = self.segments(INTERPRETER, is_64_bit).next()?;
+        let name = name.split(|byte| *byte == 0).next()?;
+        String::from_utf8(name.to_vec()).ok()
+    }
+
+    /// The segments of a kind that lie in the bytes at hand.
+    fn segments(&self, kind: u64, is_64_bit: bool) -> impl Iterator<Item = &[u8]> {
         let word = if is_64_bit { 8 } else { 4 };
-        let table = self.offset(if is_64_bit { 32 } else { 28 }, word)?;
-        let size = usize::from(self.half(if is_64_bit { 54 } else { 42 })?);
-        let count = usize::from(self.half(if is_64_bit { 56 } else { 44 })?);
-        for index in 0..count {
-            let header = table.checked_add(index.checked_mul(size)?)?;
-            if self.number(header, 4)? != INTERPRETER {
-                continue;
-            }
+        let table = self.offset(if is_64_bit { 32 } else { 28 }, word);
+        let size = self.half(if is_64_bit { 54 } else { 42 }).map(usize::from);
+        let count = self.half(if is_64_bit { 56 } else { 44 }).map_or(0, usize::from);
+        let header = move |index: usize| table?.checked_add(index.checked_mul(size?)?);
+        // A table that leaves the bytes at hand does not come back.
+        let headers = (0..count).map_while(move |index| header(index).filter(|at| self.number(*at, 4).is_some()));
+        headers.filter(move |header| self.number(*header, 4) == Some(kind)).filter_map(move |header| {
             let start = self.offset(header.checked_add(word)?, word)?;
             let length = self.offset(header.checked_add(word * 4)?, word)?;
-            let name = self.head.get(start..start.checked_add(length)?)?;
-            let name = name.split(|byte| *byte == 0).next()?;
-            return String::from_utf8(name.to_vec()).ok();
+            self.head.get(start..start.checked_add(length)?)
+        })
+    }
+
+    /// The operating system, from the ABI in the header, the loader, and the notes that systems put into their programs.
+    /// Source: the System V ABI's list of `EI_OSABI`; `.note.ABI-tag` of the Linux Standard Base; `.note.android.ident` of
+    /// Android's NDK; the notes of the BSDs.
+    fn system(&self, abi: u8, loader: Option<&str>, is_64_bit: bool) -> Option<System> {
+        const NOTE: u64 = 4;
+        const ELSEWHERE: [&str; 4] = ["/system/bin/linker", "/libexec/", "/usr/libexec/", "/usr/lib/ld.so"];
+        const GNU: u8 = 3;
+        const OTHERS: std::ops::RangeInclusive<u8> = 1..=18;
+        match abi {
+            GNU => return Some(System::Linux),
+            abi if OTHERS.contains(&abi) => return Some(System::Other),
+            _ => {}
+        }
+        if loader.is_some_and(|loader| ELSEWHERE.iter().any(|start| loader.starts_with(start))) {
+            return Some(System::Other);
+        }
+        self.segments(NOTE, is_64_bit).find_map(|notes| self.noted(notes))
+    }
+
+    /// The operating system that the first notes of a segment name.
+    fn noted(&self, mut notes: &[u8]) -> Option<System> {
+        const FIRST: usize = 8;
+        for _ in 0..FIRST {
+            let fields = Fields { head: notes, is_big_endian: self.is_big_endian };
+            let (name, described) = (fields.offset(0, 4)?, fields.offset(4, 4)?);
+            let kind = fields.number(8, 4)?;
+            let description = 12_usize.checked_add(name.checked_next_multiple_of(4)?)?;
+            match notes.get(12..12_usize.checked_add(name)?)? {
+                b"Android\0" | b"FreeBSD\0" | b"NetBSD\0" | b"OpenBSD\0" | b"DragonFly\0" => return Some(System::Other),
+                b"GNU\0" if kind == 1 && described >= 4 => {
+                    return Some(if fields.number(description, 4)? == 0 { System::Linux } else { System::Other });
+                }
+                _ => {}
+            }
+            notes = notes.get(description.checked_add(described.checked_next_multiple_of(4)?)?..)?;
         }
         None
     }
@@ -218,6 +273,44 @@ mod tests {
         for (kind, expected) in [(1, false), (2, true), (3, true), (4, false)] {
             assert_eq!(parse(&header(2, 1, kind, 0x3e)).unwrap().unwrap().is_loadable, expected);
         }
+    }
+
+    #[test]
+    fn the_operating_system_is_read_from_the_abi_the_loader_and_notes() {
+        let segment = |kind: u32, content: &[u8]| {
+            let mut bytes = header(2, 1, 3, 0x3e);
+            bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
+            bytes[54..56].copy_from_slice(&56_u16.to_le_bytes());
+            bytes[56..58].copy_from_slice(&1_u16.to_le_bytes());
+            let mut segment = vec![0_u8; 56];
+            segment[..4].copy_from_slice(&kind.to_le_bytes());
+            segment[8..16].copy_from_slice(&120_u64.to_le_bytes());
+            segment[32..40].copy_from_slice(&(content.len() as u64).to_le_bytes());
+            [bytes, segment, content.to_vec()].concat()
+        };
+        let note = |name: &[u8], kind: u32, described: &[u8]| {
+            let lengths = [name.len(), described.len()].map(|length| u32::try_from(length).unwrap().to_le_bytes()).concat();
+            let mut padded = name.to_vec();
+            padded.resize(name.len().next_multiple_of(4), 0);
+            [lengths, kind.to_le_bytes().to_vec(), padded, described.to_vec()].concat()
+        };
+        let system = |bytes: &[u8]| parse(bytes).unwrap().unwrap().system;
+        let abi = |abi: u8| {
+            let mut bytes = header(2, 1, 3, 0x3e);
+            bytes[7] = abi;
+            system(&bytes)
+        };
+        assert_eq!([abi(0), abi(3), abi(9), abi(97)], [None, Some(System::Linux), Some(System::Other), None]);
+        let noted = |name: &[u8], described: &[u8]| system(&segment(4, &note(name, 1, described)));
+        assert_eq!(noted(b"Android\0", &[21, 0, 0, 0]), Some(System::Other));
+        assert_eq!(noted(b"GNU\0", &[0; 16]), Some(System::Linux));
+        assert_eq!(noted(b"GNU\0", &[1, 0, 0, 0]), Some(System::Other));
+        assert_eq!(noted(b"stapsdt\0", &[0; 4]), None);
+        let second = [note(b"stapsdt\0", 3, &[0; 4]), note(b"OpenBSD\0", 1, &[0; 4])].concat();
+        assert_eq!(system(&segment(4, &second)), Some(System::Other));
+        assert_eq!(system(&segment(4, &[0xff; 40])), None, "lengths that lead nowhere");
+        assert_eq!(system(&segment(3, b"/system/bin/linker64\0")), Some(System::Other));
+        assert_eq!(system(&segment(3, b"/lib64/ld-linux-x86-64.so.2\0")), None);
     }
 
     #[test]

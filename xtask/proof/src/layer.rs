@@ -13,14 +13,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     elf::{self, Elf},
     error::Error,
-    packages::{self, List},
+    packages::{self, List, Package, Wheel},
     path, script,
     tar::{Entry, Kind, Reader},
     unpack,
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The most entries that a layer may have.
 const ENTRIES: usize = 700_000;
@@ -47,6 +47,10 @@ pub struct Layer {
     pub(crate) whiteouts: BTreeSet<String>,
     /// Folders of which everything is removed of the layers below.
     pub(crate) opaque: BTreeSet<String>,
+    /// Python packages with machine code or names of CPUs, by their folder `….dist-info`.
+    pub(crate) wheels: BTreeMap<String, Wheel>,
+    /// Folders that the files of `/etc/ld.so.conf` name.
+    pub(crate) loader_folders: BTreeSet<String>,
     /// Folders.
     pub(crate) folders: Marks,
     /// Everything that is no folder.
@@ -58,7 +62,7 @@ pub struct Layer {
 pub(crate) struct File {
     pub(crate) content: Content,
     /// The package that it came with.
-    pub(crate) package: Option<String>,
+    pub(crate) package: Option<Package>,
 }
 
 /// What a file's first bytes are.
@@ -129,7 +133,7 @@ impl Reading {
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             self.enter(&entry, &mut reader).map_err(|error| error.about(format!("`{}`", shown(&name))))?;
         }
-        self.own();
+        self.own()?;
         // The last entry of a name says what it is: a stable sort keeps their order.
         self.marks.sort_by_key(|(mark, _)| *mark);
         for (place, (mark, is_folder)) in self.marks.iter().enumerate() {
@@ -209,6 +213,18 @@ impl Reading {
             self.layer.files.insert(path, File { content, package: None });
         } else if let Some(list) = List::of(&path) {
             self.list(list, head, entry, reader)?;
+        } else if let Some(about) = path.strip_suffix("/WHEEL").filter(|about| about.ends_with(".dist-info")) {
+            if Wheel::says_any(&String::from_utf8_lossy(&head)) {
+                self.keep(about.len() + 64)?;
+                self.layer.wheels.entry(about.to_owned()).or_default().is_for_any = true;
+            }
+        } else if is_loader_list(&path) {
+            let text = String::from_utf8_lossy(&head);
+            // A line each for glibc, and colons between them for musl.
+            for folder in text.split(['\n', ':']).filter_map(|folder| folder.trim().strip_prefix('/')) {
+                self.keep(folder.len())?;
+                self.layer.loader_folders.insert(folder.trim_end_matches('/').to_owned());
+            }
         }
         Ok(())
     }
@@ -248,16 +264,22 @@ impl Reading {
     }
 
     /// Finds the packages of machine code: lists come before or after the files that they list.
-    fn own(&mut self) {
-        let mut owners: BTreeMap<String, Option<String>> = self.layer.files.keys().map(|path| (path.clone(), None)).collect();
-        for (list, text) in &self.lists {
-            list.enter(text, &mut owners);
+    fn own(&mut self) -> Result<(), Error> {
+        let mut owners: BTreeMap<String, Option<Package>> = self.layer.files.keys().map(|path| (path.clone(), None)).collect();
+        for (list, text) in std::mem::take(&mut self.lists) {
+            list.enter(&text, &mut owners);
+            let files = list.files_for_a_cpu(&text);
+            if let Some(about) = list.package().about.filter(|_| !files.is_empty()) {
+                self.keep(files.iter().map(String::len).sum())?;
+                self.layer.wheels.entry(about).or_default().files = files;
+            }
         }
         for (path, owner) in owners {
             if let (Some(file), Some(owner)) = (self.layer.files.get_mut(&path), owner) {
                 file.package = Some(owner);
             }
         }
+        Ok(())
     }
 
     fn keep(&mut self, bytes: usize) -> Result<(), Error> {
@@ -266,6 +288,17 @@ impl Reading {
             return Err(Error::new("the layer has more names of programs and links than any real one"));
         }
         Ok(())
+    }
+}
+
+/// Whether a file tells the loader where else to look for libraries.
+/// Source: ldconfig(8); musl's manual, "Path searching".
+fn is_loader_list(path: &str) -> bool {
+    let (folder, name) = path::split(path);
+    match folder {
+        "etc" => name == "ld.so.conf" || name.starts_with("ld-musl-") && name.split('.').next_back() == Some("path"),
+        "etc/ld.so.conf.d" => name.split('.').next_back() == Some("conf"),
+        _ => false,
     }
 }
 

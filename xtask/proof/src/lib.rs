@@ -18,13 +18,18 @@
 //! Architecture Invariant: memory is bounded whatever the image claims. A name, a header and a list have limits, and what
 //! goes beyond is an [`Error`], never a longer wait.
 
+mod baggage;
+mod cause;
 mod elf;
 mod error;
+mod judge;
 mod layer;
 mod manifest;
 mod packages;
 mod path;
+mod platform;
 mod script;
+mod start;
 mod tar;
 mod tree;
 mod unpack;
@@ -32,8 +37,9 @@ mod verdict;
 
 pub use elf::{Elf, Machine, parse as read_elf};
 pub use error::Error;
+pub use judge::prove;
 pub use layer::{FORMAT, Layer, read as read_layer};
 pub use manifest::{Config, Descriptor, IMAGE_TYPES, LIST_TYPES, Manifest, Platform, digest_of};
 pub use tar::{Entry, Kind, Reader as TarReader};
 pub use unpack::unpacked;
-pub use verdict::{Allowed, Finding, Problem, Verdict, prove};
+pub use verdict::{Allowed, Finding, Group, Problem, Verdict};

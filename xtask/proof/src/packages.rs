@@ -1,6 +1,38 @@
 //! Which package a file came with: Python's `RECORD`, and dpkg's lists.
+//!
+//! Source: the Python packaging guide, "Recording installed projects" and "Binary distribution format".
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::Name;
+
+/// The package of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// What it is called, with its kind: `Python package numpy 2.3.1`.
+    pub name: String,
+    /// Python's folder about it, `…/numpy-2.3.1.dist-info`.
+    pub about: Option<String>,
+}
+
+/// What a Python package says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wheel {
+    /// Whether all its tags are for any platform: it is installed with the same files on every CPU.
+    pub is_for_any: bool,
+    /// The files that it was installed with and whose paths name a CPU.
+    pub files: Vec<String>,
+}
+
+impl Wheel {
+    /// Whether a `WHEEL` file has no tag but those for any platform.
+    pub fn says_any(text: &str) -> bool {
+        let mut tags = text.lines().filter_map(|line| line.strip_prefix("Tag:")).peekable();
+        tags.peek().is_some() && tags.all(|tag| tag.trim().ends_with("-any"))
+    }
+}
 
 /// Where a package manager lists files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +67,44 @@ impl List {
     }
 
     /// Enters the package of every file that `wanted` knows.
-    pub fn enter(&self, text: &str, wanted: &mut BTreeMap<String, Option<String>>) {
-        for line in text.lines() {
-            let (path, package) = match self {
-                Self::Python { package, folder } => {
-                    let name = line.split(',').next().unwrap_or(line);
-                    (format!("{folder}/{}", name.trim_matches('"')), format!("Python package {package}"))
-                }
-                Self::Debian { package } => (line.trim_start_matches('/').to_owned(), format!("Debian package {package}")),
-            };
+    pub fn enter(&self, text: &str, wanted: &mut BTreeMap<String, Option<Package>>) {
+        let package = self.package();
+        for path in self.files(text) {
             if let Some(owner) = wanted.get_mut(&path) {
-                *owner = Some(package);
+                *owner = Some(package.clone());
             }
         }
+    }
+
+    /// The package that it is the list of.
+    pub fn package(&self) -> Package {
+        match self {
+            Self::Python { package, folder } => Package {
+                name: format!("Python package {package}"),
+                about: Some(format!("{folder}/{}.dist-info", package.replacen(' ', "-", 1))),
+            },
+            Self::Debian { package } => Package { name: format!("Debian package {package}"), about: None },
+        }
+    }
+
+    /// The files that it lists and whose names from the package's own folder on name a CPU.
+    pub fn files_for_a_cpu(&self, text: &str) -> Vec<String> {
+        let Self::Python { folder, .. } = self else { return Vec::new() };
+        let names_cpu = |path: &String| {
+            let inside = path.strip_prefix(folder.as_str()).unwrap_or(path);
+            inside.split('/').any(|name| Name::read(name).words.names_any_cpu())
+        };
+        self.files(text).filter(names_cpu).collect()
+    }
+
+    fn files<'t>(&'t self, text: &'t str) -> impl Iterator<Item = String> + 't {
+        text.lines().map(move |line| match self {
+            Self::Python { folder, .. } => {
+                let name = line.split(',').next().unwrap_or(line);
+                format!("{folder}/{}", name.trim_matches('"'))
+            }
+            Self::Debian { .. } => line.trim_start_matches('/').to_owned(),
+        })
     }
 }
 
@@ -64,6 +121,15 @@ mod tests {
         let path = "usr/lib/python3.13/site-packages/numpy/core.so".to_owned();
         let mut wanted = BTreeMap::from([(path.clone(), None)]);
         python.enter("numpy/__init__.py,sha256=x,1\nnumpy/core.so,sha256=x,1\n", &mut wanted);
-        assert_eq!(wanted[&path].as_deref(), Some("Python package numpy 2.3.1"));
+        let package = wanted[&path].clone().unwrap();
+        assert_eq!(package.name, "Python package numpy 2.3.1");
+        assert_eq!(package.about.as_deref(), Some("usr/lib/python3.13/site-packages/numpy-2.3.1.dist-info"));
+    }
+
+    #[test]
+    fn a_wheel_is_for_any_platform_when_all_its_tags_say_so() {
+        assert!(Wheel::says_any("Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n"));
+        assert!(!Wheel::says_any("Tag: py3-none-any\nTag: cp313-cp313-manylinux_2_28_x86_64\n"));
+        assert!(!Wheel::says_any("Root-Is-Purelib: true\n"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     layer::{Content, File, Layer},
+    packages::Wheel,
     path,
 };
 
@@ -96,6 +97,21 @@ impl<'l> Tree<'l> {
         }
     }
 
+    /// Whether anything that is no folder is at a path.
+    pub fn has(&self, path: &str) -> bool {
+        !matches!(self.find(path), Found::Missing)
+    }
+
+    /// What a Python package says of itself, by its folder `….dist-info`.
+    pub fn wheel(&self, about: &str) -> Option<&Wheel> {
+        self.layers.iter().rev().find_map(|layer| layer.wheels.get(about))
+    }
+
+    /// Folders that the loader's own lists name.
+    pub fn loader_folders(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| &layer.loader_folders).map(String::as_str)
+    }
+
     /// Whether something that is neither machine code nor script is at a real path.
     fn is_other(&self, path: &str) -> bool {
         for layer in self.layers.iter().rev() {
@@ -110,7 +126,7 @@ impl<'l> Tree<'l> {
     }
 
     /// The path without any links in it. `None` when the links go round in a circle, or out of the image.
-    fn resolve(&self, path: &str) -> Option<String> {
+    pub fn resolve(&self, path: &str) -> Option<String> {
         let mut followed = 0;
         let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         let mut real: Vec<String> = Vec::new();

@@ -46,9 +46,10 @@ impl Proof {
         if self.verdict.holds() {
             return Ok(());
         }
-        let mut lines: Vec<_> = self.verdict.findings.iter().take(SHOWN).map(|finding| format!("  {finding}")).collect();
-        if self.verdict.findings.len() > SHOWN {
-            lines.push(format!("  … and {} more; `verify image --json` has them all", self.verdict.findings.len() - SHOWN));
+        let groups = self.verdict.groups();
+        let mut lines: Vec<_> = groups.iter().take(SHOWN).map(|group| format!("  {group}")).collect();
+        if groups.len() > SHOWN {
+            lines.push(format!("  … and {} more; `verify image --json` has them all", groups.len() - SHOWN));
         }
         bail!("the image is {}\n{}", self.verdict.summary(), lines.join("\n"))
     }
@@ -57,7 +58,7 @@ impl Proof {
 /// The most layers of an image. Docker takes 127; some builders make a few more.
 const MOST_LAYERS: usize = 500;
 
-/// How many findings people are shown: an image for the other CPU has one for each of its programs.
+/// How many groups of findings people are shown: an image for the other CPU has one for each of its packages.
 pub const SHOWN: usize = 10;
 
 /// Foreign machine code of deploy.toml, as the proof takes it.

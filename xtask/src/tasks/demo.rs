@@ -62,8 +62,8 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         bail!("the image that was to be wrong is right: {}", proof.verdict.summary());
     }
     say("2. The proof reads the bytes. A push ends here, before a tag has moved:");
-    for finding in proof.verdict.findings.iter().take(2) {
-        inner.terminal.error(finding);
+    for group in proof.verdict.groups().iter().take(2) {
+        inner.terminal.error(group);
     }
     say("3. What would have been seen after the deployment, which is where it is hardest to find:");
     let seen = docker.ask(&wrong, foreign, &["python3", "-c", ASK])?;

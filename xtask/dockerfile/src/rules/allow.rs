@@ -47,12 +47,12 @@ impl Allowances {
 
     /// Allowances that allow nothing.
     pub(super) fn mistakes(&self) -> Vec<Finding> {
-        let known = |one: &&Allowance| RULES.iter().any(|(name, _)| *name == one.rule);
+        let known = |one: &&Allowance| RULES.iter().any(|rule| rule.name == one.rule);
         let nameless = self.0.iter().filter(|one| !known(one)).map(|one| Finding {
             rule: None,
             span: one.span.clone(),
             what: format!("`{}` is no rule", one.rule.escape_debug()),
-            cure: format!("write one of {}", RULES.map(|(name, _)| name).join(", ")),
+            cure: format!("write one of {}", names().join(", ")),
             is_note: false,
         });
         let reasonless = self.0.iter().filter(known).filter(|one| one.reason.is_empty()).map(|one| Finding {
@@ -64,4 +64,11 @@ impl Allowances {
         });
         nameless.chain(reasonless).collect()
     }
+}
+
+/// The names of all rules. A name may stand for a mistake and for a note.
+fn names() -> Vec<&'static str> {
+    let mut names = RULES.map(|rule| rule.name).to_vec();
+    names.dedup();
+    names
 }

@@ -23,25 +23,42 @@ use crate::{
 /// Where a rule says what it has found: its place, what is wrong, and what to write instead.
 type Report<'r> = &'r mut dyn FnMut(&Range<usize>, String, &str);
 
-type Rule = (&'static str, fn(&Model, Report<'_>));
+/// A rule.
+struct Rule {
+    /// What `# xtask: allow NAME reason` silences it by.
+    name: &'static str,
+    check: fn(&Model, Report<'_>),
+    /// Whether it tells what is worth knowing and may well be right.
+    is_note: bool,
+}
 
-/// Every rule, by the name that `# xtask: allow NAME reason` silences.
-const RULES: [Rule; 11] = [
-    ("last-stage-on-build-platform", platform::last_stage_on_build_platform),
-    ("constant-platform", platform::constant_platform),
-    ("undeclared-platform-arg", platform::undeclared_platform_arg),
-    ("packages-for-build-platform", packages::packages_for_build_platform),
-    ("program-for-build-platform", packages::program_for_build_platform),
-    ("hard-coded-goarch", fixed::hard_coded_goarch),
-    ("hard-coded-target", fixed::hard_coded_target),
-    ("arch-in-url", fixed::arch_in_url),
-    ("arch-in-base-tag", fixed::arch_in_base_tag),
-    ("secret-in-arg", secret::secret_in_arg),
-    (SYNTAX_DIRECTIVE, syntax_directive),
+const fn rule(name: &'static str, check: fn(&Model, Report<'_>)) -> Rule {
+    Rule { name, check, is_note: false }
+}
+
+const fn note(name: &'static str, check: fn(&Model, Report<'_>)) -> Rule {
+    Rule { name, check, is_note: true }
+}
+
+/// Every rule.
+const RULES: [Rule; 12] = [
+    rule("last-stage-on-build-platform", platform::last_stage_on_build_platform),
+    rule("constant-platform", platform::constant_platform),
+    rule("undeclared-platform-arg", platform::undeclared_platform_arg),
+    rule("packages-for-build-platform", packages::packages_for_build_platform),
+    // The same of npm is a note: most of its packages have no machine code, and a third of the others carry all CPUs.
+    note("packages-for-build-platform", packages::node_packages_for_build_platform),
+    rule("program-for-build-platform", packages::program_for_build_platform),
+    rule("hard-coded-goarch", fixed::hard_coded_goarch),
+    rule("hard-coded-target", fixed::hard_coded_target),
+    rule("arch-in-url", fixed::arch_in_url),
+    rule("arch-in-base-tag", fixed::arch_in_base_tag),
+    rule("secret-in-arg", secret::secret_in_arg),
+    note(SYNTAX_DIRECTIVE, syntax_directive),
 ];
 
-/// The one rule that tells what is worth knowing and not wrong.
-pub const SYNTAX_DIRECTIVE: &str = "syntax-directive";
+/// The one rule about the whole file: it can be silenced anywhere.
+const SYNTAX_DIRECTIVE: &str = "syntax-directive";
 
 /// Signs that an instruction asks which CPU it is on.
 const ASKS: [&str; 20] = [
@@ -88,14 +105,13 @@ pub fn check(text: &str) -> Vec<Finding> {
     };
     let allowed = Allowances::of(text);
     let mut problems = allowed.mistakes();
-    for (name, rule) in RULES {
+    for Rule { name, check, is_note } in RULES {
         let mut report = |span: &Range<usize>, what: String, cure: &str| {
             if !allowed.silences(name, span, text) {
-                let is_note = name == SYNTAX_DIRECTIVE;
                 problems.push(Finding { rule: Some(name), span: span.clone(), what, cure: cure.to_owned(), is_note });
             }
         };
-        rule(&model, &mut report);
+        check(&model, &mut report);
     }
     problems.sort_by_key(|problem| problem.span.start);
     problems

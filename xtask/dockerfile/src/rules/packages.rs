@@ -5,13 +5,23 @@ use crate::model::{Model, Platform, Stage, Step, StepKind, uses};
 
 /// The seeds' "Python is not Go": what a package manager installs on the build machine is for the build machine.
 pub(super) fn packages_for_build_platform(model: &Model, report: Report<'_>) {
+    copied_installs(model, |install| install.manager != Manager::Node, report);
+}
+
+/// The same of npm. Whether it matters is seen in the packages alone, and the proof sees it.
+pub(super) fn node_packages_for_build_platform(model: &Model, report: Report<'_>) {
+    copied_installs(model, |install| install.manager == Manager::Node, report);
+}
+
+fn copied_installs(model: &Model, is_wanted: fn(&Install) -> bool, report: Report<'_>) {
     for (place, stage) in model.stages.iter().enumerate().filter(|(_, stage)| stage.platform == Platform::Build) {
         for (at, step) in stage.steps.iter().enumerate() {
-            for install in installs(step, stage, at) {
+            for install in installs(step, stage, at).into_iter().filter(is_wanted) {
                 if taken_from(model, place).any(|source| install.fills(model, place, source)) {
                     let what = format!(
-                        "`{}` installs for the build machine's CPU here, and the target's stage copies the result",
-                        install.manager.name()
+                        "`{}` installs for the build machine's CPU here, and the target's stage copies the result: {}",
+                        install.manager.name(),
+                        install.manager.consequence()
                     );
                     report(&step.span, what, install.manager.cure());
                 }
@@ -85,6 +95,16 @@ impl Manager {
             Self::Node => "npm",
             Self::Ruby => "bundler",
             Self::System => "the package manager",
+        }
+    }
+
+    /// What that does to the image, and no more than that.
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Python => "packages with machine code are for the wrong CPU, those in pure Python for any",
+            Self::Node => "packages that are installed for one CPU are for the wrong one, those that carry all CPUs are fine",
+            Self::Ruby => "gems with extensions are for the wrong CPU, those in pure Ruby for any",
+            Self::System => "its programs and libraries are for the wrong CPU",
         }
     }
 

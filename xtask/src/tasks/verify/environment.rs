@@ -155,8 +155,8 @@ impl Look<'_> {
         let mut remote =
             Remote { registry: self.registry, repository, reference: manifest.digest.clone(), kept: self.kept.clone() };
         let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&self.selected.image.foreign))?;
-        let findings = proof.verdict.findings.iter().take(proof::SHOWN);
-        report.mismatches.extend(findings.map(|finding| format!("{arch}: {finding}")));
+        let groups = proof.verdict.groups().into_iter().take(proof::SHOWN);
+        report.mismatches.extend(groups.map(|group| format!("{arch}: {group}")));
         report.platforms.push(proof.platform.clone());
         if arch == report.arch {
             let found = manifest.describe(&self.registry.config(&report.repository, manifest)?)?;

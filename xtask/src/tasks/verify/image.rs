@@ -111,10 +111,11 @@ fn show(context: &Context, document: &Document<'_>) {
     let verdict = &proof.verdict;
     let terminal = &context.terminal;
     terminal.status("Read", &format!("{image} from {place}: config {}, {}", proof.config_digest, proof.platform));
-    for finding in verdict.findings.iter().take(proof::SHOWN) {
-        terminal.error(finding);
+    let groups = verdict.groups();
+    for group in groups.iter().take(proof::SHOWN) {
+        terminal.error(group);
     }
-    if let Some(more) = verdict.findings.len().checked_sub(proof::SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = groups.len().checked_sub(proof::SHOWN).filter(|more| *more > 0) {
         terminal.error(format!("… and {more} more; `--json` has them all"));
     }
     for note in &verdict.notes {

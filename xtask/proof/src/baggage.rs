@@ -1,0 +1,370 @@
+//! Baggage: machine code for another platform that is in the image and that nothing here starts or loads, because the right
+//! file stands beside it.
+//!
+//! Packages carry files for several platforms and choose at run time: `prebuilds/linux-x64/x.node` beside
+//! `prebuilds/linux-arm64/x.node`. The wrong ones do no harm where the right one is there, and only there.
+//!
+//! Architecture Invariant: a name alone makes nothing baggage. What the start path reads is never baggage, and neither is a
+//! file that claims to be for the wanted CPU and is not.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+};
+
+use crate::{
+    elf::{Elf, Machine, System},
+    layer::Content,
+    packages::Wheel,
+    path,
+    platform::{Cpu, Name, Words, is_addon},
+    start::Start,
+    tree::{Present, Tree},
+};
+
+/// Why a file for another platform does no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The same file for the wanted CPU is there.
+    Counterpart,
+    /// It is for another operating system, which no kernel here could start.
+    OtherSystem,
+    /// Its package says itself that it is the same on every CPU, and never had one for the wanted CPU.
+    AnyPlatform,
+    /// It is one of several tools, one for each operating system, and nothing tells CPUs apart.
+    Launcher,
+}
+
+/// Tells baggage from the files that matter.
+pub struct Porter<'t> {
+    tree: &'t Tree<'t>,
+    start: &'t Start,
+    expected: Machine,
+    wanted: Cpu,
+    libc: Option<Libc>,
+    /// Files that can be run or loaded, by their paths without platform words.
+    by_key: OnceCell<HashMap<String, Files<'t>>>,
+    /// The nearest folder with a `package.json`, by folder.
+    roots: RefCell<HashMap<String, Option<String>>>,
+}
+
+/// The C library of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Libc {
+    Glibc,
+    Musl,
+}
+
+/// Files whose paths differ in platform words alone.
+#[derive(Default)]
+struct Files<'t> {
+    /// Those for the wanted CPU.
+    right: Vec<&'t str>,
+    /// Those for others.
+    foreign: Vec<&'t str>,
+}
+
+/// A path, taken apart.
+struct Names {
+    names: Vec<Name>,
+    /// The first name that belongs to the package, or that may differ between two packages for two platforms.
+    from: usize,
+}
+
+impl Names {
+    fn key(names: &[Name]) -> String {
+        names.iter().map(|name| name.stem.as_str()).collect::<Vec<_>>().join("/")
+    }
+
+    /// What the package's own part of the path says.
+    fn words(&self) -> Words {
+        self.names[self.from..].iter().fold(Words::default(), |mut words, name| {
+            words |= name.words;
+            words
+        })
+    }
+
+    /// The number of Node.js's binary interface.
+    fn abi(&self) -> Option<u16> {
+        self.names.iter().rev().find_map(|name| name.abi)
+    }
+
+    /// Whether the path leads to another operating system. The word must stand beside one for a CPU: `freebsd-x64`,
+    /// `freebsd/x64`. A package may well be called `android-tools`.
+    fn says_other_system(&self) -> bool {
+        let names_cpu = |at: Option<usize>| at.and_then(|at| self.names.get(at)).is_some_and(|name| name.words.names_any_cpu());
+        (self.from..self.names.len()).any(|at| {
+            let words = self.names[at].words;
+            let is_beside_cpu =
+                [Some(at), at.checked_sub(1).filter(|at| *at >= self.from), Some(at + 1)].into_iter().any(names_cpu);
+            words.says_other_system() && !words.says_linux() && is_beside_cpu
+        })
+    }
+}
+
+impl<'t> Porter<'t> {
+    /// For the files of an image.
+    pub fn new(tree: &'t Tree<'t>, start: &'t Start, expected: Machine) -> Self {
+        Self {
+            tree,
+            start,
+            expected,
+            wanted: Cpu::of(expected),
+            libc: libc(tree),
+            by_key: OnceCell::new(),
+            roots: RefCell::default(),
+        }
+    }
+
+    /// Why a file for another CPU is baggage. `None` where it is not.
+    pub fn reason(&self, path: &str, present: &Present, elf: &Elf) -> Option<Reason> {
+        let names = self.names(path);
+        if self.matters(path, &names) {
+            return None;
+        }
+        let reasons = [
+            (Reason::OtherSystem, Self::is_for_other_system(&names, elf)),
+            (Reason::Counterpart, self.has_counterpart(path, &names) || self.is_compiled(path, &names)),
+            (Reason::AnyPlatform, self.is_in_package_for_any(path, &names, present)),
+            (Reason::Launcher, self.is_launcher(path, &names, elf)),
+        ];
+        reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)
+    }
+
+    /// Whether a file matters whatever stands beside it.
+    fn matters(&self, path: &str, names: &Names) -> bool {
+        self.start.reads(path) || is_python_packages(path) && self.is_extension(path, names)
+    }
+
+    /// Whether Python may import a file: a shared library below its packages that is not named after another platform.
+    fn is_extension(&self, path: &str, names: &Names) -> bool {
+        let file = path::split(path).1;
+        let is_tagged = [".cpython-", ".abi3.", ".pypy"].iter().any(|tag| file.contains(tag));
+        let is_library = is_library(file);
+        let words = if is_tagged { Name::read(file).words } else { names.words() };
+        let is_elsewhere = words.names_any_cpu() && !words.names(self.wanted) || words.says_other_system();
+        is_library && !is_elsewhere
+    }
+
+    fn is_for_other_system(names: &Names, elf: &Elf) -> bool {
+        match elf.system {
+            Some(System::Other) => true,
+            Some(System::Linux) => false,
+            None => names.says_other_system(),
+        }
+    }
+
+    fn has_counterpart(&self, path: &str, names: &Names) -> bool {
+        let by_key = self.by_key.get_or_init(|| self.files());
+        let Some(files) = by_key.get(&Names::key(&names.names)) else { return false };
+        let right: Vec<&str> =
+            files.right.iter().copied().filter(|candidate| self.is_counterpart(path, names, candidate)).collect();
+        let Some(abi) = names.abi() else { return !right.is_empty() };
+        // A package may have addons for fewer versions of Node.js on one CPU than on another. Where it has them for most, and
+        // for older ones, the one that is missing was taken out.
+        let abis: Vec<Option<u16>> = right.iter().map(|right| self.names(right).abi()).collect();
+        let has = |abi: Option<u16>| abis.contains(&abi) || abis.contains(&None);
+        let foreign = files.foreign.iter().map(|foreign| self.names(foreign)).filter(|other| other.words() == names.words());
+        let (matched, alone): (Vec<_>, Vec<_>) = foreign.map(|other| other.abi()).partition(|abi| has(*abi));
+        let is_gap = matched.len() >= alone.len() && abis.iter().flatten().any(|lower| *lower < abi);
+        !right.is_empty() && (has(Some(abi)) || !is_gap)
+    }
+
+    /// Whether the package's install script has compiled its addon: node-gyp-build, which chooses among prebuilt addons,
+    /// takes that one first.
+    fn is_compiled(&self, path: &str, names: &Names) -> bool {
+        let Some(root) = self.root(path) else { return false };
+        let words = names.words();
+        let is_prebuilt = path.strip_prefix(&root).is_some_and(|rest| rest.starts_with("/prebuilds/"));
+        if !is_prebuilt || !words.names_any_cpu() || words.names(self.wanted) {
+            return false;
+        }
+        let folder = format!("{root}/build/Release/");
+        let files = self.tree.files.range(folder.clone()..).take_while(|(file, _)| file.starts_with(&folder));
+        let mut addons = files.filter(|(file, _)| is_addon(file) && !file[folder.len()..].contains('/'));
+        addons.any(|(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)))
+    }
+
+    /// Whether a file is one of several that the package names after their CPUs, and whether its name is that of the wanted
+    /// one. `None` where only the package's own name says a CPU, or nothing does.
+    pub fn named_for_wanted(&self, path: &str) -> Option<bool> {
+        let names = self.names(path);
+        let root = self.root(path).map_or(0, |root| root.split('/').count());
+        let is_package_named = root > names.from;
+        let is_tagged = path::split(path).1.contains(".cpython-");
+        let words = names.words();
+        (words.names_any_cpu() && !is_package_named && !is_tagged).then(|| words.names(self.wanted))
+    }
+
+    fn is_right(&self, elf: &Elf) -> bool {
+        elf.machine == self.expected && elf.is_loadable && elf.system != Some(System::Other)
+    }
+
+    fn is_counterpart(&self, path: &str, foreign: &Names, candidate: &str) -> bool {
+        let candidate_names = self.names(candidate);
+        let (mut theirs, mut ours) = (Words::default(), Words::default());
+        let parts: Vec<(&str, &str)> = path.split('/').zip(candidate.split('/')).collect();
+        for (at, (their, our)) in foreign.names.iter().zip(&candidate_names.names).enumerate() {
+            if parts[at].0 == parts[at].1 {
+                continue;
+            }
+            // Between two packages for two platforms, pnpm's folder names differ as well.
+            let is_store = at > 0 && parts[at - 1].1 == ".pnpm";
+            if at < foreign.from.min(candidate_names.from) && !is_store {
+                return false;
+            }
+            theirs |= their.words;
+            ours |= our.words;
+        }
+        let whole = candidate_names.words();
+        let is_elsewhere = candidate_names.says_other_system() || ours.says_other_system() && !ours.says_linux();
+        let is_named_apart = theirs.names_any_cpu() || ours.names_any_cpu() && theirs.names_any_system();
+        let is_other_libc = self.is_for_other_libc(foreign.words());
+        let is_for_another = !theirs.names(self.wanted) && is_named_apart || is_other_libc && ours != theirs;
+        is_for_another && !ours.names_other_than(self.wanted) && !is_elsewhere && self.takes_libc(foreign.words(), whole)
+    }
+
+    /// Whether what is named after a C library cannot be loaded with the image's.
+    fn is_for_other_libc(&self, words: Words) -> bool {
+        match self.libc {
+            Some(Libc::Glibc) => words.says_musl() && !words.says_glibc(),
+            Some(Libc::Musl) => words.says_glibc() && !words.says_musl(),
+            None => false,
+        }
+    }
+
+    /// Whether a file's C library is one that can take the foreign file's place. Where the package has nothing for the
+    /// image's C library at all, it has nothing for it on the other CPU either, and that is no matter of CPUs.
+    fn takes_libc(&self, foreign: Words, ours: Words) -> bool {
+        let only_musl = |words: Words| words.says_musl() && !words.says_glibc();
+        let only_glibc = |words: Words| words.says_glibc() && !words.says_musl();
+        match self.libc {
+            Some(Libc::Musl) => only_glibc(foreign) || !only_glibc(ours),
+            Some(Libc::Glibc) | None => only_musl(foreign) || !only_musl(ours),
+        }
+    }
+
+    /// Whether the file's package was made for any platform, says so, and lists no such file for the wanted CPU.
+    fn is_in_package_for_any(&self, path: &str, names: &Names, present: &Present) -> bool {
+        let words = names.words();
+        let about = present.file.package.as_ref().and_then(|package| package.about.as_deref());
+        let Some(wheel) = about.and_then(|about| self.tree.wheel(about)).filter(|wheel| wheel.is_for_any) else { return false };
+        words.names_any_cpu() && !words.names(self.wanted) && self.listed_counterpart(path, names, wheel).is_none()
+    }
+
+    /// The file for the wanted CPU that a package was installed with.
+    fn listed_counterpart<'w>(&self, path: &str, names: &Names, wheel: &'w Wheel) -> Option<&'w str> {
+        let key = Names::key(&names.names);
+        let is_it = |listed: &&String| {
+            let listed_names = self.names(listed);
+            let is_for_here = listed_names.words().names(self.wanted) && !listed_names.words().says_other_system();
+            listed.as_str() != path && is_for_here && Names::key(&listed_names.names) == key
+        };
+        wheel.files.iter().find(is_it).map(String::as_str)
+    }
+
+    /// The file for the wanted CPU that the package of a file was installed with, by its own list.
+    pub fn listed(&self, path: &str, present: &Present) -> Option<&'t str> {
+        let about = present.file.package.as_ref()?.about.as_deref()?;
+        self.listed_counterpart(path, &self.names(path), self.tree.wheel(about)?)
+    }
+
+    /// Whether a file is one of several tools, a folder for each operating system, where no name tells CPUs apart: its maker
+    /// has one for Linux on amd64, and what calls it has to live without it on arm64. Libraries are never such tools.
+    fn is_launcher(&self, path: &str, names: &Names, elf: &Elf) -> bool {
+        let file = path::split(path).1;
+        let is_usual = elf.machine == Machine::AMD64;
+        if is_library(file) || is_addon(file) || !is_usual || self.root(path).is_none() || names.words().names_any_cpu() {
+            return false;
+        }
+        let parts: Vec<&str> = path.split('/').collect();
+        let Some(at) = (names.from..parts.len() - 1).rev().find(|at| parts[*at] == "linux") else { return false };
+        let sibling = |system: &str| {
+            let parts: Vec<&str> =
+                parts.iter().enumerate().map(|(place, part)| if place == at { system } else { part }).collect();
+            parts.join("/")
+        };
+        let is_there = |system: &str| ["", ".exe"].iter().any(|end| self.tree.has(&format!("{}{end}", sibling(system))));
+        let has_other_systems = ["macos", "darwin", "osx", "mac", "windows", "win32", "win"].into_iter().any(is_there);
+        // A folder for a CPU beside it, of any system, says that its maker does tell them apart.
+        let tells_cpus = ["linux", "macos", "darwin", "osx", "mac", "windows", "win32", "win", "win64"].iter().any(|system| {
+            ["arm64", "aarch64", "x64", "x86_64", "amd64", "ia32", "arm"]
+                .iter()
+                .any(|cpu| ["-", "_", "/"].iter().any(|between| is_there(&format!("{system}{between}{cpu}"))))
+        });
+        has_other_systems && !tells_cpus
+    }
+
+    fn files(&self) -> HashMap<String, Files<'t>> {
+        let mut by_key: HashMap<String, Files<'t>> = HashMap::new();
+        for (path, present) in &self.tree.files {
+            let Content::Elf(elf) = present.content() else { continue };
+            if !elf.is_loadable || elf.system == Some(System::Other) {
+                continue;
+            }
+            let files = by_key.entry(Names::key(&Name::of_path(path))).or_default();
+            if self.is_right(elf) { files.right.push(path) } else { files.foreign.push(path) }
+        }
+        by_key
+    }
+
+    fn names(&self, path: &str) -> Names {
+        let names = Name::of_path(path);
+        let parts: Vec<&str> = path.split('/').collect();
+        let root = self.root(path).map(|root| root.split('/').filter(|part| !part.is_empty()).count());
+        let python = parts.iter().rposition(|part| is_python_folder(part)).map(|at| at + 1);
+        let from = match root.max(python) {
+            // A package that is named after a platform has its counterpart in another package.
+            Some(inside) if Some(inside) == root && inside > 0 && names[inside - 1].words.names_any_cpu() => inside - 1,
+            Some(inside) => inside,
+            None => platform_part(&names),
+        };
+        Names { from: from.min(names.len() - 1), names }
+    }
+
+    /// The folder of the npm package that a file belongs to: the nearest one with a `package.json`.
+    pub fn root(&self, path: &str) -> Option<String> {
+        let folder = path::split(path).0;
+        if let Some(root) = self.roots.borrow().get(folder) {
+            return root.clone();
+        }
+        let mut above = std::iter::once(folder).chain(path::ancestors(folder));
+        let root = above.find(|folder| self.tree.has(&format!("{folder}/package.json"))).map(str::to_owned);
+        self.roots.borrow_mut().insert(folder.to_owned(), root.clone());
+        root
+    }
+}
+
+/// Where the names begin that say a platform, at the end of a path: the last one that names a CPU, and those before it that
+/// name a system. What lies above is the package's folder.
+fn platform_part(names: &[Name]) -> usize {
+    let Some(cpu) = names.iter().rposition(|name| name.words.names_any_cpu()) else { return names.len() - 1 };
+    let is_platform = |name: &Name| name.words.names_any_cpu() || name.words.names_any_system();
+    cpu - names[..cpu].iter().rev().take_while(|name| is_platform(name)).count()
+}
+
+/// Whether a file is a library by its name: `libx.so`, `libx.so.1.2`, or an addon of Bare.
+fn is_library(file: &str) -> bool {
+    let mut parts = file.split('.').skip(1).map(str::to_ascii_lowercase);
+    parts.any(|part| matches!(part.as_str(), "so" | "bare"))
+}
+
+fn is_python_folder(name: &str) -> bool {
+    matches!(name, "site-packages" | "dist-packages")
+}
+
+fn is_python_packages(path: &str) -> bool {
+    path.split('/').any(is_python_folder)
+}
+
+/// The C library that an image's programs are loaded with, where it is one alone.
+fn libc(tree: &Tree<'_>) -> Option<Libc> {
+    let loaders = tree.files.keys().filter(|path| path.starts_with("lib") || path.starts_with("usr/lib"));
+    let names: Vec<&str> = loaders.map(|path| path::split(path).1).filter(|name| name.starts_with("ld-")).collect();
+    let has = |start: &str| names.iter().any(|name| name.starts_with(start));
+    match (has("ld-linux"), has("ld-musl-")) {
+        (true, false) => Some(Libc::Glibc),
+        (false, true) => Some(Libc::Musl),
+        _ => None,
+    }
+}

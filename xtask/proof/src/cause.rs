@@ -1,0 +1,263 @@
+//! Why a file for another CPU is most likely there, what would have made it harmless, and how to say that it is meant.
+
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use crate::{
+    baggage::Porter,
+    elf::Machine,
+    layer::Content,
+    path,
+    platform::{Cpu, respell},
+    start::Start,
+    tree::{Found, Present, Tree},
+    verdict::fits,
+};
+
+/// Explains findings.
+pub struct Explainer<'t> {
+    tree: &'t Tree<'t>,
+    porter: &'t Porter<'t>,
+    start: &'t Start,
+    expected: Machine,
+    /// The CPUs that the files of each package are for.
+    machines: OnceCell<BTreeMap<Origin, BTreeSet<Machine>>>,
+}
+
+/// What a file came with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    /// A package of Python, or of the distribution, by its name.
+    Listed(String),
+    /// A package of npm, by its folder.
+    Node(String),
+    /// None that is known; the folder.
+    Folder(String),
+}
+
+impl<'t> Explainer<'t> {
+    /// For the findings of an image.
+    pub fn new(tree: &'t Tree<'t>, porter: &'t Porter<'t>, start: &'t Start, expected: Machine) -> Self {
+        Self { tree, porter, start, expected, machines: OnceCell::new() }
+    }
+
+    fn origin(&self, path: &str, present: &Present) -> Origin {
+        if let Some(package) = &present.file.package {
+            return Origin::Listed(package.name.clone());
+        }
+        match self.porter.root(path).filter(|root| node_name(root).is_some()) {
+            Some(root) => Origin::Node(root),
+            None => Origin::Folder(path::split(path).0.to_owned()),
+        }
+    }
+
+    /// The package that a file came with.
+    pub fn package(&self, path: &str, present: &Present) -> Option<String> {
+        match self.origin(path, present) {
+            Origin::Listed(name) => Some(name),
+            Origin::Node(root) => node_name(&root).map(|name| format!("npm package {name}")),
+            Origin::Folder(_) => None,
+        }
+    }
+
+    /// The CPUs that the files of a package are for.
+    fn machines(&self, origin: &Origin) -> BTreeSet<Machine> {
+        let all = self.machines.get_or_init(|| {
+            let mut machines: BTreeMap<Origin, BTreeSet<Machine>> = BTreeMap::new();
+            for (path, present) in &self.tree.files {
+                if let Content::Elf(elf) = present.content()
+                    && elf.is_loadable
+                    && !elf.machine.is_no_cpu()
+                {
+                    machines.entry(self.origin(path, present)).or_default().insert(elf.machine);
+                }
+            }
+            machines
+        });
+        all.get(origin).cloned().unwrap_or_default()
+    }
+
+    /// The file that was looked for, and what is there instead.
+    pub fn looked_for(&self, path: &str, present: &Present) -> Option<String> {
+        if self.start.reads(path) {
+            return None;
+        }
+        if let Some(listed) = self.porter.listed(path, present) {
+            let state = self.state(listed)?;
+            return Some(format!("/{listed}: the package was installed with it, and it {state}"));
+        }
+        let wanted = respell(path, Cpu::of(self.expected))?;
+        let state = self.state(&wanted).unwrap_or("is not what a loader on this platform takes in its place");
+        Some(format!("/{wanted}, or another spelling of it: it {state}"))
+    }
+
+    fn state(&self, path: &str) -> Option<&'static str> {
+        match self.tree.find(path) {
+            Found::Missing => Some("is not in the image"),
+            Found::File(_, file) => match &file.content {
+                Content::Elf(elf) if elf.machine == self.expected => None,
+                Content::Elf(_) => Some("is for another CPU as well"),
+                _ => Some("is no machine code"),
+            },
+            Found::Other => Some("is no machine code"),
+        }
+    }
+
+    /// Why such a file is most likely there, and what helps.
+    pub fn cause(&self, path: &str, present: &Present, found: Machine, instruction: Option<&str>) -> String {
+        let expected = self.expected;
+        let origin = self.origin(path, present);
+        let machines = self.machines(&origin);
+        let carries = machines.iter().map(Machine::to_string).collect::<Vec<_>>().join(", ");
+        let in_folder = |name: &str| path.split('/').any(|part| part == name);
+        let is_python = in_folder("site-packages")
+            || in_folder("dist-packages")
+            || matches!(&origin, Origin::Listed(name) if name.starts_with("Python"));
+        let is_node = matches!(origin, Origin::Node(_)) || in_folder("node_modules");
+        let is_package = is_python || is_node;
+        let named = self.porter.named_for_wanted(path);
+        if is_package && named == Some(true) {
+            return format!(
+                "its name says {expected} and its code is for {found}: the package was made wrongly, or files were exchanged; \
+                 install another version"
+            );
+        }
+        if is_package && machines.contains(&expected) {
+            return format!(
+                "the package carries machine code for several CPUs ({carries}), and for {expected} not this file: it was removed \
+                 or never there; install a version that has it, remove this file, or say why it does no harm"
+            );
+        }
+        if is_package && (machines.len() > 1 || named.is_some()) {
+            return format!(
+                "the package carries machine code that it chooses at run time ({carries}), and none for {expected}: install a \
+                 version that has it, let its install script compile it on the target's platform, or do without it there"
+            );
+        }
+        if is_python {
+            return format!(
+                "pip or uv installed the wheel for {found}, in a stage on `--platform=$BUILDPLATFORM`; install on the target's \
+                 platform, or ask for its wheels: `uv pip install --python-platform … --only-binary :all:`"
+            );
+        }
+        if is_node {
+            return format!(
+                "the package was installed for {found} alone, in a stage on `--platform=$BUILDPLATFORM` or with a `node_modules` \
+                 from another machine; install on the target's platform, or with `npm ci --os=linux --cpu={}`",
+                if expected == Machine::AMD64 { "x64" } else { "arm64" }
+            );
+        }
+        let words = instruction.unwrap_or_default();
+        let is_debian = matches!(&origin, Origin::Listed(name) if name.starts_with("Debian"));
+        if is_debian || words.starts_with("ADD rootfs") || words.is_empty() {
+            return format!("the base image is for {found}: its tag has no {expected}, or `FROM --platform` pins it");
+        }
+        if words.starts_with("COPY") || words.starts_with("ADD") {
+            return format!(
+                "a file that was built for {found} was copied in; build it for `$TARGETARCH`, or copy it from a stage that does"
+            );
+        }
+        format!("this step fetched or built something for {found}; use `$TARGETARCH` in its address or options")
+    }
+
+    /// For each finding, the line of deploy.toml that allows it together with the others of its package. None for what the
+    /// start path reads: that is never there on purpose.
+    pub fn allow(&self, findings: &[(&str, &Present)]) -> Vec<Option<String>> {
+        let mut packages: BTreeMap<Origin, Vec<&str>> = BTreeMap::new();
+        let origins: Vec<Origin> = findings.iter().map(|(path, present)| self.origin(path, present)).collect();
+        for (origin, (path, _)) in origins.iter().zip(findings) {
+            if !self.start.reads(path) {
+                packages.entry(origin.clone()).or_default().push(path);
+            }
+        }
+        let lines: BTreeMap<&Origin, String> = packages
+            .iter()
+            .map(|(origin, paths)| {
+                let others = findings.iter().map(|(path, _)| *path).filter(|path| !paths.contains(path)).collect::<Vec<_>>();
+                (origin, allowing(&patterns(paths, &others)))
+            })
+            .collect();
+        let line =
+            |((path, _), origin): (&(&str, &Present), &Origin)| lines.get(origin).filter(|_| !self.start.reads(path)).cloned();
+        findings.iter().zip(&origins).map(line).collect()
+    }
+}
+
+/// The line of deploy.toml that allows some patterns.
+fn allowing(patterns: &[String]) -> String {
+    let one = |pattern: &String| format!("{{ path = {}, reason = \"…\" }}", toml_text(pattern));
+    format!("foreign = [{}]", patterns.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// The name of an npm package, from its folder: what follows the last `node_modules/`.
+fn node_name(root: &str) -> Option<&str> {
+    let (_, name) = root.rsplit_once("node_modules/")?;
+    Some(name)
+}
+
+/// The fewest and shortest patterns that cover some paths, and none of the others.
+fn patterns(paths: &[&str], others: &[&str]) -> Vec<String> {
+    let (folder, pattern) = pattern(paths);
+    let is_too_high = matches!(path::split(folder).1, "" | "site-packages" | "dist-packages" | "node_modules");
+    if paths.len() < 2 || !is_too_high && !others.iter().any(|other| fits(&pattern, other)) {
+        return vec![pattern];
+    }
+    let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths {
+        let below = path.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+        parts.entry(below.split('/').next().unwrap_or_default()).or_default().push(path);
+    }
+    if parts.len() < 2 {
+        return paths.iter().map(|path| (*path).to_owned()).collect();
+    }
+    parts.values().flat_map(|paths| patterns(paths, others)).collect()
+}
+
+/// What some paths have in common at the beginning, up to the end of a word, and a star; and the folder that it is in.
+fn pattern<'p>(paths: &[&'p str]) -> (&'p str, String) {
+    let [first, rest @ ..] = paths else { return ("", String::new()) };
+    if rest.is_empty() {
+        return (path::split(first).0, (*first).to_owned());
+    }
+    let common = |path: &&str| first.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+    let length = rest.iter().map(common).min().unwrap_or(0);
+    let start = &first.as_bytes()[..length];
+    let word = start.iter().rposition(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let folder = start.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    (first.get(..folder).unwrap_or_default(), format!("{}*", first.get(..word).unwrap_or_default()))
+}
+
+/// A text as TOML writes it.
+fn toml_text(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .map(|c| match c {
+            '"' | '\\' => format!("\\{c}"),
+            c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_covers_the_files_of_a_package_and_reaches_no_higher() {
+        for (paths, expected) in [
+            (&["a/prebuilds/linux-x64/b.node"][..], "a/prebuilds/linux-x64/b.node"),
+            (&["a/prebuilds/linux-x64/b.node", "a/prebuilds/linux-x64/c.node"], "a/prebuilds/linux-x64/*"),
+            (&["a/prebuilds/linux-x64/b.node", "a/prebuilds/linux-ia32/b.node"], "a/prebuilds/linux-*"),
+            (&["site-packages/a/b.so", "site-packages/a.libs/c.so"], "site-packages/a/b.so site-packages/a.libs/c.so"),
+            (&["a/one.so", "b/two.so", "b/other.so"], "a/one.so b/*"),
+            (&["n/pkg/x/one", "n/pkg/y/two"], "n/pkg/x/one n/pkg/y/two"),
+        ] {
+            assert_eq!(patterns(paths, &["n/pkg/z/other"]).join(" "), expected);
+        }
+        assert_eq!(toml_text("a\"b\\c\n"), r#""a\"b\\c\u000A""#);
+    }
+}

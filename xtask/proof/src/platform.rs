@@ -1,0 +1,472 @@
+//! Platform words in names: `linux-x64`, `aarch64`, `musl`, `abi115`.
+//!
+//! Packages that carry machine code for several platforms say which file is for which in the names of files and folders.
+//! A name is taken apart into what says a platform, and the rest, its stem: two names with the same stem are the same thing
+//! for two platforms.
+//!
+//! Source of the words: `process.arch` and `process.platform` of Node.js, `GOARCH` and `GOOS` of Go, Rust's target triples,
+//! Debian's architectures, Python's platform tags, Maven's os-maven-plugin (`linux-aarch_64`), and what 800 packages of npm
+//! and `PyPI` were seen to write.
+
+use std::ops::BitOrAssign;
+
+use crate::elf::Machine;
+
+/// A CPU, as names tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cpu {
+    Amd64,
+    I386,
+    Arm64,
+    Arm,
+    /// One that no target here runs.
+    Other,
+}
+
+impl Cpu {
+    /// The CPU that runs a machine's code.
+    pub fn of(machine: Machine) -> Self {
+        match machine {
+            Machine::AMD64 => Self::Amd64,
+            Machine::I386 => Self::I386,
+            Machine::ARM64 => Self::Arm64,
+            Machine::ARM => Self::Arm,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a name, or several, say of the platform: a bit for each CPU and for each of the four words below.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Words(u16);
+
+const CPU_BITS: u16 = 0x1f;
+const LINUX_BIT: u16 = 0x20;
+const OTHER_SYSTEM_BIT: u16 = 0x40;
+const GLIBC_BIT: u16 = 0x80;
+const MUSL_BIT: u16 = 0x100;
+
+impl Words {
+    fn add(&mut self, cpu: Cpu) {
+        self.0 |= Self::bit(cpu);
+    }
+
+    fn bit(cpu: Cpu) -> u16 {
+        1 << cpu as u16
+    }
+
+    /// Whether a CPU is named.
+    pub fn names(self, cpu: Cpu) -> bool {
+        self.0 & Self::bit(cpu) != 0
+    }
+
+    /// Whether any CPU is named.
+    pub fn names_any_cpu(self) -> bool {
+        self.0 & CPU_BITS != 0
+    }
+
+    /// Whether a CPU is named that is not this one.
+    pub fn names_other_than(self, cpu: Cpu) -> bool {
+        self.0 & CPU_BITS & !Self::bit(cpu) != 0
+    }
+
+    /// Whether any operating system is named.
+    pub fn names_any_system(self) -> bool {
+        self.says_linux() || self.says_other_system()
+    }
+
+    /// Whether Linux is named, or a distribution of it.
+    pub fn says_linux(self) -> bool {
+        self.0 & LINUX_BIT != 0
+    }
+
+    /// Whether another operating system is named.
+    pub fn says_other_system(self) -> bool {
+        self.0 & OTHER_SYSTEM_BIT != 0
+    }
+
+    /// Whether the C library of most distributions is named.
+    pub fn says_glibc(self) -> bool {
+        self.0 & GLIBC_BIT != 0
+    }
+
+    /// Whether the C library of Alpine is named.
+    pub fn says_musl(self) -> bool {
+        self.0 & MUSL_BIT != 0
+    }
+}
+
+impl BitOrAssign for Words {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// One name of a path, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// What is left without the words for a platform, in lower case, with a space for every separator.
+    pub stem: String,
+    /// What the words say.
+    pub words: Words,
+    /// The number of Node.js's binary interface, in the name of an addon or of a folder above it.
+    pub abi: Option<u16>,
+}
+
+/// Spellings of CPUs with a separator in them, which would otherwise be taken apart.
+const COMPOUNDS: [(&str, &str); 17] = [
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("x86_32", "i386"),
+    ("aarch_64", "arm64"),
+    ("aarch_32", "arm"),
+    ("ppcle_64", "ppc64le"),
+    ("ppc_64", "ppc64"),
+    ("s390_64", "s390x"),
+    ("aarch64_be", "aarch64be"),
+    ("armeabi-v7a", "arm"),
+    ("arm-v7a", "arm"),
+    ("arm64-v8a", "arm64"),
+    ("v8.0", "v8"),
+    ("v8.2", "v8"),
+    ("v9.0", "v9"),
+    ("raspberry-pi", "raspbian"),
+    ("raspberry_pi", "raspbian"),
+];
+
+/// Words for CPUs.
+const CPUS: [(Cpu, &[&str]); 5] = [
+    (Cpu::Amd64, &["amd64", "x64", "x8664"]),
+    (Cpu::I386, &["i386", "i486", "i586", "i686", "ia32", "x86", "x32", "386"]),
+    (Cpu::Arm64, &["arm64", "aarch64", "armv8", "armv8a", "arm64v8", "armv8l"]),
+    (
+        Cpu::Arm,
+        &[
+            "arm", "arm32", "armv5", "armv6", "armv6l", "armv6hf", "armv7", "armv7a", "armv7l", "armhf", "armel", "arm32v7",
+            "arm11",
+        ],
+    ),
+    (
+        Cpu::Other,
+        &[
+            "riscv64",
+            "riscv32",
+            "riscv64gc",
+            "ppc64le",
+            "ppc64el",
+            "ppc64",
+            "ppc",
+            "powerpc64le",
+            "powerpc64",
+            "powerpc",
+            "s390x",
+            "s390",
+            "loong64",
+            "loongarch64",
+            "mips",
+            "mipsel",
+            "mips64",
+            "mips64el",
+            "sparc64",
+            "sparcv9",
+            "aarch64be",
+            "ia64",
+            "alpha",
+            "hppa",
+            "m68k",
+            "sh4",
+        ],
+    ),
+];
+
+/// Words for Linux and its distributions.
+const LINUX: [&str; 10] = ["linux", "debian", "ubuntu", "rhel", "centos", "fedora", "amzn", "alpine", "raspbian", "rpi"];
+
+/// Words for other operating systems.
+const OTHER_SYSTEMS: [&str; 19] = [
+    "android",
+    "freebsd",
+    "netbsd",
+    "openbsd",
+    "dragonfly",
+    "sunos",
+    "solaris",
+    "illumos",
+    "aix",
+    "haiku",
+    "darwin",
+    "macos",
+    "macosx",
+    "osx",
+    "mac",
+    "win32",
+    "win64",
+    "windows",
+    "win",
+];
+
+/// Words for the GNU C library.
+const GLIBC: [&str; 4] = ["glibc", "gnu", "gnueabihf", "gnueabi"];
+
+/// Words for musl.
+const MUSL: [&str; 4] = ["musl", "musleabihf", "musleabi", "alpine"];
+
+/// Words that say something only beside a word for a CPU: makers of machines, levels of a CPU, calling conventions.
+const BESIDE_A_CPU: [&str; 22] = [
+    "unknown", "pc", "apple", "none", "msvc", "cpu", "baseline", "modern", "haswell", "avx", "avx2", "avx512", "sse2", "neon",
+    "cortex", "eabi", "eabihf", "hf", "softfp", "hardfp", "abi64", "lp64d",
+];
+
+impl Name {
+    /// Takes a name apart.
+    pub fn read(name: &str) -> Self {
+        Self::read_as(name, is_addon(name))
+    }
+
+    /// Takes the names of a path apart.
+    pub fn of_path(path: &str) -> Vec<Self> {
+        let is_addon = is_addon(path);
+        path.split('/').map(|name| Self::read_as(name, is_addon)).collect()
+    }
+
+    /// `is_addon` is whether it leads to an addon of Node.js: there numbers are those of binary interfaces, and addons for
+    /// Electron stand beside those for Node.js, which no Node.js loads.
+    fn read_as(name: &str, is_addon: bool) -> Self {
+        let mut text = name.to_ascii_lowercase();
+        for (compound, word) in COMPOUNDS {
+            text = replace_word(&text, compound, word);
+        }
+        let mut tokens = Vec::new();
+        let mut words = Words::default();
+        let mut abi = None;
+        let mut says_system = false;
+        for token in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|token| !token.is_empty()) {
+            let is_word = words.take(token, says_system);
+            says_system = is_word && words.names_any_system();
+            match node_abi(token).filter(|_| is_addon && !is_word) {
+                Some(number) => abi = Some(number),
+                None if is_word || is_addon && token == "release" => {}
+                None if is_addon && token == "electron" => tokens.push("node"),
+                None => tokens.push(token),
+            }
+        }
+        if tokens.contains(&"cortex") && !words.names_any_cpu() {
+            // Boards with these are run in 32-bit mode unless their name says more.
+            words.add(Cpu::Arm);
+        }
+        if words.names_any_cpu() {
+            tokens.retain(|token| !BESIDE_A_CPU.contains(token) && !is_level(token));
+        }
+        Self { stem: tokens.join(" "), words, abi }
+    }
+}
+
+impl Words {
+    /// Takes a token for a word, if it is one. `says_system` is whether the token before named an operating system: a
+    /// number after it is the width of the CPU.
+    fn take(&mut self, token: &str, says_system: bool) -> bool {
+        if says_system && matches!(token, "64" | "32") {
+            self.add(if token == "64" { Cpu::Amd64 } else { Cpu::I386 });
+            return true;
+        }
+        if self.take_plain(token) {
+            return true;
+        }
+        // `linuxmusl`, `linux64`, `linuxarm64`, `win64`.
+        let mut systems = LINUX.iter().chain(&OTHER_SYSTEMS);
+        let Some((system, rest)) = systems.find_map(|system| token.strip_prefix(system).map(|rest| (*system, rest))) else {
+            return false;
+        };
+        let mut both = *self;
+        both.take_plain(system);
+        let is_word = both.take(rest, true);
+        if is_word {
+            *self = both;
+        }
+        is_word
+    }
+
+    fn take_plain(&mut self, token: &str) -> bool {
+        if let Some((cpu, _)) = CPUS.iter().find(|(_, spellings)| spellings.contains(&token)) {
+            self.add(*cpu);
+            return true;
+        }
+        let is_any = |words: &[&str]| words.contains(&token);
+        let bits = [
+            (LINUX_BIT, is_any(&LINUX)),
+            (OTHER_SYSTEM_BIT, is_any(&OTHER_SYSTEMS)),
+            (GLIBC_BIT, is_any(&GLIBC) || token.starts_with("manylinux")),
+            (MUSL_BIT, is_any(&MUSL) || token.starts_with("musllinux")),
+        ];
+        let said = bits.iter().filter(|(_, is_said)| *is_said).fold(0, |said, (bit, _)| said | bit);
+        self.0 |= said;
+        said != 0
+    }
+}
+
+/// Whether a file is an addon of Node.js, by its name.
+pub fn is_addon(path: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("node"))
+}
+
+/// Whether a token is a level of a CPU: `v2` of `x86_64_v2`, `v8a` of `arm64-v8a`, `a72` of `cortex-a72`.
+fn is_level(token: &str) -> bool {
+    let digits = token.strip_prefix(['v', 'a']).map(|rest| rest.trim_end_matches(['a', 'l', 'r', 'm']));
+    digits.is_some_and(|digits| !digits.is_empty() && digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The number of a binary interface of Node.js: `abi115`, `115`, `v6`.
+/// Source: `process.versions.modules`, 46 for Node.js 4 and rising, and Node-API's own small numbers.
+fn node_abi(token: &str) -> Option<u16> {
+    match token.strip_prefix("abi").or_else(|| token.strip_prefix('v')) {
+        Some(digits) => digits.parse().ok(),
+        None => token.parse().ok().filter(|number| (46..=999).contains(number)),
+    }
+}
+
+/// Replaces a compound where it stands alone: no letter or digit before or after it.
+fn replace_word(text: &str, compound: &str, word: &str) -> String {
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(compound) {
+        let (before, after) = (&rest[..at], &rest[at + compound.len()..]);
+        let is_alone = !before.ends_with(|c: char| c.is_ascii_digit()) && !after.starts_with(|c: char| c.is_ascii_alphanumeric());
+        replaced.push_str(before);
+        if is_alone && before.ends_with(|c: char| c.is_ascii_alphabetic()) {
+            // `linuxx86_64`: the word before it stays one of its own.
+            replaced.push('-');
+        }
+        replaced.push_str(if is_alone { word } else { compound });
+        rest = after;
+    }
+    replaced + rest
+}
+
+/// A path for another CPU, with the same spelling of CPUs. `None` where no CPU is named.
+pub fn respell(path: &str, wanted: Cpu) -> Option<String> {
+    // Longest first, so that `x86_64` is not taken for `x86`.
+    const SPELLINGS: [(&str, &str, &str); 23] = [
+        ("linux64", "linux-arm64", "linux64"),
+        ("linux-64", "linux-arm64", "linux-64"),
+        ("linux-aarch_64", "linux-aarch_64", "linux-x86_64"),
+        ("linux-x86_64", "linux-aarch64", "linux-x86_64"),
+        ("arm64-v8a", "arm64-v8a", "x86_64"),
+        ("x86_64", "aarch64", "x86_64"),
+        ("x86-64", "aarch64", "x86-64"),
+        ("aarch_64", "aarch_64", "x86_64"),
+        ("powerpc64le", "aarch64", "x86_64"),
+        ("loongarch64", "aarch64", "x86_64"),
+        ("ppc64le", "arm64", "x64"),
+        ("riscv64", "arm64", "x64"),
+        ("aarch64", "aarch64", "x86_64"),
+        ("loong64", "arm64", "x64"),
+        ("s390x", "arm64", "x64"),
+        ("amd64", "arm64", "amd64"),
+        ("armv8", "armv8", "x64"),
+        ("arm64", "arm64", "x64"),
+        ("ia32", "arm64", "x64"),
+        ("i686", "aarch64", "x86_64"),
+        ("i386", "arm64", "amd64"),
+        ("x64", "arm64", "x64"),
+        ("arm", "arm64", "x64"),
+    ];
+    let names_cpu = |name: &str| Name::read(name).words.names_any_cpu();
+    let respelled: Vec<String> = path
+        .split('/')
+        .map(|name| {
+            let spelling = SPELLINGS.iter().find(|(word, ..)| name.contains(word)).filter(|_| names_cpu(name));
+            spelling.map_or_else(
+                || name.to_owned(),
+                |(word, arm64, amd64)| name.replacen(word, if wanted == Cpu::Arm64 { arm64 } else { amd64 }, 1),
+            )
+        })
+        .collect();
+    let respelled = respelled.join("/");
+    (respelled != path).then_some(respelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str) -> String {
+        let Name { stem, words, abi } = Name::of_path(name).pop().unwrap();
+        let cpus = [(Cpu::Amd64, "amd64"), (Cpu::I386, "i386"), (Cpu::Arm64, "arm64"), (Cpu::Arm, "arm"), (Cpu::Other, "other")];
+        let mut said: Vec<&str> = cpus.iter().filter(|(cpu, _)| words.names(*cpu)).map(|(_, name)| *name).collect();
+        let flags = [
+            (words.says_linux(), "linux"),
+            (words.says_other_system(), "elsewhere"),
+            (words.says_glibc(), "glibc"),
+            (words.says_musl(), "musl"),
+        ];
+        said.extend(flags.iter().filter(|(is_said, _)| *is_said).map(|(_, name)| *name));
+        let abi = abi.map_or(String::new(), |abi| format!(" abi{abi}"));
+        format!("{stem}: {}{abi}", said.join(" "))
+    }
+
+    #[test]
+    fn names_are_taken_apart_into_platform_and_stem() {
+        for (name, expected) in [
+            ("linux-x64", ": amd64 linux"),
+            ("linuxglibc-arm64", ": arm64 linux glibc"),
+            ("linuxmusl-x64", ": amd64 linux musl"),
+            ("linux-x64-musl", ": amd64 linux musl"),
+            ("workerd-linux-64", "workerd: amd64 linux"),
+            ("linux64", ": amd64 linux"),
+            ("win32", ": elsewhere"),
+            ("win64", ": elsewhere"),
+            ("darwin-x64+arm64", ": amd64 arm64 elsewhere"),
+            ("android-arm64", ": arm64 elsewhere"),
+            ("armeabi-v7a", ": arm"),
+            ("arm64-v8a", ": arm64"),
+            ("aarch64-unknown-linux-gnu", ": arm64 linux glibc"),
+            ("x86_64-pc-windows-msvc", ": amd64 elsewhere"),
+            ("attach_linux_amd64.so", "attach so: amd64 linux"),
+            ("protoc-3.21-linux-aarch_64.exe", "protoc 3 21 exe: arm64 linux"),
+            ("node.napi.armv8.node", "node napi node: arm64"),
+            ("node.napi.glibc.node", "node napi node: glibc"),
+            ("@contrast+fn-inspect.abi127.musl.node", "contrast fn inspect node: musl abi127"),
+            ("node-115.node", "node node:  abi115"),
+            ("electron.napi.node", "node napi node: "),
+            ("napi-v6", "napi v6: "),
+            ("cortex-a53", ": arm"),
+            ("arm11", ": arm"),
+            ("core.cpython-313-x86_64-linux-gnu.so", "core cpython 313 so: amd64 linux glibc"),
+            ("libquery_engine-debian-openssl-3.0.x.so.node", "libquery engine openssl 3 0 x so node: linux"),
+            ("libquery_engine-linux-arm64-openssl-3.0.x.so.node", "libquery engine openssl 3 0 x so node: arm64 linux"),
+            ("tool_linux_amd64_v1", "tool: amd64 linux"),
+            ("tool_linux_arm64_v8.0", "tool: arm64 linux"),
+            ("cortex-a72-aarch64", ": arm64"),
+            ("raspberry-pi", ": linux"),
+            ("libfoo.so.64", "libfoo so 64: "),
+            ("x86_64_v2", ": amd64"),
+            ("lib64", "lib64: "),
+            ("alarm", "alarm: "),
+            ("charm-x86", "charm: i386"),
+        ] {
+            assert_eq!(shown(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn folders_above_an_addon_name_its_binary_interface() {
+        let abis = |path: &str| Name::of_path(path).iter().map(|name| name.abi).collect::<Vec<_>>();
+        assert_eq!(abis("build/node/115/x.node"), [None, None, Some(115), None]);
+        assert_eq!(abis("build/node/115/x.so"), [None; 4]);
+        assert_eq!(Name::of_path("node/glibc-127-Release/x.node")[1].stem, Name::of_path("node/108/x.node")[1].stem);
+    }
+
+    #[test]
+    fn a_path_is_respelled_for_the_other_cpu() {
+        for (path, wanted, expected) in [
+            ("a/prebuilds/linux-x64/b.node", Cpu::Arm64, Some("a/prebuilds/linux-arm64/b.node")),
+            ("a/prebuilds/linux-arm64/b.armv8.node", Cpu::Amd64, Some("a/prebuilds/linux-x64/b.x64.node")),
+            ("lib/x86_64/c.so", Cpu::Arm64, Some("lib/aarch64/c.so")),
+            ("attach_linux_amd64.so", Cpu::Arm64, Some("attach_linux_arm64.so")),
+            ("bin/linux64/tool", Cpu::Arm64, Some("bin/linux-arm64/tool")),
+            ("swarm/charm.so", Cpu::Arm64, None),
+        ] {
+            assert_eq!(respell(path, wanted).as_deref(), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The start path: everything that the kernel and the loader read when the image starts, as far as the image itself says it.
+//!
+//! A file on this path is never baggage, whatever its name is: the entry point, the interpreters of scripts, their loaders,
+//! every program that the arguments name, and whatever lies in a folder that the loader searches.
+//!
+//! Source: execve(2), ld.so(8), ldconfig(8), env(1).
+
+use std::collections::BTreeSet;
+
+use crate::{
+    layer::{Content, File},
+    manifest::Config,
+    path,
+    tree::{Found, Tree},
+    verdict::Problem,
+};
+
+/// Machine code that the start comes to.
+pub struct Program {
+    /// Its real path.
+    pub path: String,
+    /// How many scripts lead to it.
+    pub depth: usize,
+}
+
+/// Something that the start lacks.
+pub struct Trouble {
+    pub problem: Problem,
+    pub found: String,
+    pub expected: &'static str,
+    pub cause: &'static str,
+}
+
+/// What the start comes to.
+#[derive(Default)]
+pub struct Start {
+    /// Programs, in the order of the start.
+    pub programs: Vec<Program>,
+    /// What is missing on the way.
+    pub troubles: Vec<Trouble>,
+    /// Whether the image says what to start.
+    pub is_said: bool,
+    /// Every file on the way, by its real path.
+    files: BTreeSet<String>,
+    /// Folders in which the loader looks for libraries, besides its own.
+    loader_folders: BTreeSet<String>,
+    /// Folders of programs, in which `$ORIGIN` of a program may look for libraries.
+    program_folders: BTreeSet<String>,
+}
+
+impl Start {
+    /// Whether the start reads a file, or may read it.
+    pub fn reads(&self, path: &str) -> bool {
+        let (folder, name) = path::split(path);
+        self.files.contains(path)
+            || self.loader_folders.contains(folder)
+            || is_loaders_own(folder)
+            || name.contains(".so") && self.program_folders.contains(folder)
+    }
+
+    /// Follows the start of an image.
+    pub fn follow(tree: &Tree<'_>, config: &Config) -> Self {
+        let mut walk = Walk { tree, config, start: Self::default() };
+        walk.entry_point();
+        walk.arguments();
+        walk.folders();
+        walk.start
+    }
+}
+
+/// Whether a folder is one of those that loaders search by themselves, of any CPU.
+fn is_loaders_own(folder: &str) -> bool {
+    let below = folder.strip_prefix("usr/local/").or_else(|| folder.strip_prefix("usr/")).unwrap_or(folder);
+    let mut names = below.split('/');
+    let is_library = matches!(names.next(), Some("lib" | "lib32" | "lib64" | "libx32"));
+    let mut rest = names.skip_while(|name| name.contains("-linux-")).peekable();
+    is_library && matches!(rest.peek(), None | Some(&("glibc-hwcaps" | "tls")))
+}
+
+struct Walk<'i> {
+    tree: &'i Tree<'i>,
+    config: &'i Config,
+    start: Start,
+}
+
+impl<'i> Walk<'i> {
+    fn words(&self) -> impl Iterator<Item = &String> {
+        let execution = &self.config.config;
+        execution.entrypoint.iter().chain(&execution.cmd).flatten()
+    }
+
+    fn entry_point(&mut self) {
+        let Some(program) = self.words().next().cloned() else { return };
+        self.start.is_said = true;
+        match self.look_up(&program) {
+            Found::File(path, file) => {
+                let file = file.clone();
+                self.needs(&path, &file, 0);
+            }
+            Found::Other => self.trouble(
+                Problem::NotExecutable,
+                format!("the entry point `{program}` is neither machine code nor a script with a `#!` line"),
+                "a program",
+                "the kernel says `exec format error` to such a file: give it a first line such as `#!/bin/sh`",
+            ),
+            Found::Missing => self.trouble(
+                Problem::MissingEntrypoint,
+                format!("the entry point `{program}` is not in the image"),
+                "a program",
+                "copy it into the last stage, or correct ENTRYPOINT, CMD, WORKDIR or PATH",
+            ),
+        }
+    }
+
+    /// Programs that arguments name, as in `/bin/sh -c "exec /opt/tool serve"`.
+    fn arguments(&mut self) {
+        let words: Vec<String> = self.words().cloned().collect();
+        let separators = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '&' | '|' | '(' | ')' | '=' | '`');
+        for word in words.iter().flat_map(|word| word.split(separators)).filter(|word| !word.is_empty()) {
+            if let Found::File(path, _) = self.look_up(word) {
+                self.start.files.insert(path);
+            }
+        }
+    }
+
+    fn folders(&mut self) {
+        let tree = self.tree;
+        let said = |name: &'static str| {
+            let variables = self.config.config.env.iter().flatten();
+            let values = variables.filter_map(move |variable| variable.strip_prefix(name)?.strip_prefix('='));
+            values.flat_map(|value| value.split([':', ' ']))
+        };
+        let said_folders = said("LD_LIBRARY_PATH").filter_map(|folder| tree.resolve(&self.absolute(folder)));
+        let loader_folders = said_folders.chain(tree.loader_folders().filter_map(|folder| tree.resolve(folder))).collect();
+        let preloaded: Vec<_> = said("LD_PRELOAD").filter_map(|file| tree.resolve(&self.absolute(file))).collect();
+        self.start.loader_folders = loader_folders;
+        self.start.files.extend(preloaded);
+        for program in &self.start.programs {
+            let folder = path::split(&program.path).0;
+            let near = ["", "/../lib", "/../lib64"].into_iter().filter_map(|near| tree.resolve(&format!("{folder}{near}")));
+            self.start.program_folders.extend(near);
+        }
+    }
+
+    /// A path as the program sees it; an empty one is the working folder.
+    fn absolute(&self, name: &str) -> String {
+        if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", self.working_folder()) }
+    }
+
+    fn working_folder(&self) -> &str {
+        self.config.config.working_dir.as_deref().unwrap_or("/")
+    }
+
+    /// What a program needs to start, and what that needs in turn. The kernel follows four interpreters and no more.
+    fn needs(&mut self, path: &str, file: &File, depth: usize) {
+        const DEEPEST: usize = 4;
+        self.start.files.insert(path.to_owned());
+        match &file.content {
+            Content::Elf(elf) => {
+                if let Some(Found::File(loader, _)) = elf.loader.as_ref().map(|loader| self.tree.find(loader)) {
+                    self.start.files.insert(loader);
+                }
+                self.start.programs.push(Program { path: path.to_owned(), depth });
+            }
+            Content::Damaged(reason) => self.trouble(
+                Problem::NotExecutable,
+                format!("`/{path}`, which the image starts, begins like machine code, but {reason}"),
+                "a program",
+                "the file was cut or damaged on its way: build it again",
+            ),
+            Content::Script(_) if depth > DEEPEST => self.trouble(
+                Problem::NotExecutable,
+                format!("`/{path}` is the fifth script in a row that interprets another"),
+                "a program",
+                "let the first line name a program that is no script",
+            ),
+            Content::Script(words) => self.interpreters(path, words, depth),
+        }
+    }
+
+    /// The interpreter of a script, and the program that `env` looks for.
+    fn interpreters(&mut self, path: &str, words: &[String], depth: usize) {
+        let Some(interpreter) = words.first() else { return };
+        // The kernel searches no PATH.
+        let found = self.tree.find(&self.absolute(interpreter));
+        if !self.interprets(path, interpreter, found, depth) || path::split(interpreter).1 != "env" {
+            return;
+        }
+        if let Some(program) = words.get(1).and_then(|argument| env_program(argument)) {
+            let found = self.look_up(&program);
+            self.interprets(path, &program, found, depth);
+        }
+    }
+
+    /// Says what is wrong with an interpreter. Returns whether it is there.
+    fn interprets(&mut self, path: &str, name: &str, found: Found<'_>, depth: usize) -> bool {
+        let (what, cause) = match found {
+            Found::File(real, file) => {
+                let file = file.clone();
+                self.needs(&real, &file, depth + 1);
+                return true;
+            }
+            Found::Missing if name.contains('\r') => {
+                ("is not in the image", "the script has Windows line ends: save it with `\\n` alone")
+            }
+            Found::Missing => ("is not in the image", "install it in the last stage, or correct the script's first line"),
+            Found::Other => ("is no program", "let the script's first line name a program"),
+        };
+        let found = format!("the interpreter `{}` of the entry point `/{path}` {what}", name.escape_debug());
+        self.trouble(Problem::MissingInterpreter, found, "an interpreter", cause);
+        false
+    }
+
+    /// A program as execvp(3) would find it.
+    fn look_up(&self, program: &str) -> Found<'i> {
+        const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        if program.contains('/') {
+            return self.tree.find(&self.absolute(program));
+        }
+        let variables = self.config.config.env.iter().flatten();
+        let folders = variables.filter_map(|variable| variable.strip_prefix("PATH=")).next_back().unwrap_or(USUAL);
+        let places = folders.split(':').map(|folder| self.tree.find(&format!("{folder}/{program}")));
+        places.into_iter().find(|found| !matches!(found, Found::Missing)).unwrap_or(Found::Missing)
+    }
+
+    fn trouble(&mut self, problem: Problem, found: String, expected: &'static str, cause: &'static str) {
+        self.start.troubles.push(Trouble { problem, found, expected, cause });
+    }
+}
+
+/// The program that `env` starts. Without `-S` its one argument is the program's name, spaces and all. `None` where an option
+/// makes it uncertain.
+fn env_program(argument: &str) -> Option<String> {
+    let split = argument.strip_prefix("-S").or_else(|| argument.strip_prefix("--split-string="));
+    let Some(rest) = split else { return (!argument.starts_with('-') && !argument.contains('=')).then(|| argument.to_owned()) };
+    let mut words = rest.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-u" | "--unset" | "-C" | "--chdir" => drop(words.next()),
+            word if word.starts_with('-') || word.contains('=') => {}
+            program => return Some(program.to_owned()),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loaders_own_folders_are_known() {
+        for (folder, expected) in [
+            ("lib", true),
+            ("usr/lib64", true),
+            ("usr/local/lib", true),
+            ("usr/lib/aarch64-linux-gnu", true),
+            ("lib/x86_64-linux-gnu", true),
+            ("usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3", true),
+            ("usr/lib/jvm/java-17-openjdk-arm64/lib", false),
+            ("usr/libexec", false),
+            ("opt/lib", false),
+            ("usr/lib/python3.13/site-packages", false),
+        ] {
+            assert_eq!(is_loaders_own(folder), expected, "{folder}");
+        }
+    }
+}
