@@ -1,0 +1,9 @@
+//! The commands as one program, for repositories without Rust: `shipright push dev` in any folder with a deploy.toml.
+
+use std::process::ExitCode;
+
+use shipright::Program;
+
+fn main() -> ExitCode {
+    Program::installed().run()
+}

@@ -1,0 +1,449 @@
+//! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
+
+mod deploy;
+mod verify;
+
+use std::{path::PathBuf, str::FromStr};
+
+use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand, builder::StyledStr};
+
+pub use deploy::{ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
+pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
+
+use crate::{arch::Arch, report::name::as_typed};
+
+/// Build container images for the CPU that each AWS target runs, push them to ECR, and check that they got there.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 something failed, or a check found a mismatch; 2 refused before anything was \
+                  done; 130 interrupted.\n\nExamples:\n  cargo xtask push-dev --sandbox     try it all on a local AWS\n  \
+                  cargo xtask push dev --dry-run     see what a push would do\n  \
+                  cargo xtask docker-build --arch amd64"
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// What every command takes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The configuration [default: deploy.toml in this folder or the nearest one above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Use a local AWS (and, where this machine has none, a private Docker Engine) instead of the real one
+    #[arg(long, global = true)]
+    pub sandbox: bool,
+    /// Print what would be done, and stop
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Answer every question with yes
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Say more
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Task {
+    /// Lists of images for both CPUs, by hand, in any registry
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Build local images; they are never pushed
+    #[command(
+        after_help = "Examples:\n  cargo xtask docker-build\n  cargo xtask docker-build --arch amd64 --dockerfile Dockerfile.eks\n  \
+                            ARCH=amd64 cargo xtask docker-build"
+    )]
+    DockerBuild(DockerBuild),
+    /// Build local images for amd64: the same as `docker-build --arch amd64`
+    #[command(after_help = "Example:\n  cargo xtask docker-build-amd64 --service worker")]
+    DockerBuildAmd64(LocalSelection),
+    /// Run an image on this machine, for the CPU that it is for
+    #[command(after_help = "A Lambda image listens on port 9000, others on 8080, on this machine alone.\n\nExamples:\n  \
+                            cargo xtask run api\n  cargo xtask run api --dockerfile Dockerfile.eks --arch arm64\n  \
+                            cargo xtask run api --env dev")]
+    Run(Run),
+    /// List where each CPU's images are built, and how
+    #[command(after_help = "`[builders]` in deploy.toml names them.\n\nExample:\n  cargo xtask builders")]
+    Builders,
+    /// Build images for an environment, push them to ECR under their six tags, and check what is there
+    #[command(after_help = "Every environment has a command of its own: `push-dev` is `push dev`.\n\nExamples:\n  \
+                            cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
+                            cargo xtask push prod --dry-run")]
+    Push(Push),
+    /// Push an environment's images if needed, then move everything that runs there to them
+    #[command(after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run")]
+    Deploy(Migrate),
+    /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; put back what fails
+    #[command(
+        after_help = "Image and architecture go in one call. The function is invoked with deploy.toml's `smoke-payload`, a \
+                            version is published, and the alias moved; when anything fails, the old image, architecture and \
+                            alias are put back.\n\nExamples:\n  cargo xtask migrate-lambda dev\n  \
+                            cargo xtask migrate-lambda dev --service api --dry-run\n  \
+                            cargo xtask migrate-lambda prod --canary 10% --for 5m"
+    )]
+    MigrateLambda(MigrateLambda),
+    /// Move App Runner services to the image of an environment's tag
+    #[command(name = "migrate-apprunner", after_help = "Example:\n  cargo xtask migrate-apprunner dev")]
+    MigrateApprunner(Migrate),
+    /// Move Kubernetes deployments to the image of an environment's tag, on nodes of its CPU
+    #[command(after_help = "Uses `kubectl` as it is configured; `kube-context` and `namespace` in deploy.toml say where.\n\n\
+                            Example:\n  cargo xtask migrate-eks dev --service api")]
+    MigrateEks(Migrate),
+    /// Go back to the image that ran before, with its architecture
+    #[command(
+        after_help = "Examples:\n  cargo xtask rollback dev --service api\n  cargo xtask rollback dev --service api --to 41\n  \
+                            cargo xtask rollback dev --service api --to dev-20250116-143000\n  \
+                            cargo xtask rollback dev --dry-run     list what could be gone back to"
+    )]
+    Rollback(Rollback),
+    /// Take what runs in one environment to another, byte for byte, without a build
+    #[command(after_help = "Example:\n  cargo xtask promote dev prod --service api")]
+    Promote(Promote),
+    /// Show what each environment's tags name, what runs there, and where the two differ
+    #[command(after_help = "Examples:\n  cargo xtask status\n  cargo xtask status dev --check")]
+    Status(Status),
+    /// Compare what is with what should be: one thing, or everything that can be reached
+    #[command(after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest")]
+    Verify(VerifyAll),
+    /// Check everything that a build and a push need, with a cure for each miss
+    #[command(after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox")]
+    Doctor(Doctor),
+    /// Say why a service's images are for their CPU, and what that costs or saves
+    #[command(after_help = "Example:\n  cargo xtask explain api")]
+    Explain(Explain),
+    /// Say what an error message of Docker, ECR, Lambda, App Runner or kubectl means
+    #[command(after_help = "Examples:\n  cargo xtask explain-error build.log\n  kubectl logs POD | cargo xtask explain-error")]
+    ExplainError(ExplainError),
+    /// The local AWS that `--sandbox` uses
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Print the JSON Schema of deploy.toml
+    #[command(after_help = "Example:\n  cargo xtask schema > deploy.schema.json")]
+    Schema,
+    /// Print a shell's completions
+    #[command(after_help = "Example:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask")]
+    Completions(Completions),
+}
+
+/// Which local images.
+#[derive(Debug, Clone, Args)]
+pub struct LocalSelection {
+    /// A service of deploy.toml; may be given several times [default: the default service]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// The Dockerfile, from the build context [env: DOCKERFILE] [default: Dockerfile.lambda]
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// How many images are built at a time
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
+}
+
+/// Local images, for any architecture.
+#[derive(Debug, Clone, Args)]
+pub struct DockerBuild {
+    /// Which images.
+    #[command(flatten)]
+    pub selection: LocalSelection,
+    /// arm64, amd64, or all for both [env: ARCH] [default: what the image's target runs]
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<Archs>,
+}
+
+/// One architecture, or all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archs(pub Vec<Arch>);
+
+impl FromStr for Archs {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word.eq_ignore_ascii_case("all") {
+            return Ok(Self(Arch::ALL.to_vec()));
+        }
+        word.parse().map(|arch| Self(vec![arch])).map_err(|error: crate::arch::UnknownArch| format!("{error}, or `all`"))
+    }
+}
+
+/// An image to run.
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// A service of deploy.toml [default: the default service]
+    pub service: Option<String>,
+    /// Which of its images, by the Dockerfile [default: Dockerfile.lambda, or the first]
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// arm64 or amd64 [default: what the image's target runs]
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<Arch>,
+    /// Take the image from this environment's registry [default: the local image]
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+    /// The port on this machine [default: 9000 for Lambda images, 8080 for others]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+}
+
+/// A push to a named environment.
+#[derive(Debug, Clone, Args)]
+pub struct Push {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Which images.
+    #[command(flatten)]
+    pub selection: PushSelection,
+}
+
+/// Which images of an environment.
+#[derive(Debug, Clone, Args)]
+pub struct PushSelection {
+    /// A service of deploy.toml; may be given several times [default: all]
+    #[arg(long, short, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// Only images that are built from this Dockerfile
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// How many images are worked on at a time
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub jobs: u8,
+    /// Build each image for both CPUs, and make the plain tags name a list of the two; not for Lambda
+    #[arg(long)]
+    pub multi_arch: bool,
+    /// Not taken: the target table decides.
+    #[arg(long, hide = true, value_name = "ARCH", value_parser = refuse_arch)]
+    pub arch: Option<Arch>,
+}
+
+/// A pushed image's architecture comes from the target table; no flag overrides it on the way to a registry.
+fn refuse_arch(_: &str) -> Result<Arch, String> {
+    Err("the architecture of a pushed image is policy: `[targets]` in deploy.toml says which CPU each target runs. \
+         For a local image of another architecture: cargo xtask docker-build --arch ARCH"
+        .to_owned())
+}
+
+/// What the doctor may do.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Doctor {
+    /// Install emulation where it is missing: a one-time setup
+    #[arg(long)]
+    pub fix: bool,
+}
+
+/// A service.
+#[derive(Debug, Clone, Args)]
+pub struct Explain {
+    /// A service of deploy.toml
+    pub service: String,
+}
+
+/// A message.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainError {
+    /// A file with the message [default: standard input]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// The local AWS.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Sandbox {
+    /// Start it, and a private Docker Engine where this machine has none
+    #[command(after_help = "Example:\n  cargo xtask sandbox up")]
+    Up,
+    /// Stop everything that `up` started
+    #[command(after_help = "Example:\n  cargo xtask sandbox down")]
+    Down,
+    /// Say what is running and where
+    #[command(after_help = "Example:\n  cargo xtask sandbox status --json")]
+    Status,
+    /// Print `export` lines, so that `aws` and `docker` talk to it
+    #[command(after_help = "Example:\n  eval \"$(cargo xtask sandbox env)\" && aws ecr describe-repositories")]
+    Env,
+}
+
+/// Completions.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// The command line, started by `name`, with a command for every environment (`push-dev`, and `docker-push-dev`, its old name)
+/// and with a repository's own tasks.
+pub fn command(name: &str, environments: &[String], theirs: Vec<Command>) -> Command {
+    let program = name.rsplit(' ').next().unwrap_or(name).to_owned();
+    let ours = environments.iter().fold(Cli::command().name(program).bin_name(name), |command, environment| {
+        let push = PushSelection::augment_args(Command::new(format!("push-{environment}")))
+            .alias(format!("docker-push-{environment}"))
+            .about(format!("Push to {environment}: the same as `push {environment}`"))
+            .after_help(format!(
+                "Examples:\n  cargo xtask push-{environment}\n  cargo xtask push-{environment} --service api --dry-run"
+            ));
+        command.subcommand(push)
+    });
+    let all = theirs.into_iter().fold(ours, |command, one| {
+        let name = one.get_name().to_owned();
+        if command.find_subcommand(&name).is_some() { command.mut_subcommand(name, |_| one) } else { command.subcommand(one) }
+    });
+    typed(all)
+}
+
+/// Help that says what was typed to start this program.
+fn typed(mut command: Command) -> Command {
+    let said = |text: Option<&StyledStr>| text.map(|text| as_typed(&text.ansi().to_string()).into_owned());
+    if let Some(text) = said(command.get_after_help()) {
+        command = command.after_help(text);
+    }
+    if let Some(text) = said(command.get_about()) {
+        command = command.about(text);
+    }
+    let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, typed))
+}
+
+/// What was typed, beside the global options.
+#[derive(Debug)]
+pub enum Typed {
+    /// One of our commands.
+    Ours(Task),
+    /// Completions, which are made of the whole command line.
+    Completions(clap_complete::Shell),
+    /// A repository's own task: its place among them, and its arguments.
+    Theirs(usize, ArgMatches),
+}
+
+/// Reads the command line. The error is clap's, with its own exit code and words.
+///
+/// # Errors
+/// A command line that clap refuses, and requests for help and version.
+pub fn parse(command: &mut Command, words: &[String], theirs: &[Command]) -> Result<(Global, Typed), clap::Error> {
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    let global = Global::from_arg_matches(&matches)?;
+    let name = matches.subcommand_name().unwrap_or_default();
+    if let Some(place) = theirs.iter().position(|one| one.get_name() == name)
+        && let Some((_, inner)) = matches.remove_subcommand()
+    {
+        return Ok((global, Typed::Theirs(place, inner)));
+    }
+    Ok((global, ours(&matches)?))
+}
+
+fn ours(matches: &ArgMatches) -> Result<Typed, clap::Error> {
+    let push = matches.subcommand().and_then(|(name, inner)| Some((name.strip_prefix("push-")?, inner)));
+    if let Some((environment, inner)) = push {
+        let selection = PushSelection::from_arg_matches(inner)?;
+        return Ok(Typed::Ours(Task::Push(Push { environment: environment.to_owned(), selection })));
+    }
+    Ok(match Task::from_arg_matches(matches)? {
+        Task::Completions(completions) => Typed::Completions(completions.shell),
+        task => Typed::Ours(task),
+    })
+}
+
+/// Environments that the command line itself names, as in `push-dev`: so that a name that deploy.toml lacks is refused
+/// with the names that it has.
+pub fn named_environments(words: &[String]) -> Vec<String> {
+    let names = words.iter().skip(1).filter_map(|word| word.strip_prefix("docker-push-").or_else(|| word.strip_prefix("push-")));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// The file after `--config`, needed before the command line can be read: the file says which commands there are.
+pub fn config_file(words: &[String]) -> Option<PathBuf> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(file) = word.strip_prefix("--config=") {
+            return Some(PathBuf::from(file));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Global, Typed), clap::Error> {
+        let theirs = vec![Command::new("ci"), Command::new("schema")];
+        let mut command = command("cargo xtask", &["dev".to_owned(), "prod".to_owned()], theirs.clone());
+        parse(&mut command, &line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &theirs)
+    }
+
+    fn whole() -> Command {
+        command("cargo xtask", &["dev".to_owned()], Vec::new())
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definitions() {
+        whole().debug_assert();
+    }
+
+    #[test]
+    fn every_environment_has_a_command_under_both_names() {
+        for line in ["xtask push dev --service api", "xtask push-dev --service api", "xtask docker-push-dev --service api"] {
+            let Ok((_, Typed::Ours(Task::Push(push)))) = parsed(line) else { panic!("`{line}` is a push") };
+            assert_eq!(
+                (push.environment.as_str(), push.selection.service.as_slice()),
+                ("dev", &["api".to_owned()][..]),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_repository_s_own_task_stands_beside_ours_or_takes_the_place_of_one() {
+        for (line, place) in [("xtask ci", 0), ("xtask schema --json", 1)] {
+            let Ok((_, Typed::Theirs(found, _))) = parsed(line) else { panic!("`{line}` is theirs") };
+            assert_eq!(found, place, "{line}");
+        }
+        assert!(matches!(parsed("xtask builders"), Ok((_, Typed::Ours(Task::Builders)))));
+    }
+
+    #[test]
+    fn a_push_takes_no_architecture_and_says_why() {
+        for line in ["xtask push dev --arch amd64", "xtask push-dev --arch=arm64"] {
+            let error = parsed(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains("[targets]"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut commands: Vec<Command> = whole().get_subcommands().cloned().collect();
+        while let Some(mut command) = commands.pop() {
+            let inner: Vec<_> = command.get_subcommands().cloned().collect();
+            if inner.is_empty() {
+                let help = command.render_long_help().to_string();
+                assert!(help.contains("Example"), "{} lacks an example", command.get_name());
+            }
+            commands.extend(inner);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The machine this runs on: the clock, the environment variables that mean something here, and the terminal.
+#![expect(clippy::disallowed_methods, reason = "this is the room that reads the clock and the environment")]
+
+use std::{
+    ffi::OsString,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::arch::Arch;
+
+/// The time of this run. Read once, so that all tags of a run agree.
+pub fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// The time as records and tags have it: RFC 3339 in UTC, to the second.
+pub fn timestamp() -> String {
+    now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// An environment variable that is set, not empty, and text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `PATH` as it is.
+pub fn path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// The certificates that this host trusts beyond the usual ones, where somebody said so with `SSL_CERT_FILE`: behind a
+/// company's proxy, builds need them too.
+pub fn ca_bundle() -> Option<PathBuf> {
+    variable("SSL_CERT_FILE").map(PathBuf::from).filter(|file| file.is_file())
+}
+
+/// docker's configuration folder.
+pub fn docker_config() -> Option<PathBuf> {
+    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| variable("HOME").map(|home| Path::new(&home).join(".docker")))
+}
+
+/// Where cargo puts what it builds, and we put what a sandbox needs: inside the project, unless cargo is told otherwise.
+pub fn target_folder(root: &Path) -> PathBuf {
+    variable("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
+}
+
+/// Where this tool keeps what outlives a run: the record, locks, proofs and the sandbox. It says to git that all this is to be
+/// ignored, so that no tree becomes dirty by it in a repository that does not ignore `target/`. A directory of that name which
+/// is neither cargo's nor ours keeps what else is in it visible.
+///
+/// # Errors
+/// A directory that cannot be made.
+pub fn state_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/manifests/\n/sandbox/\n";
+    let folder = target_folder(root);
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        let is_build_output = !folder.exists() || folder.join("CACHEDIR.TAG").is_file();
+        std::fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+        let text = if is_build_output { "*\n" } else { OURS };
+        std::fs::write(&ignore, text).with_context(|| format!("failed to write `{}`", ignore.display()))?;
+    }
+    Ok(folder)
+}
+
+/// The CPU of this machine.
+pub fn arch() -> Option<Arch> {
+    std::env::consts::ARCH.parse().ok()
+}
+
+/// Whether a person can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Whether this process may do anything on this machine.
+pub fn is_root() -> bool {
+    // SAFETY: `geteuid` takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}

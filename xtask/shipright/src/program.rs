@@ -1,0 +1,144 @@
+//! From the words that were typed to the exit code: what a `main` calls.
+
+use std::{process::ExitCode, sync::atomic::Ordering};
+
+use anyhow::Result;
+use clap::{ArgMatches, Args, ColorChoice, Command};
+use serde_json::json;
+
+use crate::{
+    cli::{self, Typed},
+    interrupt,
+    problem::Problems,
+    report::{
+        document,
+        name::{self, as_typed},
+        terminal::{self, Terminal, Verbosity},
+    },
+    tasks::{self, Context, Refused},
+};
+
+/// The exit code of a command that was refused before anything was done.
+const REFUSED: u8 = 2;
+
+/// A task without arguments of its own.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct NoArguments {}
+
+type Run = Box<dyn FnOnce(&Context, &ArgMatches) -> Result<ExitCode>>;
+
+/// A program with all commands, and with tasks of a repository beside them.
+pub struct Program {
+    name: String,
+    tasks: Vec<(Command, Run)>,
+}
+
+impl Program {
+    /// A program that is started by these words: `cargo xtask`. Help and hints say them.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), tasks: Vec::new() }
+    }
+
+    /// A program that is started by its own name.
+    pub fn installed() -> Self {
+        let typed = std::env::args_os().next().map(std::path::PathBuf::from);
+        let stem = typed.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        Self::new(&stem.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()))
+    }
+
+    /// Adds a task. It has the global options of all commands, and takes the place of a command of ours with its name.
+    ///
+    /// `run` is given a [`Context`]: the terminal, and the options that everyone may type. With `--dry-run` it should say what
+    /// it would do, and with `--json` print one document, by [`Context::print`]. An error ends the program with exit code 1, a
+    /// [`Refused`] with 2.
+    #[must_use]
+    pub fn task<A: Args + 'static>(mut self, command: Command, run: fn(&Context, &A) -> Result<ExitCode>) -> Self {
+        let command = A::augment_args(command);
+        let run = move |context: &Context, matches: &ArgMatches| run(context, &A::from_arg_matches(matches)?);
+        self.tasks.push((command, Box::new(run)));
+        self
+    }
+
+    /// Does what was typed, and says how it ended.
+    pub fn run(self) -> ExitCode {
+        interrupt::listen();
+        name::say(&self.name);
+        let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let (commands, runs): (Vec<_>, Vec<_>) = self.tasks.into_iter().unzip();
+        let mut command = cli::command(&self.name, &environments(&words), commands.clone());
+        let (global, typed) = match cli::parse(&mut command, &words, &commands) {
+            Ok(parsed) => parsed,
+            Err(error) => return tell(&error, &words),
+        };
+        match global.color {
+            ColorChoice::Auto => {}
+            ColorChoice::Always => anstream::ColorChoice::Always.write_global(),
+            ColorChoice::Never => anstream::ColorChoice::Never.write_global(),
+        }
+        let json = global.json;
+        interrupt::JSON.store(json, Ordering::Relaxed);
+        let context = Context::new(global);
+        let outcome = match typed {
+            Typed::Ours(task) => tasks::run(&context, task),
+            Typed::Completions(shell) => Ok(tasks::completions(&mut command, shell)),
+            Typed::Theirs(place, matches) => match runs.into_iter().nth(place) {
+                Some(run) => run(&context, &matches),
+                None => Ok(ExitCode::from(REFUSED)),
+            },
+        };
+        let mut code = outcome.unwrap_or_else(|error| explain(&error, json));
+        if interrupt::requested() {
+            code = ExitCode::from(interrupt::INTERRUPTED);
+        }
+        if document::was_lost() { ExitCode::FAILURE } else { code }
+    }
+}
+
+/// Says what clap has to say: what was typed wrongly, or the help and version that were asked for.
+fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
+    terminal::clap_message(&as_typed(&error.render().ansi().to_string()), error.use_stderr());
+    if error.use_stderr() && words.iter().any(|word| word == "--json") {
+        let problem = terminal::printable(&error.to_string());
+        document::print(&json!({ "refused": [{ "problem": problem.trim(), "cure": "cargo xtask help" }] }));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(REFUSED))
+}
+
+/// The environments that have commands of their own. A deploy.toml with mistakes has none; the command that is then run
+/// tells of them.
+pub(crate) fn environments(words: &[String]) -> Vec<String> {
+    let config = tasks::load_config(cli::config_file(words).as_deref());
+    let known = config.map(|config| config.environments.into_keys().collect::<Vec<_>>()).unwrap_or_default();
+    let mut all = [known, cli::named_environments(words)].concat();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Says what went wrong, and chooses the exit code.
+fn explain(error: &anyhow::Error, json: bool) -> ExitCode {
+    let terminal = Terminal::new(Verbosity::Normal);
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        terminal::problems(&problems.render());
+        terminal.error(problems);
+        if json {
+            document::print(&json!({ "refused": problems.report() }));
+        }
+        return ExitCode::from(REFUSED);
+    }
+    if let Some(Refused(refusals)) = error.downcast_ref::<Refused>() {
+        for refusal in refusals {
+            terminal.error(refusal);
+            terminal.help(&refusal.cure);
+        }
+        if json {
+            document::print(&json!({ "refused": refusals }));
+        }
+        return ExitCode::from(REFUSED);
+    }
+    terminal.error(format!("{error:#}"));
+    if json {
+        document::print(&json!({ "failed": format!("{error:#}") }));
+    }
+    ExitCode::FAILURE
+}

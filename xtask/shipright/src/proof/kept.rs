@@ -1,0 +1,54 @@
+//! Summaries of layers that were read before. A layer's content never changes under its digest, so the next image on the
+//! same base costs only its own layers.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use image_proof::{FORMAT, Layer};
+
+use crate::facts::host;
+
+/// A folder of summaries, or none.
+#[derive(Debug, Clone)]
+pub struct Kept(Option<PathBuf>);
+
+impl Kept {
+    /// Keeps summaries below a folder. One that cannot be made keeps nothing: a summary saves time and no more.
+    pub fn below(folder: &Path) -> Self {
+        let folder = folder.join(format!("proof-{FORMAT}"));
+        Self(fs::create_dir_all(&folder).is_ok().then_some(folder))
+    }
+
+    /// Keeps summaries where a project keeps what outlives a run.
+    pub fn of_project(root: &Path) -> Self {
+        host::state_folder(root).map_or(Self(None), |folder| Self::below(&folder))
+    }
+
+    /// Keeps nothing.
+    pub fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// The summary of a layer.
+    pub fn get(&self, digest: &str) -> Option<Layer> {
+        let text = fs::read(self.file(digest)?).ok()?;
+        serde_json::from_slice(&text).ok().filter(|layer: &Layer| layer.digest == digest)
+    }
+
+    /// Keeps a summary. Written under another name first: two runs may keep the same one.
+    pub fn put(&self, layer: &Layer) {
+        let Some(file) = self.file(&layer.digest) else { return };
+        let next = file.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
+        let written = serde_json::to_vec(layer).ok().map(|text| fs::write(&next, text).and_then(|()| fs::rename(&next, &file)));
+        if !matches!(written, Some(Ok(()))) {
+            let _ = fs::remove_file(&next);
+        }
+    }
+
+    fn file(&self, digest: &str) -> Option<PathBuf> {
+        let name = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        Some(self.0.as_ref()?.join(format!("{name}.json")))
+    }
+}

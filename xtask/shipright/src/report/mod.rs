@@ -1,0 +1,8 @@
+//! What people and programs are shown. For people everything goes to standard error; standard output carries one JSON
+//! document, or what was asked for by name.
+
+pub mod document;
+pub mod name;
+pub mod plan;
+pub mod result;
+pub mod terminal;

@@ -1,0 +1,157 @@
+//! An image that is to run somewhere: found by its tag or digest, read from the registry, and proven from its bytes.
+
+use anyhow::{Context as _, Result, bail};
+use image_proof::Manifest as Parsed;
+
+use super::{Context, Refused, manifest, reach::Reached};
+use crate::{
+    arch::Arch,
+    facts::{function::Code, published::Manifest},
+    policy::{
+        plan::{Refusal, Selected},
+        target::Target,
+    },
+    proof::{self, Kept, Remote},
+    registry::Registry,
+};
+
+/// Finds and proves images of one environment.
+pub struct Finder<'c> {
+    context: &'c Context,
+    reached: &'c Reached,
+    registry: Registry,
+    kept: Kept,
+}
+
+impl<'c> Finder<'c> {
+    /// Logs in to the environment's registry.
+    ///
+    /// # Errors
+    /// ECR that gives no token.
+    pub fn open(context: &'c Context, reached: &'c Reached) -> Result<Self> {
+        let kept = Kept::of_project(&reached.config.root);
+        Ok(Self { context, reached, registry: reached.registry()?, kept })
+    }
+
+    /// The image that a tag (or a digest) names for an architecture: a single manifest, or that child of an index.
+    ///
+    /// # Errors
+    /// A refusal for an image that is not there or is not for the architecture, and a registry that cannot be read.
+    pub fn find(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
+        self.find_in(&self.reached.repository(selected), selected, name, arch)
+    }
+
+    /// The same in a repository of another name.
+    ///
+    /// # Errors
+    /// As for [`Finder::find`].
+    pub fn find_in(&self, repository: &str, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
+        let repository = repository.to_owned();
+        let manifest = self.manifest(&repository, name)?.ok_or_else(|| self.missing(&repository, name))?;
+        let single = if manifest.is_single() { manifest } else { self.child(&repository, name, &manifest, arch)? };
+        let digest = single.digest.clone();
+        let reference = digest.clone();
+        let mut remote = Remote { registry: &self.registry, repository: repository.clone(), reference, kept: self.kept.clone() };
+        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))
+            .with_context(|| format!("failed to prove `{repository}@{digest}`"))?;
+        proof.require().with_context(|| format!("`{repository}@{digest}` ({name}) is not deployed"))?;
+        self.context.terminal.status("Proven", &format!("{}: {}", selected.name(), proof.verdict.summary()));
+        let image = format!("{}/{repository}@{digest}", self.reached.place.registry);
+        Ok(Code { image, digest, arch })
+    }
+
+    /// What a workload is to run of a tag or digest, and the CPUs that it can run on. Kubernetes takes a list of images as it
+    /// is, and each node its own image of it; the others get one image by its digest.
+    ///
+    /// # Errors
+    /// As for [`Finder::find`], for each image of a list.
+    pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
+        let repository = self.reached.repository(selected);
+        let list = match selected.image.target {
+            Target::Eks => self.manifest(&repository, name)?.filter(Manifest::is_index),
+            Target::Lambda | Target::AppRunner => None,
+        };
+        let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
+        let archs = self.prove_list(selected, &repository, &list)?;
+        if !archs.contains(&arch) {
+            bail!("`{repository}:{name}` is a list of images without one for {}", arch.platform());
+        }
+        let image = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+        Ok((Code { image, digest: list.digest, arch }, archs))
+    }
+
+    /// Proves an image for a CPU, or every image of a list. Returns the CPUs that there are images for.
+    ///
+    /// # Errors
+    /// As for [`Finder::find`], and a refusal for each thing that a list says and is not so.
+    pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
+        if manifest.is_index() {
+            return self.prove_list(selected, repository, manifest);
+        }
+        self.find_in(repository, selected, &manifest.digest, arch)?;
+        Ok(vec![arch])
+    }
+
+    fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
+        let refused = |problem: String| {
+            let place = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+            Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
+        };
+        let problems = manifest::problems(&self.registry, repository, list)?;
+        if !problems.is_empty() {
+            let named = |problem: String| refused(format!("the list of {}: {problem}", selected.name()));
+            return Err(Refused(problems.into_iter().map(named).collect()).into());
+        }
+        let mut archs = Vec::new();
+        for child in &Parsed::parse(list.bytes.as_bytes())?.manifests {
+            let platform = manifest::platform(child).context("an entry of the list has no platform")?;
+            if platform.is_unknown() {
+                continue;
+            }
+            let arch = platform.provable().ok_or_else(|| {
+                Refused::from(refused(format!(
+                    "the list of {} has an image for {platform}, which cannot be proven",
+                    selected.name()
+                )))
+            })?;
+            self.find_in(repository, selected, &child.digest, arch)?;
+            archs.push(arch);
+        }
+        Ok(archs)
+    }
+
+    /// The manifest that a tag or digest names.
+    ///
+    /// # Errors
+    /// A registry that cannot be read.
+    pub fn manifest(&self, repository: &str, name: &str) -> Result<Option<Manifest>> {
+        let reader = self.reached.aws.reader();
+        if reader.repository(repository)?.is_none() {
+            return Ok(None);
+        }
+        if name.starts_with("sha256:") {
+            return reader.manifest(repository, name);
+        }
+        Ok(reader.manifests(repository, &[name.to_owned()])?.remove(name))
+    }
+
+    fn missing(&self, repository: &str, name: &str) -> Refused {
+        let environment = &self.reached.environment.name;
+        let problem = format!("`{repository}` of `{environment}` has no image `{}`", name.escape_debug());
+        Refusal::new(problem, format!("push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"))
+            .into()
+    }
+
+    fn child(&self, repository: &str, name: &str, index: &Manifest, arch: Arch) -> Result<Manifest> {
+        let parsed = Parsed::parse(index.bytes.as_bytes())?;
+        let arch_of = |child: &_| manifest::platform(child).and_then(|platform| platform.provable());
+        let children = parsed.manifests.iter().filter(|child| arch_of(child) == Some(arch));
+        let [child] = children.collect::<Vec<_>>()[..] else {
+            bail!("`{repository}:{name}` is a list of images without exactly one for {}", arch.platform());
+        };
+        let text = format!("`{name}` is a list of images: its image for {} is taken, {}", arch.platform(), child.digest);
+        self.context.terminal.note(&text);
+        let found = self.reached.aws.reader().manifest(repository, &child.digest)?;
+        found.with_context(|| format!("`{repository}:{name}` lists {}, which is not there", child.digest))
+    }
+}

@@ -1,0 +1,244 @@
+//! `verify ecr` and `verify lambda`: what an environment's tags name, and what its functions run.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use image_proof::Manifest as Parsed;
+use serde::Serialize;
+
+use super::super::{
+    Context,
+    manifest::{platform, problems},
+    reach::Reached,
+};
+use crate::{
+    arch::Arch,
+    cli::VerifyEnvironment,
+    facts::{host, published::Manifest},
+    policy::{
+        age,
+        plan::{self, Selected, label},
+        target::Target,
+    },
+    proof::{self, Kept, Proof, Remote},
+    registry::{NoAnswer, Registry},
+    report::document,
+};
+
+/// One image of an environment, as its tag names it.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct TagReport {
+    image: String,
+    repository: String,
+    tag: String,
+    arch: Arch,
+    digest: Option<String>,
+    media_type: Option<String>,
+    revision: Option<String>,
+    created: Option<String>,
+    /// How long ago that was, in words.
+    age: Option<String>,
+    /// The platforms of the images that were proven.
+    platforms: Vec<String>,
+    /// Of a list, that of the image for `arch`.
+    proof: Option<Proof>,
+    mismatches: Vec<String>,
+}
+
+/// One function of an environment.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct FunctionReport {
+    image: String,
+    function: String,
+    exists: bool,
+    runs: Option<String>,
+    runs_arch: Option<Arch>,
+    tag_digest: Option<String>,
+    arch: Arch,
+    mismatches: Vec<String>,
+}
+
+/// Reads what the environment's `latest` tags name: a single image for the right CPU, proven from its bytes.
+pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
+    let reached = Reached::open(context, &arguments.environment)?;
+    let registry = reached.registry()?;
+    let kept = Kept::of_project(&reached.config.root);
+    let mut reports = Vec::new();
+    for selected in reached.selected(&arguments.service)? {
+        let report = tag_report(&reached, selected, &registry, &kept)?;
+        show(context, &report.image, &report.mismatches, &describe(&report));
+        reports.push(report);
+    }
+    let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
+    Ok(finish(context, &reports, is_fine))
+}
+
+fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, kept: &Kept) -> Result<TagReport> {
+    let arch = reached.config.arch(selected.image.target);
+    let (repository, tag) = (reached.repository(selected), reached.tag(selected));
+    let mut report = TagReport {
+        image: selected.name(),
+        repository: repository.clone(),
+        tag: tag.clone(),
+        arch,
+        digest: None,
+        media_type: None,
+        revision: None,
+        created: None,
+        age: None,
+        platforms: Vec::new(),
+        proof: None,
+        mismatches: Vec::new(),
+    };
+    if reached.aws.reader().repository(&repository)?.is_none() {
+        return Ok(report);
+    }
+    let found = reached.aws.reader().manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag);
+    let Some(manifest) = found else { return Ok(report) };
+    report.digest = Some(manifest.digest.clone());
+    report.media_type = Some(manifest.media_type.clone());
+    let looked = Look { registry, kept, selected }.at(&mut report, &manifest);
+    // What the registry does not tell is no mismatch; what it has and cannot be an image is one.
+    if let Err(error) = looked {
+        if error.is::<NoAnswer>() {
+            return Err(error.context(format!("failed to look at `{repository}:{tag}`")));
+        }
+        report.mismatches.push(format!("`{tag}` cannot be run: {error:#}"));
+    }
+    Ok(report)
+}
+
+/// Looks at what one tag names.
+struct Look<'l> {
+    registry: &'l Registry,
+    kept: &'l Kept,
+    selected: Selected<'l>,
+}
+
+impl Look<'_> {
+    fn at(&self, report: &mut TagReport, manifest: &Manifest) -> Result<()> {
+        let (tag, image) = (report.tag.clone(), self.selected.image);
+        if !manifest.is_index() {
+            if image.multi_arch {
+                let cure = "push it again: it is to be for both";
+                report.mismatches.push(format!("`{tag}` names one image, and deploy.toml has `multi-arch = true`: {cure}"));
+            }
+            return self.image(report, manifest, report.arch);
+        }
+        if image.target == Target::Lambda {
+            report.mismatches.push(format!("`{tag}` names a list of images (`{}`), which Lambda refuses", manifest.media_type));
+            return Ok(());
+        }
+        let problems = problems(self.registry, &report.repository, manifest)?;
+        report.mismatches.extend(problems.into_iter().map(|problem| format!("`{tag}`: {problem}")));
+        let mut archs = Vec::new();
+        for child in &Parsed::parse(manifest.bytes.as_bytes())?.manifests {
+            let Some(arch) = platform(child).and_then(|platform| platform.provable()) else { continue };
+            // What is said of it above needs no second word.
+            let Ok(bytes) = self.registry.manifest(&report.repository, &child.digest) else { continue };
+            let Ok(text) = String::from_utf8(bytes) else { continue };
+            self.image(report, &Manifest::new(text, &child.media_type), arch)?;
+            archs.push(arch);
+        }
+        let wanted = if image.multi_arch { Arch::ALL.to_vec() } else { vec![report.arch] };
+        for missing in wanted.into_iter().filter(|arch| !archs.contains(arch)) {
+            report.mismatches.push(format!("`{tag}` is a list without an image for {missing}"));
+        }
+        Ok(())
+    }
+
+    /// An image, or one of a list.
+    fn image(&self, report: &mut TagReport, manifest: &Manifest, arch: Arch) -> Result<()> {
+        let repository = report.repository.clone();
+        let mut remote =
+            Remote { registry: self.registry, repository, reference: manifest.digest.clone(), kept: self.kept.clone() };
+        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&self.selected.image.foreign))?;
+        let groups = proof.verdict.groups().into_iter().take(proof::SHOWN);
+        report.mismatches.extend(groups.map(|group| format!("{arch}: {group}")));
+        report.platforms.push(proof.platform.clone());
+        if arch == report.arch {
+            let found = manifest.describe(&self.registry.config(&report.repository, manifest)?)?;
+            report.revision = found.labels.get(label::REVISION).cloned();
+            report.created = found.labels.get(label::CREATED).cloned();
+            report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
+            report.proof = Some(proof);
+        }
+        Ok(())
+    }
+}
+
+fn describe(report: &TagReport) -> String {
+    let name = format!("{}:{}", report.repository, report.tag);
+    let Some(digest) = &report.digest else { return format!("{name} is not there") };
+    let Some(proof) = &report.proof else { return format!("{name} is {digest}") };
+    let revision = report.revision.as_deref().unwrap_or("no revision");
+    let created = match (&report.created, &report.age) {
+        (Some(created), Some(age)) => format!("{created} ({age} ago)"),
+        _ => "no date".to_owned(),
+    };
+    let platforms = report.platforms.join(" and ");
+    format!("{name} is {digest}, {platforms}, {revision} of {created}; {}", proof.verdict.summary())
+}
+
+/// Compares the environment's functions with its tags and with the policy.
+pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
+    let reached = Reached::open(context, &arguments.environment)?;
+    let mut reports = Vec::new();
+    for selected in reached.selected(&arguments.service)? {
+        let Some(name) = plan::function_name(&reached.config, &reached.environment, selected) else { continue };
+        let report = function_report(&reached, selected, &name)?;
+        let runs = report.runs.as_deref().unwrap_or("an image that AWS does not name");
+        let arch = report.runs_arch.map_or_else(|| "an architecture that AWS does not name".to_owned(), |arch| arch.to_string());
+        let text = if report.exists { format!("{name} runs {runs} on {arch}") } else { format!("{name} does not exist") };
+        show(context, &report.image, &report.mismatches, &text);
+        reports.push(report);
+    }
+    let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
+    Ok(finish(context, &reports, is_fine))
+}
+
+fn function_report(reached: &Reached, selected: Selected<'_>, name: &str) -> Result<FunctionReport> {
+    let reader = reached.aws.reader();
+    let (repository, tag) = (reached.repository(selected), reached.tag(selected));
+    let function = reader.function(name)?;
+    let arch = reached.config.arch(selected.image.target);
+    let tagged = match reader.repository(&repository)? {
+        Some(_) => reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag).map(|manifest| manifest.digest),
+        None => None,
+    };
+    let mut mismatches = Vec::new();
+    if let Some(runs) = function.arch.filter(|runs| *runs != arch) {
+        mismatches.push(format!("the function is {runs}, and the policy is {arch}"));
+    }
+    if let (Some(runs), Some(tagged)) = (&function.digest, &tagged)
+        && runs != tagged
+    {
+        mismatches.push(format!("the function runs {runs}, and `{tag}` is {tagged}"));
+    }
+    Ok(FunctionReport {
+        image: selected.name(),
+        function: name.to_owned(),
+        exists: function.exists,
+        runs: function.digest,
+        runs_arch: function.arch,
+        tag_digest: tagged,
+        arch,
+        mismatches,
+    })
+}
+
+fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {
+    context.terminal.status("Looked at", &format!("{image}: {text}"));
+    for mismatch in mismatches {
+        context.terminal.error(format!("{image}: {mismatch}"));
+    }
+}
+
+fn finish<T: Serialize>(context: &Context, reports: &[T], is_fine: bool) -> ExitCode {
+    if context.global.json {
+        document::print(&reports);
+    }
+    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,7 +1,0 @@
-//! What people and programs are shown. For people everything goes to standard error; standard output carries one JSON
-//! document, or what was asked for by name.
-
-pub mod document;
-pub mod plan;
-pub mod result;
-pub mod terminal;

@@ -1,0 +1,15 @@
+//! All tests that look from outside: the real binary, and everything about this repository that no compiler knows. One
+//! program, so that it is linked once.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests start programs and print what they do")]
+
+mod build;
+mod deploy;
+mod end_to_end;
+mod lists;
+mod manifest;
+mod push;
+mod run;
+mod snapshots;
+mod support;
+mod tidy;
+mod verify;
