@@ -1,11 +1,12 @@
 //! Comparing everything in an image with the CPU that it is meant for.
 
+use image_oci::Config;
+
 use crate::{
     baggage::{Porter, Reason},
     cause::Explainer,
     elf::{Elf, Machine},
     layer::{Content, File, Layer},
-    manifest::Config,
     start::{Program, Start},
     tree::{Found, Present, Tree},
     verdict::{Allowed, Finding, Problem, Verdict, fits},

@@ -93,7 +93,7 @@ impl Marks {
 impl Serialize for Marks {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes: Vec<u8> = self.0.iter().flat_map(|mark| mark.to_be_bytes()).collect();
-        serializer.serialize_str(&crate::manifest::hexadecimal(&bytes))
+        serializer.serialize_str(&image_oci::hexadecimal(&bytes))
     }
 }
 

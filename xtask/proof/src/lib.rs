@@ -24,7 +24,6 @@ mod elf;
 mod error;
 mod judge;
 mod layer;
-mod manifest;
 mod packages;
 mod path;
 mod platform;
@@ -37,9 +36,9 @@ mod verdict;
 
 pub use elf::{Elf, Machine, parse as read_elf};
 pub use error::Error;
+pub use image_oci::Config;
 pub use judge::prove;
 pub use layer::{FORMAT, Layer, read as read_layer};
-pub use manifest::{Config, Descriptor, IMAGE_TYPES, LIST_TYPES, Manifest, Platform, digest_of};
 pub use tar::{Entry, Kind, Reader as TarReader};
 pub use unpack::unpacked;
 pub use verdict::{Allowed, Finding, Group, Problem, Verdict};

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 
+use image_oci::Config;
+
 use crate::{
     layer::{Content, File},
-    manifest::Config,
     path,
     tree::{Found, Tree},
     verdict::Problem,

@@ -8,7 +8,9 @@ use std::{
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
-use crate::{error::Error, manifest::hexadecimal};
+use image_oci::hexadecimal;
+
+use crate::error::Error;
 
 /// The largest window that a zstd stream may ask for, as a power of two: 32 MiB.
 const ZSTD_WINDOW: u32 = 25;

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use image_proof::{Config, Machine, Manifest, prove, read_layer};
+use image_oci::Document;
+use image_proof::{Config, Machine, prove, read_layer};
 
 /// A generator of numbers without any meaning, the same in every run.
 struct Numbers(u64);
@@ -120,10 +121,10 @@ fn damaged_manifests_and_configs_are_errors_or_read() {
         if let Ok(config) = Config::parse(&damaged) {
             prove(&config, &[], Machine::AMD64, &[]);
         }
-        if let Err(error) = Manifest::parse(&damaged) {
+        if let Err(error) = Document::parse(&damaged) {
             assert!(!error.to_string().is_empty());
         }
     }
     let deep = "[".repeat(100_000);
-    assert!(Manifest::parse(deep.as_bytes()).is_err() && Config::parse(deep.as_bytes()).is_err());
+    assert!(Document::parse(deep.as_bytes()).is_err() && Config::parse(deep.as_bytes()).is_err());
 }

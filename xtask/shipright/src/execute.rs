@@ -9,13 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use image_oci::{Manifest, Platform};
 
 use crate::{
     aws::Aws,
     docker::{Built, Docker, Others, Session},
-    facts::published::{Found, Manifest},
+    facts::published::Found,
     policy::{
-        index::{Child, Platform, assemble},
+        index::{Child, assemble},
         plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction, label},
         tags::TagKind,
     },
@@ -113,20 +114,20 @@ impl<'p> Work<'p> {
             }
         };
         let manifest = manifest.with_context(|| format!("the image is not in `{repository}` after the push"))?;
-        if !manifest.is_single() {
+        if !manifest.is_image_manifest() {
             bail!(
                 "the registry has a `{}` instead of a single image: Lambda refuses it; \
                  check the builder's attestation settings (`docker buildx inspect`)",
                 manifest.media_type
             );
         }
-        let (config_digest, _) = manifest.config()?;
+        let config_digest = &manifest.config()?.digest;
         if let Some(built) =
-            self.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, &config_digest))
+            self.built.as_ref().filter(|built| built.digest.is_some() && !built.is(&manifest.digest, config_digest))
         {
             bail!("the registry has {}, but the build made {}", manifest.digest, built.digest.as_deref().unwrap_or("no digest"));
         }
-        let found = manifest.describe(&registry.config(repository, &manifest)?)?;
+        let found = Found::of(&manifest, &registry.config(repository, &manifest)?)?;
         if found.arch != Some(image.arch) {
             bail!(
                 "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's last stage",
@@ -249,8 +250,8 @@ impl Hands<'_> {
             self.proven(work, proof);
         }
         let (proof, manifest) = (work.proof.as_ref().context("the image was not proven")?, work.manifest()?);
-        let (config, _) = manifest.config()?;
-        if proof.config_digest != config {
+        let config = &manifest.config()?.digest;
+        if proof.config_digest != *config {
             bail!("the registry has an image with config {config}, but the proof is of {}", proof.config_digest);
         }
         Ok(())

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ecr::config::Credentials;
+use aws_smithy_http_client::{Builder as HttpClient, tls};
 use tokio::runtime::Runtime;
 
 pub use apprunner::Service;
@@ -76,7 +77,9 @@ impl Aws {
             .operation_attempt_timeout(Duration::from_secs(15))
             .operation_timeout(Duration::from_mins(1))
             .build();
+        let https = HttpClient::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(https)
             .region(Region::new(connection.region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(4))
             .timeout_config(timeouts);

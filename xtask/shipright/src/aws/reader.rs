@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
+use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
 use tokio::task::JoinSet;
 
 use super::{Aws, error::explain};
 use crate::{
     facts::{
         nodes::{self, Nodes},
-        published::{INDEXES, Manifest, Mutability, Repository, SINGLE_MANIFESTS, Stored},
+        published::{Mutability, Repository, Stored},
     },
     registry::Login,
 };
@@ -195,7 +196,7 @@ async fn manifest(
     id: ImageIdentifier,
     name: String,
 ) -> Result<(String, Option<Manifest>)> {
-    let accepted = SINGLE_MANIFESTS.into_iter().chain(INDEXES).map(str::to_owned).collect();
+    let accepted = IMAGE_MANIFEST_TYPES.into_iter().chain(IMAGE_INDEX_TYPES).map(str::to_owned).collect();
     let call = ecr
         .batch_get_image()
         .registry_id(account)

@@ -6,7 +6,7 @@ use aws_sdk_ecr::types::{
 };
 
 use super::{Aws, error::explain};
-use crate::facts::published::Manifest;
+use image_oci::Manifest;
 
 /// The half of [`Aws`] that changes.
 #[derive(Clone, Copy)]

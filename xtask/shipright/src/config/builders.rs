@@ -20,7 +20,7 @@ pub fn resolve(finding: &mut Finding<'_>, builders: &raw::Builders) -> BTreeMap<
             found.insert(arch, Builder { name: said.value.clone(), address: None });
         } else if is_address && is_plain {
             // One name for one address: another address makes another builder.
-            let digest = image_proof::digest_of(said.value.as_bytes());
+            let digest = image_oci::digest_of(said.value.as_bytes());
             let name = format!("xtask-{arch}-{}", &digest["sha256:".len()..][..8]);
             found.insert(arch, Builder { name, address: Some(said.value.clone()) });
         } else {

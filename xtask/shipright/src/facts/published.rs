@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, bail};
-use image_proof::digest_of;
-pub use image_proof::{IMAGE_TYPES as SINGLE_MANIFESTS, LIST_TYPES as INDEXES};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use image_oci::Manifest;
+use serde::Serialize;
 
 use crate::arch::Arch;
 
@@ -97,94 +96,22 @@ pub struct Found {
     pub labels: BTreeMap<String, String>,
 }
 
-/// A manifest with the bytes that it was stored as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest {
-    /// The exact bytes: one newline more, and the digest is another.
-    pub bytes: String,
-    /// Its media type.
-    pub media_type: String,
-    /// Its digest, computed from the bytes.
-    pub digest: String,
-}
-
-impl Manifest {
-    /// Takes the bytes of a manifest. The media type inside wins over `media_type`, as ECR translates neither.
-    pub fn new(bytes: String, media_type: &str) -> Self {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Head {
-            media_type: Option<String>,
-        }
-        let inside = serde_json::from_str::<Head>(&bytes).ok().and_then(|head| head.media_type);
-        Self { digest: digest_of(bytes.as_bytes()), media_type: inside.unwrap_or_else(|| media_type.to_owned()), bytes }
-    }
-
-    /// Whether this names one image. A list of images is refused by Lambda.
-    pub fn is_single(&self) -> bool {
-        SINGLE_MANIFESTS.contains(&self.media_type.as_str())
-    }
-
-    /// Whether this is a list of images.
-    pub fn is_index(&self) -> bool {
-        INDEXES.contains(&self.media_type.as_str())
-    }
-
-    /// The digest and size of the config blob.
-    ///
-    /// # Errors
-    /// A manifest that is no JSON, or has no config, as an index has none.
-    pub fn config(&self) -> Result<(String, u64)> {
-        #[derive(Deserialize)]
-        struct Body {
-            config: Option<Descriptor>,
-        }
-        #[derive(Deserialize)]
-        struct Descriptor {
-            digest: String,
-            size: u64,
-        }
-        let body: Body =
-            serde_json::from_str(&self.bytes).with_context(|| format!("manifest {} is no valid JSON", self.digest))?;
-        let Some(config) = body.config else {
-            bail!("manifest {} has no config: it is of type `{}`", self.digest, self.media_type);
-        };
-        Ok((config.digest, config.size))
-    }
-
-    /// What the image is, from its manifest and the bytes of its config blob.
+impl Found {
+    /// What an image is, from its manifest and the bytes of its config.
     ///
     /// # Errors
     /// A config that does not have the digest that the manifest names, or is no JSON.
-    pub fn describe(&self, config: &[u8]) -> Result<Found> {
-        #[derive(Deserialize)]
-        struct Config {
-            #[serde(default)]
-            architecture: String,
-            #[serde(default)]
-            os: String,
-            config: Option<Inner>,
-        }
-        #[derive(Deserialize)]
-        struct Inner {
-            #[serde(rename = "Labels")]
-            labels: Option<BTreeMap<String, String>>,
-        }
-        let (config_digest, _) = self.config()?;
-        let digest = digest_of(config);
-        if digest != config_digest {
-            bail!("the config blob of {} has digest {digest}, but the manifest names {config_digest}", self.digest);
-        }
-        let config: Config =
-            serde_json::from_slice(config).with_context(|| format!("config blob {config_digest} is no valid JSON"))?;
+    pub fn of(manifest: &Manifest, config: &[u8]) -> Result<Self> {
+        let config_digest = manifest.config()?.digest.clone();
+        let config = manifest.parse_config(config)?;
         let arch = config.architecture.parse().ok().filter(|_| config.os == "linux");
-        Ok(Found {
-            digest: self.digest.clone(),
-            media_type: self.media_type.clone(),
+        Ok(Self {
+            digest: manifest.digest.clone(),
+            media_type: manifest.media_type.clone(),
             config_digest,
             arch,
             platform: format!("{}/{}", config.os, config.architecture),
-            labels: config.config.and_then(|inner| inner.labels).unwrap_or_default(),
+            labels: config.config.labels.unwrap_or_default(),
         })
     }
 }
@@ -203,25 +130,5 @@ mod tests {
         assert!(Mutability::Mutable.can_move("x"));
         assert!(!Mutability::MutableExcept(vec!["v*".into()]).can_move("v1"));
         assert!(Mutability::Immutable { except: vec![], exclusions_known: false }.can_move("x"), "the registry does not tell");
-    }
-
-    #[test]
-    fn an_index_is_not_a_single_manifest_whatever_the_registry_calls_it() {
-        let index = Manifest::new(format!(r#"{{"mediaType":"{}","manifests":[]}}"#, INDEXES[0]), SINGLE_MANIFESTS[0]);
-        assert!(!index.is_single());
-        assert!(index.config().is_err());
-        let nameless = Manifest::new(r#"{"schemaVersion":2}"#.to_owned(), SINGLE_MANIFESTS[0]);
-        assert!(nameless.is_single());
-    }
-
-    #[test]
-    fn a_config_blob_with_another_digest_is_refused() {
-        let config = br#"{"architecture":"arm64","os":"linux","config":{"Labels":{"a":"b"}}}"#;
-        let manifest = |digest: &str| {
-            Manifest::new(format!(r#"{{"config":{{"digest":"{digest}","size":{}}}}}"#, config.len()), SINGLE_MANIFESTS[0])
-        };
-        let found = manifest(&digest_of(config)).describe(config).unwrap();
-        assert_eq!((found.arch, found.platform.as_str(), found.labels["a"].as_str()), (Some(Arch::Arm64), "linux/arm64", "b"));
-        assert!(manifest(&digest_of(b"other")).describe(config).is_err());
     }
 }

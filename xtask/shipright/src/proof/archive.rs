@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use image_proof::{Allowed, Config, Layer, TarReader};
+use image_oci::Config;
+use image_proof::{Allowed, Layer, TarReader};
 use serde::Deserialize;
 
 use super::{Blobs, Kept, Proof, judge, prove, read_small};

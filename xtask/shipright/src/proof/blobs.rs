@@ -157,7 +157,7 @@ mod tests {
         net::TcpListener,
     };
 
-    use image_proof::digest_of;
+    use image_oci::digest_of;
 
     use super::*;
 

@@ -11,7 +11,8 @@ mod kept;
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
-use image_proof::{Allowed, Config, Descriptor, Layer, Machine, Manifest, Verdict, digest_of};
+use image_oci::{Config, Descriptor, Document, digest_of};
+use image_proof::{Allowed, Layer, Machine, Verdict};
 use serde::Serialize;
 
 pub use archive::Archive;
@@ -83,7 +84,7 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
     let root = blobs.root()?;
     let mut list = None;
     let (bytes, digest) = choose(blobs, root, arch, 0, &mut list)?;
-    let manifest = Manifest::parse(&bytes)?;
+    let manifest = Document::parse(&bytes)?;
     let described = manifest.config.clone().context("the manifest has no config")?;
     let config_bytes = json(blobs, &described.digest, Some(described.size))?;
     let config = Config::parse(&config_bytes)?;
@@ -134,7 +135,7 @@ fn choose(
     list: &mut Option<String>,
 ) -> Result<(Vec<u8>, String)> {
     const DEEPEST: usize = 4;
-    let manifest = Manifest::parse(&bytes)?;
+    let manifest = Document::parse(&bytes)?;
     if manifest.config.is_some() {
         let digest = digest_of(&bytes);
         return Ok((bytes, digest));

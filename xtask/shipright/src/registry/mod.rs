@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use image_proof::digest_of;
+use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, digest_of, is_digest};
 use ureq::{
     Agent,
     tls::{Certificate, RootCerts, TlsConfig},
@@ -23,10 +23,8 @@ use ureq::{
 pub use access::{Login, Right};
 use failure::Failure;
 pub use failure::NoAnswer;
-pub use reference::{Reference, is_digest, is_loopback};
+pub use reference::{Reference, is_loopback};
 pub use write::Arrival;
-
-use crate::facts::published::{INDEXES, Manifest, SINGLE_MANIFESTS};
 
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -94,11 +92,12 @@ impl Registry {
     /// # Errors
     /// As for [`Registry::blob`], and a manifest without a config, or one that claims more bytes than any real one has.
     pub fn config(&self, repository: &str, manifest: &Manifest) -> Result<Vec<u8>> {
-        let (digest, size) = manifest.config()?;
-        if size > CONFIG_LIMIT {
+        let config = manifest.config()?;
+        if config.size > CONFIG_LIMIT {
+            let size = config.size;
             bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
         }
-        self.blob(repository, &digest, CONFIG_LIMIT)
+        self.blob(repository, &config.digest, CONFIG_LIMIT)
     }
 
     /// A manifest or index, by tag or digest. The caller checks a digest.
@@ -106,7 +105,7 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
-        let accepted = SINGLE_MANIFESTS.into_iter().chain(INDEXES).collect::<Vec<_>>().join(", ");
+        let accepted = IMAGE_MANIFEST_TYPES.into_iter().chain(IMAGE_INDEX_TYPES).collect::<Vec<_>>().join(", ");
         let about = format!("read manifest `{reference}` of `{repository}`");
         self.small(&format!("{repository}/manifests/{reference}"), &accepted, CONFIG_LIMIT, &about)
     }
@@ -173,7 +172,7 @@ fn base(host: &str) -> String {
 fn agent() -> Agent {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found.certs.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned()).collect();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls =
         TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).unversioned_rustls_crypto_provider(provider).build();
     Agent::config_builder()

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use image_oci::is_digest;
+
 use crate::policy::name;
 
 /// Where Docker Hub's registry is.
@@ -58,11 +60,6 @@ impl FromStr for Reference {
         let host = if hub { HUB } else { host };
         Ok(Self { host: host.to_owned(), repository, tag: digest.unwrap_or(tag).to_owned() })
     }
-}
-
-/// Whether a word is a digest of the one kind that is used: only then it may stand in an address.
-pub fn is_digest(word: &str) -> bool {
-    word.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Whether a host, with or without a port, is this machine.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use image_proof::digest_of;
+use image_oci::digest_of;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::host;

@@ -1,12 +1,12 @@
 //! An image that is to run somewhere: found by its tag or digest, read from the registry, and proven from its bytes.
 
 use anyhow::{Context as _, Result, bail};
-use image_proof::Manifest as Parsed;
+use image_oci::{Descriptor, Manifest, Platform};
 
 use super::{Context, Refused, manifest, reach::Reached};
 use crate::{
     arch::Arch,
-    facts::{function::Code, published::Manifest},
+    facts::function::Code,
     policy::{
         plan::{Refusal, Selected},
         target::Target,
@@ -48,7 +48,7 @@ impl<'c> Finder<'c> {
     pub fn find_in(&self, repository: &str, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
         let repository = repository.to_owned();
         let manifest = self.manifest(&repository, name)?.ok_or_else(|| self.missing(&repository, name))?;
-        let single = if manifest.is_single() { manifest } else { self.child(&repository, name, &manifest, arch)? };
+        let single = if manifest.is_image_manifest() { manifest } else { self.child(&repository, name, &manifest, arch)? };
         let digest = single.digest.clone();
         let reference = digest.clone();
         let mut remote = Remote { registry: &self.registry, repository: repository.clone(), reference, kept: self.kept.clone() };
@@ -68,7 +68,7 @@ impl<'c> Finder<'c> {
     pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
         let repository = self.reached.repository(selected);
         let list = match selected.image.target {
-            Target::Eks => self.manifest(&repository, name)?.filter(Manifest::is_index),
+            Target::Eks => self.manifest(&repository, name)?.filter(Manifest::is_image_index),
             Target::Lambda | Target::AppRunner => None,
         };
         let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
@@ -85,7 +85,7 @@ impl<'c> Finder<'c> {
     /// # Errors
     /// As for [`Finder::find`], and a refusal for each thing that a list says and is not so.
     pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
-        if manifest.is_index() {
+        if manifest.is_image_index() {
             return self.prove_list(selected, repository, manifest);
         }
         self.find_in(repository, selected, &manifest.digest, arch)?;
@@ -103,8 +103,8 @@ impl<'c> Finder<'c> {
             return Err(Refused(problems.into_iter().map(named).collect()).into());
         }
         let mut archs = Vec::new();
-        for child in &Parsed::parse(list.bytes.as_bytes())?.manifests {
-            let platform = manifest::platform(child).context("an entry of the list has no platform")?;
+        for child in list.children()? {
+            let platform = child.platform.as_ref().context("an entry of the list has no platform")?;
             if platform.is_unknown() {
                 continue;
             }
@@ -143,9 +143,8 @@ impl<'c> Finder<'c> {
     }
 
     fn child(&self, repository: &str, name: &str, index: &Manifest, arch: Arch) -> Result<Manifest> {
-        let parsed = Parsed::parse(index.bytes.as_bytes())?;
-        let arch_of = |child: &_| manifest::platform(child).and_then(|platform| platform.provable());
-        let children = parsed.manifests.iter().filter(|child| arch_of(child) == Some(arch));
+        let arch_of = |child: &Descriptor| child.platform.as_ref().and_then(Platform::provable);
+        let children = index.children()?.iter().filter(|child| arch_of(child) == Some(arch));
         let [child] = children.collect::<Vec<_>>()[..] else {
             bail!("`{repository}:{name}` is a list of images without exactly one for {}", arch.platform());
         };

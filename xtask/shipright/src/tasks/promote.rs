@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use image_proof::Manifest as Parsed;
+use image_oci::{Descriptor, Manifest};
 use serde::Serialize;
 
 use super::{
@@ -15,11 +15,7 @@ use super::{
 use crate::{
     arch::Arch,
     cli::Promote,
-    facts::{
-        git::Revision,
-        host,
-        published::{Found, Manifest},
-    },
+    facts::{git::Revision, host, published::Found},
     policy::{
         plan::{self, MOVABLE_TAGS, Refusal, Selected, label},
         tags::{Tag, TagKind, TagSet},
@@ -233,7 +229,7 @@ impl<'c> Road<'c> {
         // An index is deployed as one of its children; what travels is the index.
         let is_child = |index: &Manifest| index.bytes.contains(&digest);
         match tagged {
-            Some(tagged) if tagged.digest == digest || !tagged.is_single() && is_child(&tagged) => Ok(tagged.digest),
+            Some(tagged) if tagged.digest == digest || !tagged.is_image_manifest() && is_child(&tagged) => Ok(tagged.digest),
             _ if finder.manifest(&repository, &digest)?.is_some() => {
                 let text = format!("{}: `{tag}` is not what runs: {digest} does, and is taken", selected.name());
                 self.context.terminal.note(&text);
@@ -244,21 +240,20 @@ impl<'c> Road<'c> {
     }
 
     fn children(&self, repository: &str, manifest: &Manifest) -> Result<Vec<(Manifest, Option<Arch>)>> {
-        if manifest.is_single() {
+        if manifest.is_image_manifest() {
             return Ok(Vec::new());
         }
-        let index = Parsed::parse(manifest.bytes.as_bytes())?;
-        let child = |described: &image_proof::Descriptor| {
+        let child = |described: &Descriptor| {
             let found = self.from.aws.reader().manifest(repository, &described.digest)?;
             let found = found.with_context(|| format!("the index lists {}, which is not in `{repository}`", described.digest))?;
             let platform = described.platform.as_ref().filter(|platform| platform.os == "linux");
             Ok((found, platform.and_then(|platform| platform.architecture.parse().ok())))
         };
-        index.manifests.iter().map(child).collect()
+        manifest.children()?.iter().map(child).collect()
     }
 
     fn describe(&self, repository: &str, manifest: &Manifest) -> Result<Found> {
-        manifest.describe(&self.from_registry.config(repository, manifest)?)
+        Found::of(manifest, &self.from_registry.config(repository, manifest)?)
     }
 
     /// What the image was made of: its label says so.
@@ -352,9 +347,8 @@ impl<'c> Road<'c> {
 
     /// Copies what a manifest names. Returns how many bytes were sent.
     fn blobs(&self, parcel: &Parcel<'_>, manifest: &Manifest, mount: Option<&str>) -> Result<u64> {
-        let parsed = Parsed::parse(manifest.bytes.as_bytes())?;
         let mut sent = 0;
-        for blob in parsed.layers.iter().chain(&parsed.config) {
+        for blob in manifest.document()?.blobs() {
             let source = || self.from_registry.stream(&parcel.from_repository, &blob.digest);
             match self.to_registry.put_blob(&parcel.to_repository, (&blob.digest, blob.size), mount, source)? {
                 Arrival::Sent => sent += blob.size,

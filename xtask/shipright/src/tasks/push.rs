@@ -15,7 +15,7 @@ use crate::{
         function::Function,
         git::{self, Revision},
         host, paths,
-        published::{Published, Repository},
+        published::{Found, Published, Repository},
     },
     policy::{
         plan::{self, Place, PushFacts, Refusal, Selected, Variant, account_guard, guards, plan_push},
@@ -226,7 +226,7 @@ fn read_image(
 ) -> Result<Published> {
     let lasting: Vec<_> = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp).map(|tag| tag.name.clone()).collect();
     let manifests = aws.manifests(repository, &lasting)?;
-    let lists = manifests.iter().filter(|(_, manifest)| manifest.is_index()).map(|(tag, _)| tag.clone());
+    let lists = manifests.iter().filter(|(_, manifest)| manifest.is_image_index()).map(|(tag, _)| tag.clone());
     let mut published = Published {
         lists: lists.collect(),
         tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
@@ -234,16 +234,16 @@ fn read_image(
     };
     let revision_tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && (tag.names_arch || !in_list));
     let revision_tag = revision_tag.and_then(|tag| manifests.get(&tag.name));
-    let Some(manifest) = revision_tag.filter(|manifest| manifest.is_single()) else { return Ok(published) };
-    let (digest, size) = manifest.config()?;
-    if size > CONFIG_LIMIT {
+    let Some(manifest) = revision_tag.filter(|manifest| manifest.is_image_manifest()) else { return Ok(published) };
+    let config = manifest.config()?;
+    if config.size > CONFIG_LIMIT {
         return Ok(published);
     }
     if registry.is_none() {
         *registry = Some(Registry::new(&place.registry, Some(&aws.login()?)));
     }
     let Some(registry) = registry else { return Ok(published) };
-    published.revision_image = Some(manifest.describe(&registry.blob(repository, &digest, CONFIG_LIMIT)?)?);
+    published.revision_image = Some(Found::of(manifest, &registry.blob(repository, &config.digest, CONFIG_LIMIT)?)?);
     published.revision_image_tags = aws.tags(repository, &manifest.digest)?;
     Ok(published)
 }

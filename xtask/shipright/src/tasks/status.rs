@@ -9,7 +9,7 @@ use super::{Context, Refused, reach::Reached};
 use crate::{
     arch::Arch,
     cli::Status,
-    facts::host,
+    facts::{host, published::Found},
     policy::{
         age,
         plan::{self, Selected, label},
@@ -117,8 +117,8 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
     };
     if let Some(manifest) = if exists { reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag) } else { None } {
         row.tag_digest = Some(manifest.digest.clone());
-        match image_proof::Manifest::parse(manifest.bytes.as_bytes()) {
-            Ok(parsed) => row.listed = parsed.manifests.into_iter().map(|child| child.digest).collect(),
+        match manifest.children() {
+            Ok(children) => row.listed = children.iter().map(|child| child.digest.clone()).collect(),
             Err(error) => {
                 row.is_unread = true;
                 row.unknown.push(format!("what `{repository}:{tag}` names cannot be read: {error}"));
@@ -157,13 +157,12 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
 /// The labels of an image that is still there; of a list, those of its first image.
 fn labels(reached: &Reached, registry: &Registry, repository: &str, digest: &str) -> Option<BTreeMap<String, String>> {
     let mut manifest = reached.aws.reader().manifest(repository, digest).ok()??;
-    if manifest.is_index() {
-        let first = image_proof::Manifest::parse(manifest.bytes.as_bytes()).ok()?.manifests.into_iter().next()?;
-        manifest = reached.aws.reader().manifest(repository, &first.digest).ok()??;
+    if manifest.is_image_index() {
+        let first = manifest.children().ok()?.first()?.digest.clone();
+        manifest = reached.aws.reader().manifest(repository, &first).ok()??;
     }
-    let (config, _) = manifest.config().ok()?;
-    let blob = registry.blob(repository, &config, CONFIG_LIMIT).ok()?;
-    Some(manifest.describe(&blob).ok()?.labels)
+    let blob = registry.blob(repository, &manifest.config().ok()?.digest, CONFIG_LIMIT).ok()?;
+    Some(Found::of(&manifest, &blob).ok()?.labels)
 }
 
 fn shortened(revision: &str, reached: &Reached) -> String {

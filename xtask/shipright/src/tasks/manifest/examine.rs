@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, bail};
-use image_proof::{Descriptor, Manifest as Parsed, digest_of};
+use image_oci::{Descriptor, Manifest, Platform, digest_of, is_digest};
 
 use crate::{
-    facts::published::Manifest,
-    policy::index::Platform,
-    registry::{NoAnswer, Registry, is_digest},
+    registry::{NoAnswer, Registry},
     report::terminal::one_line,
 };
 
@@ -20,26 +18,26 @@ const ENTRIES: usize = 256;
 /// # Errors
 /// A list that is no JSON, and a registry that does not tell what it has.
 pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Result<Vec<String>> {
-    let parsed = Parsed::parse(list.bytes.as_bytes())?;
+    let children = list.children()?;
     let mut problems = Vec::new();
-    if !list.is_index() {
+    if !list.is_image_index() {
         problems.push(format!("this is neither an image nor a list of images: its media type is `{}`", list.media_type));
-    } else if parsed.manifests.iter().all(is_attestation) {
+    } else if children.iter().all(is_attestation) {
         problems.push("the list names no image".to_owned());
     }
-    if parsed.manifests.len() > ENTRIES {
-        problems.push(format!("the list has {} entries: only the first {ENTRIES} are looked at", parsed.manifests.len()));
+    if children.len() > ENTRIES {
+        problems.push(format!("the list has {} entries: only the first {ENTRIES} are looked at", children.len()));
     }
     let (mut digests, mut platforms) = (BTreeSet::new(), BTreeMap::new());
-    for child in parsed.manifests.iter().take(ENTRIES) {
-        let said = platform(child);
+    for child in children.iter().take(ENTRIES) {
+        let said = &child.platform;
         let name = said.as_ref().map_or_else(|| child.digest.clone(), |said| format!("{} ({said})", child.digest));
         if !digests.insert(&child.digest) {
             problems.push(format!("{name} is listed twice"));
             continue;
         }
         let is_attestation = is_attestation(child);
-        match &said {
+        match said {
             None => problems.push(format!("{name} is listed without a platform")),
             Some(said) if !is_attestation => {
                 if let Some(other) = platforms.insert(said.normalised(), &child.digest) {
@@ -50,7 +48,7 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
         }
         match image(registry, repository, child) {
             Ok(manifest) if is_attestation => {
-                problems.extend(attestation_problems(registry, repository, &manifest, child, &parsed.manifests));
+                problems.extend(attestation_problems(registry, repository, &manifest, child, children));
             }
             Ok(manifest) => match (platform_of(registry, repository, &manifest), said) {
                 (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
@@ -69,7 +67,7 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
 
 /// Whether an entry is what BuildKit says about an image: it is entered for a platform of no name, and nothing runs it.
 fn is_attestation(child: &Descriptor) -> bool {
-    platform(child).as_ref().is_some_and(Platform::is_unknown)
+    child.platform.as_ref().is_some_and(Platform::is_unknown)
 }
 
 /// What is wrong with an entry that no engine runs. Source: "Image attestation storage" in BuildKit's documentation.
@@ -82,7 +80,7 @@ fn attestation_problems(
 ) -> Vec<String> {
     let name = &child.digest;
     let mut problems = Vec::new();
-    if !manifest.is_single() {
+    if !manifest.is_image_manifest() {
         problems.push(format!("{name} is no manifest"));
     }
     // Its config says nothing, or that it is for nothing.
@@ -110,10 +108,10 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
     if manifest.media_type != child.media_type {
         bail!("it is listed as `{}`, and says of itself that it is `{}`", child.media_type, manifest.media_type);
     }
-    if manifest.is_index() {
+    if manifest.is_image_index() {
         bail!("it is a list of images itself");
     }
-    Parsed::parse(manifest.bytes.as_bytes())?;
+    manifest.document()?;
     Ok(manifest)
 }
 
@@ -122,16 +120,10 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
 /// # Errors
 /// A registry that does not have it, and a config without one.
 pub fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
-    let (_, size) = manifest.config()?;
+    let size = manifest.config()?.size;
     let bytes = registry.config(repository, manifest)?;
     if bytes.len() as u64 != size {
         bail!("the image's config has {} bytes, and its manifest says {size}: engines refuse it", bytes.len());
     }
-    Platform::of_config(&bytes)
-}
-
-/// The platform that an entry says.
-pub fn platform(child: &Descriptor) -> Option<Platform> {
-    let said = child.platform.as_ref()?;
-    Some(Platform { architecture: said.architecture.clone(), os: said.os.clone(), variant: said.variant.clone() })
+    Ok(Platform::of_config(&bytes)?)
 }

@@ -6,20 +6,20 @@ mod examine;
 use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
-use image_proof::{Manifest as Parsed, digest_of};
+use image_oci::{Descriptor, Document, IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, Platform, digest_of};
 use serde::{Deserialize, Serialize};
 
 use examine::platform_of;
-pub use examine::{platform, problems};
+pub use examine::problems;
 
 use super::{Context, Refused, reach};
 use crate::{
     arch::Arch,
     cli::ManifestCommand,
     config::Config,
-    facts::{host, published::Manifest},
+    facts::host,
     policy::{
-        index::{Child, Platform, assemble},
+        index::{Child, assemble},
         plan::Refusal,
     },
     proof::{self, Kept, Remote},
@@ -78,7 +78,7 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
         }
         let registry = reach::open(config.as_ref(), &child, &[&child.repository], Right::Pull, sandbox.as_ref())?;
         let manifest = read(&registry, &child)?;
-        let platform = if manifest.is_index() {
+        let platform = if manifest.is_image_index() {
             Platform { architecture: String::new(), os: String::new(), variant: None }
         } else {
             proven(config.as_ref(), image, &registry, &child.repository, &manifest)?
@@ -120,7 +120,7 @@ fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
     let sandbox = sandbox_of(context)?;
     let registry = reach::open(context.config().ok().as_ref(), &place, &[&place.repository], Right::Pull, sandbox.as_ref())?;
     let manifest = read(&registry, &place)?;
-    if manifest.is_single() {
+    if manifest.is_image_manifest() {
         let platform =
             platform_of(&registry, &place.repository, &manifest).with_context(|| format!("failed to read `{image}`"))?;
         let shown = Shown {
@@ -152,7 +152,7 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let about = || format!("`{}` was changed by somebody: make the list again", file.display());
     let draft: Draft = serde_json::from_str(&text).with_context(about)?;
     let manifest = Manifest::new(draft.bytes, &draft.media_type);
-    let parsed = Parsed::parse(manifest.bytes.as_bytes()).with_context(about)?;
+    let children = manifest.children().with_context(about)?;
     if context.global.dry_run {
         show(context, name, &manifest, &entries(&manifest)?, &[]);
         return Ok(ExitCode::SUCCESS);
@@ -160,7 +160,7 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let repositories: Vec<&str> = draft.sources.values().map(String::as_str).chain([list.repository.as_str()]).collect();
     let sandbox = sandbox_of(context)?;
     let registry = reach::open(context.config().ok().as_ref(), &list, &repositories, Right::Push, sandbox.as_ref())?;
-    for child in &parsed.manifests {
+    for child in children {
         let source = draft.sources.get(&child.digest).with_context(about)?;
         if *source != list.repository {
             bring(context, &registry, source, &list.repository, &child.digest)?;
@@ -192,16 +192,14 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
     if digest_of(&bytes) != digest {
         bail!("`{from}@{digest}` has other bytes: the registry is damaged");
     }
-    let parsed = Parsed::parse(&bytes)?;
+    let manifest = Manifest::new(String::from_utf8(bytes).ok().context("a manifest is not text")?, "");
     let mut sent = 0;
-    for blob in parsed.layers.iter().chain(&parsed.config) {
+    for blob in manifest.document()?.blobs() {
         if registry.put_blob(to, (&blob.digest, blob.size), Some(from), || registry.stream(from, &blob.digest))? == Arrival::Sent
         {
             sent += blob.size;
         }
     }
-    let text = String::from_utf8(bytes).ok().context("a manifest is not text")?;
-    let manifest = Manifest::new(text, &parsed.media_type);
     registry.put_manifest(to, digest, &manifest.media_type, manifest.bytes.as_bytes())?;
     context.terminal.status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));
     Ok(())
@@ -220,26 +218,23 @@ fn read(registry: &Registry, place: &Reference) -> Result<Manifest> {
         bail!("the registry answers for {} with bytes of digest {}", place.tag, digest_of(&bytes));
     }
     let text = String::from_utf8(bytes).ok().context("the manifest is not text")?;
-    let parsed = Parsed::parse(text.as_bytes())?;
-    let guessed =
-        if parsed.config.is_some() { crate::facts::published::SINGLE_MANIFESTS[0] } else { crate::facts::published::INDEXES[0] };
-    Ok(Manifest::new(text, guessed))
+    let is_image = Document::parse(text.as_bytes())?.config.is_some();
+    Ok(Manifest::new(text, if is_image { IMAGE_MANIFEST_TYPES[0] } else { IMAGE_INDEX_TYPES[0] }))
 }
 
 fn entries(list: &Manifest) -> Result<Vec<Shown>> {
-    let parsed = Parsed::parse(list.bytes.as_bytes())?;
-    let shown = |child: image_proof::Descriptor| {
-        let platform = platform(&child);
+    let shown = |child: &Descriptor| {
+        let platform = child.platform.as_ref();
         Shown {
-            architecture: platform.as_ref().map(|platform| platform.architecture.clone()).unwrap_or_default(),
-            os: platform.as_ref().map(|platform| platform.os.clone()).unwrap_or_default(),
-            variant: platform.and_then(|platform| platform.variant),
-            media_type: child.media_type,
+            architecture: platform.map(|platform| platform.architecture.clone()).unwrap_or_default(),
+            os: platform.map(|platform| platform.os.clone()).unwrap_or_default(),
+            variant: platform.and_then(|platform| platform.variant.clone()),
+            media_type: child.media_type.clone(),
             size: child.size,
-            digest: child.digest,
+            digest: child.digest.clone(),
         }
     };
-    Ok(parsed.manifests.into_iter().map(shown).collect())
+    Ok(list.children()?.iter().map(shown).collect())
 }
 
 fn show(context: &Context, name: &str, manifest: &Manifest, entries: &[Shown], problems: &[String]) {

@@ -3,18 +3,14 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use image_proof::Manifest as Parsed;
+use image_oci::{Manifest, Platform};
 use serde::Serialize;
 
-use super::super::{
-    Context,
-    manifest::{platform, problems},
-    reach::Reached,
-};
+use super::super::{Context, manifest::problems, reach::Reached};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
-    facts::{host, published::Manifest},
+    facts::{host, published::Found},
     policy::{
         age,
         plan::{self, Selected, label},
@@ -120,7 +116,7 @@ struct Look<'l> {
 impl Look<'_> {
     fn at(&self, report: &mut TagReport, manifest: &Manifest) -> Result<()> {
         let (tag, image) = (report.tag.clone(), self.selected.image);
-        if !manifest.is_index() {
+        if !manifest.is_image_index() {
             if image.multi_arch {
                 let cure = "push it again: it is to be for both";
                 report.mismatches.push(format!("`{tag}` names one image, and deploy.toml has `multi-arch = true`: {cure}"));
@@ -134,8 +130,8 @@ impl Look<'_> {
         let problems = problems(self.registry, &report.repository, manifest)?;
         report.mismatches.extend(problems.into_iter().map(|problem| format!("`{tag}`: {problem}")));
         let mut archs = Vec::new();
-        for child in &Parsed::parse(manifest.bytes.as_bytes())?.manifests {
-            let Some(arch) = platform(child).and_then(|platform| platform.provable()) else { continue };
+        for child in manifest.children()? {
+            let Some(arch) = child.platform.as_ref().and_then(Platform::provable) else { continue };
             // What is said of it above needs no second word.
             let Ok(bytes) = self.registry.manifest(&report.repository, &child.digest) else { continue };
             let Ok(text) = String::from_utf8(bytes) else { continue };
@@ -159,7 +155,7 @@ impl Look<'_> {
         report.mismatches.extend(groups.map(|group| format!("{arch}: {group}")));
         report.platforms.push(proof.platform.clone());
         if arch == report.arch {
-            let found = manifest.describe(&self.registry.config(&report.repository, manifest)?)?;
+            let found = Found::of(manifest, &self.registry.config(&report.repository, manifest)?)?;
             report.revision = found.labels.get(label::REVISION).cloned();
             report.created = found.labels.get(label::CREATED).cloned();
             report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
