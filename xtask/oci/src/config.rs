@@ -41,8 +41,19 @@ pub struct Execution {
     pub cmd: Option<Vec<String>>,
     /// The directory that it starts in.
     pub working_dir: Option<String>,
+    /// How an engine finds out whether it is well.
+    #[serde(deserialize_with = "or_default")]
+    pub healthcheck: Healthcheck,
     /// What is said of it.
     pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// How an engine finds out whether an image is well. Not in the specification; Docker's own.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `CMD` or `CMD-SHELL`, and the program with its arguments.
+    pub test: Option<Vec<String>>,
 }
 
 /// The layers' archives.

@@ -15,7 +15,7 @@ mod digest;
 mod manifest;
 mod platform;
 
-pub use config::{Config, Execution, RootFs, Step};
+pub use config::{Config, Execution, Healthcheck, RootFs, Step};
 pub use digest::{digest_of, hexadecimal, is_digest};
 pub use manifest::{Descriptor, Document, IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
 pub use platform::Platform;

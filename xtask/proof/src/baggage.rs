@@ -15,11 +15,10 @@ use std::{
 use crate::{
     elf::{Elf, Machine, System},
     layer::Content,
-    packages::Wheel,
     path,
-    platform::{Cpu, Name, Words, is_addon},
-    start::Start,
-    tree::{Present, Tree},
+    platform::{Cpu, Name, Words, is_addon, is_store, respell},
+    start::{Start, is_loaders_own},
+    tree::{Found, Present, Tree},
 };
 
 /// Why a file for another platform does no harm.
@@ -33,6 +32,8 @@ pub enum Reason {
     AnyPlatform,
     /// It is one of several tools, one for each operating system, and nothing tells CPUs apart.
     Launcher,
+    /// It lies under its digest in the store of a package manager, from which packages are put together.
+    Stored,
 }
 
 /// Tells baggage from the files that matter.
@@ -44,6 +45,10 @@ pub struct Porter<'t> {
     libc: Option<Libc>,
     /// Files that can be run or loaded, by their paths without platform words.
     by_key: OnceCell<HashMap<String, Files<'t>>>,
+    /// Whether a package's install script has compiled an addon for the wanted CPU, by the package's folder.
+    compiled: RefCell<HashMap<String, bool>>,
+    /// The files for the wanted CPU that Python packages list, by the folder about the package and the path's key.
+    listed: RefCell<HashMap<String, Listed>>,
     /// The nearest folder with a `package.json`, by folder.
     roots: RefCell<HashMap<String, Option<String>>>,
 }
@@ -55,13 +60,24 @@ enum Libc {
     Musl,
 }
 
-/// Files whose paths differ in platform words alone.
+/// Files whose paths differ in platform words alone. Real packages have a dozen of these at most: what goes beyond a limit
+/// is not looked at, and takes no file's place.
 #[derive(Default)]
 struct Files<'t> {
     /// Those for the wanted CPU.
-    right: Vec<&'t str>,
-    /// Those for others.
-    foreign: Vec<&'t str>,
+    right: Vec<(&'t str, Names)>,
+    /// The words and the binary interface of those for others.
+    foreign: Vec<(Words, Option<u16>)>,
+}
+
+impl Files<'_> {
+    const MOST: usize = 100;
+}
+
+/// What a Python package says, and the files of its list that name the wanted CPU.
+struct Listed {
+    is_for_any: bool,
+    by_key: HashMap<String, String>,
 }
 
 /// A path, taken apart.
@@ -110,23 +126,29 @@ impl<'t> Porter<'t> {
             start,
             expected,
             wanted: Cpu::of(expected),
-            libc: libc(tree),
+            libc: libc(tree, start, expected),
             by_key: OnceCell::new(),
+            compiled: RefCell::default(),
+            listed: RefCell::default(),
             roots: RefCell::default(),
         }
     }
 
     /// Why a file for another CPU is baggage. `None` where it is not.
     pub fn reason(&self, path: &str, present: &Present, elf: &Elf) -> Option<Reason> {
+        if is_deep(path) {
+            return None;
+        }
         let names = self.names(path);
         if self.matters(path, &names) {
             return None;
         }
         let reasons = [
-            (Reason::OtherSystem, Self::is_for_other_system(&names, elf)),
+            (Reason::OtherSystem, self.is_for_other_system(path, &names, elf)),
             (Reason::Counterpart, self.has_counterpart(path, &names) || self.is_compiled(path, &names)),
             (Reason::AnyPlatform, self.is_in_package_for_any(path, &names, present)),
-            (Reason::Launcher, self.is_launcher(path, &names, elf)),
+            (Reason::Launcher, self.is_launcher(path, &names, present, elf)),
+            (Reason::Stored, path.contains("/pnpm/store/v") && path.contains("/files/")),
         ];
         reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)
     }
@@ -146,28 +168,52 @@ impl<'t> Porter<'t> {
         is_library && !is_elsewhere
     }
 
-    fn is_for_other_system(names: &Names, elf: &Elf) -> bool {
+    /// By what the file says itself; a name says it in a package alone.
+    fn is_for_other_system(&self, path: &str, names: &Names, elf: &Elf) -> bool {
         match elf.system {
             Some(System::Other) => true,
             Some(System::Linux) => false,
-            None => names.says_other_system(),
+            None => names.says_other_system() && (self.root(path).is_some() || is_python_packages(path)),
         }
     }
 
     fn has_counterpart(&self, path: &str, names: &Names) -> bool {
         let by_key = self.by_key.get_or_init(|| self.files());
-        let Some(files) = by_key.get(&Names::key(&names.names)) else { return false };
-        let right: Vec<&str> =
-            files.right.iter().copied().filter(|candidate| self.is_counterpart(path, names, candidate)).collect();
-        let Some(abi) = names.abi() else { return !right.is_empty() };
+        let Some(files) = by_key.get(&Names::key(&names.names)) else { return self.is_right_behind_a_link(path, names) };
+        let right = files.right.iter().filter(|(candidate, ours)| self.is_counterpart(path, names, candidate, ours));
+        let abis: Vec<Option<u16>> = right.map(|(_, ours)| ours.abi()).collect();
+        let Some(abi) = names.abi() else { return !abis.is_empty() || self.is_right_behind_a_link(path, names) };
         // A package may have addons for fewer versions of Node.js on one CPU than on another. Where it has them for most, and
         // for older ones, the one that is missing was taken out.
-        let abis: Vec<Option<u16>> = right.iter().map(|right| self.names(right).abi()).collect();
         let has = |abi: Option<u16>| abis.contains(&abi) || abis.contains(&None);
-        let foreign = files.foreign.iter().map(|foreign| self.names(foreign)).filter(|other| other.words() == names.words());
-        let (matched, alone): (Vec<_>, Vec<_>) = foreign.map(|other| other.abi()).partition(|abi| has(*abi));
-        let is_gap = matched.len() >= alone.len() && abis.iter().flatten().any(|lower| *lower < abi);
-        !right.is_empty() && (has(Some(abi)) || !is_gap)
+        let foreign = || files.foreign.iter().filter(|(words, _)| *words == names.words());
+        let matched = foreign().filter(|(_, abi)| has(*abi)).count();
+        let is_gap = matched * 2 >= foreign().count() && abis.iter().flatten().any(|lower| *lower < abi);
+        !abis.is_empty() && (has(Some(abi)) || !is_gap)
+    }
+
+    /// Whether the file's own name for the wanted CPU is a link to a file for it.
+    fn is_right_behind_a_link(&self, path: &str, names: &Names) -> bool {
+        let Some(wanted) = self.respelled(path, names).filter(|_| !names.words().names(self.wanted)) else { return false };
+        let Found::File(real, file) = self.tree.find(&wanted) else { return false };
+        let is_plain = !Name::of_path(&real).iter().any(|name| name.words.names_other_than(self.wanted));
+        is_plain && matches!(&file.content, Content::Elf(elf) if self.is_right(elf))
+    }
+
+    /// The path of a file with the CPU's name in the package's part of it replaced by the wanted one's.
+    fn respelled(&self, path: &str, names: &Names) -> Option<String> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let (above, inside) = parts.split_at(names.from.min(parts.len()));
+        let inside = respell(&inside.join("/"), self.wanted)?;
+        Some(if above.is_empty() { inside } else { format!("{}/{inside}", above.join("/")) })
+    }
+
+    /// What a file for the wanted CPU would be called in its place.
+    pub fn counterpart_name(&self, path: &str) -> Option<String> {
+        if is_deep(path) {
+            return None;
+        }
+        self.respelled(path, &self.names(path))
     }
 
     /// Whether the package's install script has compiled its addon: node-gyp-build, which chooses among prebuilt addons,
@@ -176,18 +222,26 @@ impl<'t> Porter<'t> {
         let Some(root) = self.root(path) else { return false };
         let words = names.words();
         let is_prebuilt = path.strip_prefix(&root).is_some_and(|rest| rest.starts_with("/prebuilds/"));
-        if !is_prebuilt || !words.names_any_cpu() || words.names(self.wanted) {
+        if !is_prebuilt || !is_addon(path) || !words.names_any_cpu() || words.names(self.wanted) {
             return false;
+        }
+        if let Some(known) = self.compiled.borrow().get(&root) {
+            return *known;
         }
         let folder = format!("{root}/build/Release/");
         let files = self.tree.files.range(folder.clone()..).take_while(|(file, _)| file.starts_with(&folder));
         let mut addons = files.filter(|(file, _)| is_addon(file) && !file[folder.len()..].contains('/'));
-        addons.any(|(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)))
+        let is_compiled = addons.any(|(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)));
+        self.compiled.borrow_mut().insert(root, is_compiled);
+        is_compiled
     }
 
     /// Whether a file is one of several that the package names after their CPUs, and whether its name is that of the wanted
     /// one. `None` where only the package's own name says a CPU, or nothing does.
     pub fn named_for_wanted(&self, path: &str) -> Option<bool> {
+        if is_deep(path) {
+            return None;
+        }
         let names = self.names(path);
         let root = self.root(path).map_or(0, |root| root.split('/').count());
         let is_package_named = root > names.from;
@@ -200,8 +254,7 @@ impl<'t> Porter<'t> {
         elf.machine == self.expected && elf.is_loadable && elf.system != Some(System::Other)
     }
 
-    fn is_counterpart(&self, path: &str, foreign: &Names, candidate: &str) -> bool {
-        let candidate_names = self.names(candidate);
+    fn is_counterpart(&self, path: &str, foreign: &Names, candidate: &str, candidate_names: &Names) -> bool {
         let (mut theirs, mut ours) = (Words::default(), Words::default());
         let parts: Vec<(&str, &str)> = path.split('/').zip(candidate.split('/')).collect();
         for (at, (their, our)) in foreign.names.iter().zip(&candidate_names.names).enumerate() {
@@ -209,8 +262,10 @@ impl<'t> Porter<'t> {
                 continue;
             }
             // Between two packages for two platforms, pnpm's folder names differ as well.
-            let is_store = at > 0 && parts[at - 1].1 == ".pnpm";
-            if at < foreign.from.min(candidate_names.from) && !is_store {
+            let is_store = at > 0 && is_store(parts[at - 1].1);
+            // Without a package's folder, the CPU may stand in several names: `linux-x64/native/x-x64.so`.
+            let is_twice = self.root(path).is_none() && their.words.names_any_cpu() && our.words.names(self.wanted);
+            if at < foreign.from.min(candidate_names.from) && !is_store && !is_twice {
                 return false;
             }
             theirs |= their.words;
@@ -218,7 +273,7 @@ impl<'t> Porter<'t> {
         }
         let whole = candidate_names.words();
         let is_elsewhere = candidate_names.says_other_system() || ours.says_other_system() && !ours.says_linux();
-        let is_named_apart = theirs.names_any_cpu() || ours.names_any_cpu() && theirs.names_any_system();
+        let is_named_apart = theirs.names_any_cpu() || ours.names_any_cpu() && theirs.says_distribution();
         let is_other_libc = self.is_for_other_libc(foreign.words());
         let is_for_another = !theirs.names(self.wanted) && is_named_apart || is_other_libc && ours != theirs;
         is_for_another && !ours.names_other_than(self.wanted) && !is_elsewhere && self.takes_libc(foreign.words(), whole)
@@ -248,33 +303,47 @@ impl<'t> Porter<'t> {
     fn is_in_package_for_any(&self, path: &str, names: &Names, present: &Present) -> bool {
         let words = names.words();
         let about = present.file.package.as_ref().and_then(|package| package.about.as_deref());
-        let Some(wheel) = about.and_then(|about| self.tree.wheel(about)).filter(|wheel| wheel.is_for_any) else { return false };
-        words.names_any_cpu() && !words.names(self.wanted) && self.listed_counterpart(path, names, wheel).is_none()
+        let Some(about) = about else { return false };
+        let is_for_any = self.with_list(about, |listed| listed.is_for_any);
+        is_for_any && words.names_any_cpu() && !words.names(self.wanted) && self.listed_for(about, path, names).is_none()
     }
 
-    /// The file for the wanted CPU that a package was installed with.
-    fn listed_counterpart<'w>(&self, path: &str, names: &Names, wheel: &'w Wheel) -> Option<&'w str> {
-        let key = Names::key(&names.names);
-        let is_it = |listed: &&String| {
-            let listed_names = self.names(listed);
-            let is_for_here = listed_names.words().names(self.wanted) && !listed_names.words().says_other_system();
-            listed.as_str() != path && is_for_here && Names::key(&listed_names.names) == key
-        };
-        wheel.files.iter().find(is_it).map(String::as_str)
+    /// The file for the wanted CPU that a package was installed with, by its own list.
+    fn listed_for(&self, about: &str, path: &str, names: &Names) -> Option<String> {
+        let found = self.with_list(about, |listed| listed.by_key.get(&Names::key(&names.names)).cloned());
+        found.filter(|found| found != path)
+    }
+
+    fn with_list<T>(&self, about: &str, look: impl FnOnce(&Listed) -> T) -> T {
+        if let Some(known) = self.listed.borrow().get(about) {
+            return look(known);
+        }
+        let wheel = self.tree.wheel(about).unwrap_or_default();
+        let is_for_here = |names: &Names| names.words().names(self.wanted) && !names.words().says_other_system();
+        let named = wheel.files.into_iter().map(|file| (self.names(&file), file)).filter(|(names, _)| is_for_here(names));
+        let by_key = named.map(|(names, file)| (Names::key(&names.names), file)).collect();
+        let listed = Listed { is_for_any: wheel.is_for_any, by_key };
+        let result = look(&listed);
+        self.listed.borrow_mut().insert(about.to_owned(), listed);
+        result
     }
 
     /// The file for the wanted CPU that the package of a file was installed with, by its own list.
-    pub fn listed(&self, path: &str, present: &Present) -> Option<&'t str> {
-        let about = present.file.package.as_ref()?.about.as_deref()?;
-        self.listed_counterpart(path, &self.names(path), self.tree.wheel(about)?)
+    pub fn listed(&self, path: &str, present: &Present) -> Option<String> {
+        self.listed_for(present.file.package.as_ref()?.about.as_deref()?, path, &self.names(path))
     }
 
     /// Whether a file is one of several tools, a folder for each operating system, where no name tells CPUs apart: its maker
     /// has one for Linux on amd64, and what calls it has to live without it on arm64. Libraries are never such tools.
-    fn is_launcher(&self, path: &str, names: &Names, elf: &Elf) -> bool {
+    fn is_launcher(&self, path: &str, names: &Names, present: &Present, elf: &Elf) -> bool {
         let file = path::split(path).1;
         let is_usual = elf.machine == Machine::AMD64;
-        if is_library(file) || is_addon(file) || !is_usual || self.root(path).is_none() || names.words().names_any_cpu() {
+        let about = present.file.package.as_ref().and_then(|package| package.about.as_deref());
+        // The repository's own tools are started by the repository's own code.
+        let is_of_package = self.root(path).is_some_and(|root| root.contains("node_modules/"))
+            || about.is_some_and(|about| self.with_list(about, |listed| listed.is_for_any));
+        let is_tool = !is_library(file) && !is_addon(file) && !self.start.is_on_path(path);
+        if !is_tool || !is_usual || !is_of_package || names.words().names_any_cpu() {
             return false;
         }
         let parts: Vec<&str> = path.split('/').collect();
@@ -299,11 +368,17 @@ impl<'t> Porter<'t> {
         let mut by_key: HashMap<String, Files<'t>> = HashMap::new();
         for (path, present) in &self.tree.files {
             let Content::Elf(elf) = present.content() else { continue };
-            if !elf.is_loadable || elf.system == Some(System::Other) {
+            if !elf.is_loadable || elf.system == Some(System::Other) || is_deep(path) {
                 continue;
             }
-            let files = by_key.entry(Names::key(&Name::of_path(path))).or_default();
-            if self.is_right(elf) { files.right.push(path) } else { files.foreign.push(path) }
+            let key = Names::key(&Name::of_path(path));
+            let files = by_key.entry(key).or_default();
+            if self.is_right(elf) && files.right.len() < Files::MOST {
+                files.right.push((path, self.names(path)));
+            } else if !self.is_right(elf) && files.foreign.len() < Files::MOST {
+                let names = self.names(path);
+                files.foreign.push((names.words(), names.abi()));
+            }
         }
         by_key
     }
@@ -325,14 +400,31 @@ impl<'t> Porter<'t> {
     /// The folder of the npm package that a file belongs to: the nearest one with a `package.json`.
     pub fn root(&self, path: &str) -> Option<String> {
         let folder = path::split(path).0;
-        if let Some(root) = self.roots.borrow().get(folder) {
-            return root.clone();
+        let mut passed = Vec::new();
+        let mut root = None;
+        if is_deep(folder) {
+            return root;
         }
-        let mut above = std::iter::once(folder).chain(path::ancestors(folder));
-        let root = above.find(|folder| self.tree.has(&format!("{folder}/package.json"))).map(str::to_owned);
-        self.roots.borrow_mut().insert(folder.to_owned(), root.clone());
+        for folder in std::iter::once(folder).chain(path::ancestors(folder)) {
+            if let Some(known) = self.roots.borrow().get(folder) {
+                root.clone_from(known);
+                break;
+            }
+            passed.push(folder);
+            if self.tree.has(&format!("{folder}/package.json")) {
+                root = Some(folder.to_owned());
+                break;
+            }
+        }
+        self.roots.borrow_mut().extend(passed.into_iter().map(|folder| (folder.to_owned(), root.clone())));
         root
     }
+}
+
+/// Whether a path has more folders than any real one: a few dozen. Nothing so deep is in a package or beside a counterpart.
+fn is_deep(path: &str) -> bool {
+    const DEEPEST: usize = 100;
+    path.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count() == DEEPEST
 }
 
 /// Where the names begin that say a platform, at the end of a path: the last one that names a CPU, and those before it that
@@ -357,14 +449,28 @@ fn is_python_packages(path: &str) -> bool {
     path.split('/').any(is_python_folder)
 }
 
-/// The C library that an image's programs are loaded with, where it is one alone.
-fn libc(tree: &Tree<'_>) -> Option<Libc> {
-    let loaders = tree.files.keys().filter(|path| path.starts_with("lib") || path.starts_with("usr/lib"));
-    let names: Vec<&str> = loaders.map(|path| path::split(path).1).filter(|name| name.starts_with("ld-")).collect();
-    let has = |start: &str| names.iter().any(|name| name.starts_with(start));
-    match (has("ld-linux"), has("ld-musl-")) {
-        (true, false) => Some(Libc::Glibc),
-        (false, true) => Some(Libc::Musl),
+/// The C library that an image's programs are loaded with: that of the program that it starts, or else the one whose loader
+/// for this CPU is in the loaders' own folders, where it is one alone.
+fn libc(tree: &Tree<'_>, start: &Start, expected: Machine) -> Option<Libc> {
+    let of_name = |path: &str| {
+        let name = path::split(path).1;
+        match (name.starts_with("ld-linux"), name.starts_with("ld-musl-")) {
+            (true, _) => Some(Libc::Glibc),
+            (_, true) => Some(Libc::Musl),
+            _ => None,
+        }
+    };
+    let mut started = start.programs.iter().rev().filter_map(|program| match tree.files.get(&program.path)?.content() {
+        Content::Elf(elf) if elf.machine == expected => of_name(elf.loader.as_ref()?),
         _ => None,
+    });
+    if let Some(libc) = started.next() {
+        return Some(libc);
     }
+    let is_right = |path: &str| matches!(tree.find(path), Found::File(_, file) if matches!(&file.content, Content::Elf(elf) if elf.machine == expected));
+    let places = tree.files.keys().map(String::as_str).chain(tree.links());
+    let loaders = places.filter(|path| is_loaders_own(path::split(path).0) && of_name(path).is_some() && is_right(path));
+    let mut found: Vec<Libc> = loaders.filter_map(of_name).collect();
+    found.dedup();
+    if let [only] = found[..] { Some(only) } else { None }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     elf::Machine,
     layer::Content,
     path,
-    platform::{Cpu, respell},
+    platform::Name,
     start::Start,
     tree::{Found, Present, Tree},
     verdict::fits,
@@ -85,11 +85,11 @@ impl<'t> Explainer<'t> {
             return None;
         }
         if let Some(listed) = self.porter.listed(path, present) {
-            let state = self.state(listed)?;
+            let state = self.state(&listed)?;
             return Some(format!("/{listed}: the package was installed with it, and it {state}"));
         }
-        let wanted = respell(path, Cpu::of(self.expected))?;
-        let state = self.state(&wanted).unwrap_or("is not what a loader on this platform takes in its place");
+        let wanted = self.porter.counterpart_name(path)?;
+        let state = self.state(&wanted).unwrap_or("is there, but not as a file of the same package for the same C library");
         Some(format!("/{wanted}, or another spelling of it: it {state}"))
     }
 
@@ -108,6 +108,12 @@ impl<'t> Explainer<'t> {
     /// Why such a file is most likely there, and what helps.
     pub fn cause(&self, path: &str, present: &Present, found: Machine, instruction: Option<&str>) -> String {
         let expected = self.expected;
+        if self.start.reads(path) && Name::of_path(path).iter().any(|name| name.words.names_any_cpu()) {
+            return format!(
+                "the image's start leads here: by its entry point, arguments, variables or links, or by where the loader looks; \
+                 let it lead to the file for {expected}"
+            );
+        }
         let origin = self.origin(path, present);
         let machines = self.machines(&origin);
         let carries = machines.iter().map(Machine::to_string).collect::<Vec<_>>().join(", ");
@@ -162,25 +168,35 @@ impl<'t> Explainer<'t> {
         format!("this step fetched or built something for {found}; use `$TARGETARCH` in its address or options")
     }
 
+    /// Whether a file may be there on purpose. What the start reads is not, nor is a file whose name says the wanted CPU.
+    fn is_allowable(&self, path: &str) -> bool {
+        !self.start.reads(path) && self.porter.named_for_wanted(path) != Some(true)
+    }
+
+    /// Files beside some others that are not to be allowed with them: what is right today must not be wrong tomorrow, nor what
+    /// would stand in their place.
+    fn others(&self, paths: &[&str]) -> Vec<String> {
+        let own: HashSet<&str> = paths.iter().copied().collect();
+        let (folder, _) = pattern(paths);
+        let below = self.tree.files.range(folder.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(folder));
+        let wanted = paths.iter().filter_map(|path| self.porter.counterpart_name(path));
+        below.filter(|path| !own.contains(path.as_str())).cloned().chain(wanted).collect()
+    }
+
     /// For each finding, the line of deploy.toml that allows it together with the others of its package. None for what the
     /// start path reads: that is never there on purpose.
     pub fn allow(&self, findings: &[(&str, &Present)]) -> Vec<Option<String>> {
         let mut packages: BTreeMap<Origin, Vec<&str>> = BTreeMap::new();
         let origins: Vec<Origin> = findings.iter().map(|(path, present)| self.origin(path, present)).collect();
         for (origin, (path, _)) in origins.iter().zip(findings) {
-            if !self.start.reads(path) {
+            if self.is_allowable(path) {
                 packages.entry(origin.clone()).or_default().push(path);
             }
         }
-        let lines: BTreeMap<&Origin, String> = packages
-            .iter()
-            .map(|(origin, paths)| {
-                let others = findings.iter().map(|(path, _)| *path).filter(|path| !paths.contains(path)).collect::<Vec<_>>();
-                (origin, allowing(&patterns(paths, &others)))
-            })
-            .collect();
+        let lines: BTreeMap<&Origin, String> =
+            packages.iter().map(|(origin, paths)| (origin, allowing(&patterns(paths, &self.others(paths))))).collect();
         let line =
-            |((path, _), origin): (&(&str, &Present), &Origin)| lines.get(origin).filter(|_| !self.start.reads(path)).cloned();
+            |((path, _), origin): (&(&str, &Present), &Origin)| lines.get(origin).filter(|_| self.is_allowable(path)).cloned();
         findings.iter().zip(&origins).map(line).collect()
     }
 }
@@ -198,7 +214,7 @@ fn node_name(root: &str) -> Option<&str> {
 }
 
 /// The fewest and shortest patterns that cover some paths, and none of the others.
-fn patterns(paths: &[&str], others: &[&str]) -> Vec<String> {
+fn patterns(paths: &[&str], others: &[String]) -> Vec<String> {
     let (folder, pattern) = pattern(paths);
     let is_too_high = matches!(path::split(folder).1, "" | "site-packages" | "dist-packages" | "node_modules");
     if paths.len() < 2 || !is_too_high && !others.iter().any(|other| fits(&pattern, other)) {
@@ -256,7 +272,7 @@ mod tests {
             (&["a/one.so", "b/two.so", "b/other.so"], "a/one.so b/*"),
             (&["n/pkg/x/one", "n/pkg/y/two"], "n/pkg/x/one n/pkg/y/two"),
         ] {
-            assert_eq!(patterns(paths, &["n/pkg/z/other"]).join(" "), expected);
+            assert_eq!(patterns(paths, &["n/pkg/z/other".to_owned()]).join(" "), expected);
         }
         assert_eq!(toml_text("a\"b\\c\n"), r#""a\"b\\c\u000A""#);
     }

@@ -7,6 +7,7 @@ use crate::{
     cause::Explainer,
     elf::{Elf, Machine},
     layer::{Content, File, Layer},
+    platform::Cpu,
     start::{Program, Start},
     tree::{Found, Present, Tree},
     verdict::{Allowed, Finding, Problem, Verdict, fits},
@@ -15,7 +16,7 @@ use crate::{
 /// Compares everything in an image with the CPU that it is meant for.
 pub fn prove(config: &Config, layers: &[Layer], expected: Machine, allowed: &[Allowed]) -> Verdict {
     let tree = Tree::new(layers);
-    let start = Start::follow(&tree, config);
+    let start = Start::follow(&tree, config, Cpu::of(expected));
     let verdict =
         Verdict { expected: expected.to_string(), checked: 0, findings: Vec::new(), baggage: Vec::new(), notes: Vec::new() };
     let mut judge = Judge { config, layers, tree: &tree, start: &start, expected, verdict };
@@ -97,7 +98,7 @@ impl Judge<'_> {
                 narrow += 1;
             } else if !elf.is_loadable {
                 objects += 1;
-            } else if path.split('/').any(|part| part == "testdata") {
+            } else if path.split('/').any(|part| part == "testdata") && !self.start.loads(path) {
                 test_data += 1;
             } else if let Some(reason) = porter.reason(path, present, elf) {
                 baggage.push((reason, path));
@@ -218,10 +219,11 @@ fn carried(baggage: &[(Reason, &String)], expected: Machine) -> Option<String> {
         (Reason::OtherSystem, "for another operating system".to_owned()),
         (Reason::AnyPlatform, format!("of packages for any platform that never had one for {expected}")),
         (Reason::Launcher, "one tool of several for several systems".to_owned()),
+        (Reason::Stored, "in a package manager's store".to_owned()),
     ];
     let count = |wanted: Reason| baggage.iter().filter(|(reason, _)| *reason == wanted).count();
     let counted = reasons.iter().map(|(reason, what)| (count(*reason), what)).filter(|(count, _)| *count > 0);
     let counted: Vec<_> = counted.map(|(count, what)| format!("{count} {what}")).collect();
     let files = if baggage.len() == 1 { "1 file" } else { &format!("{} files", baggage.len()) };
-    Some(format!("{files} for another platform that nothing here loads: {} (such as /{example})", counted.join(", ")))
+    Some(format!("{files} for another platform, harmless here: {} (such as /{example})", counted.join(", ")))
 }

@@ -51,6 +51,8 @@ pub struct Layer {
     pub(crate) wheels: BTreeMap<String, Wheel>,
     /// Folders that the files of `/etc/ld.so.conf` name.
     pub(crate) loader_folders: BTreeSet<String>,
+    /// Libraries that `/etc/ld.so.preload` names.
+    pub(crate) preloaded: BTreeSet<String>,
     /// Folders.
     pub(crate) folders: Marks,
     /// Everything that is no folder.
@@ -220,10 +222,14 @@ impl Reading {
             }
         } else if is_loader_list(&path) {
             let text = String::from_utf8_lossy(&head);
-            // A line each for glibc, and colons between them for musl.
-            for folder in text.split(['\n', ':']).filter_map(|folder| folder.trim().strip_prefix('/')) {
-                self.keep(folder.len())?;
-                self.layer.loader_folders.insert(folder.trim_end_matches('/').to_owned());
+            let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+            // Separated by white space, commas and colons, and by colons and newlines for musl.
+            let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || matches!(c, ',' | ':')));
+            for place in words.filter_map(|place| place.strip_prefix('/')) {
+                self.keep(place.len())?;
+                let place = place.trim_end_matches('/').to_owned();
+                if path == "etc/ld.so.preload" { &mut self.layer.preloaded } else { &mut self.layer.loader_folders }
+                    .insert(place);
             }
         }
         Ok(())
@@ -249,6 +255,14 @@ impl Reading {
 
     fn hard_link(&mut self, path: String, entry: &Entry) -> Result<(), Error> {
         let target = path::normal(&entry.target).map_err(Error::new)?;
+        // uv links what is the same in its cache: the list is read there.
+        let about = |path: &str| path.strip_suffix("/WHEEL").map(str::to_owned);
+        if let (Some(about), Some(linked)) = (about(&path), about(&target))
+            && self.layer.wheels.get(&linked).is_some_and(|wheel| wheel.is_for_any)
+        {
+            self.keep(about.len() + 64)?;
+            self.layer.wheels.entry(about).or_default().is_for_any = true;
+        }
         if let Some(file) = self.layer.files.get(&target).cloned() {
             self.keep(path.len() + 64)?;
             self.layer.files.insert(path, file);
@@ -296,7 +310,11 @@ impl Reading {
 fn is_loader_list(path: &str) -> bool {
     let (folder, name) = path::split(path);
     match folder {
-        "etc" => name == "ld.so.conf" || name.starts_with("ld-musl-") && name.split('.').next_back() == Some("path"),
+        "etc" => {
+            name == "ld.so.conf"
+                || name == "ld.so.preload"
+                || name.starts_with("ld-musl-") && name.split('.').next_back() == Some("path")
+        }
         "etc/ld.so.conf.d" => name.split('.').next_back() == Some("conf"),
         _ => false,
     }

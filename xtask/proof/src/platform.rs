@@ -36,7 +36,7 @@ impl Cpu {
     }
 }
 
-/// What a name, or several, say of the platform: a bit for each CPU and for each of the four words below.
+/// What a name, or several, say of the platform: a bit for each CPU and for each of the five words below.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Words(u16);
 
@@ -45,6 +45,7 @@ const LINUX_BIT: u16 = 0x20;
 const OTHER_SYSTEM_BIT: u16 = 0x40;
 const GLIBC_BIT: u16 = 0x80;
 const MUSL_BIT: u16 = 0x100;
+const DISTRIBUTION_BIT: u16 = 0x200;
 
 impl Words {
     fn add(&mut self, cpu: Cpu) {
@@ -78,6 +79,11 @@ impl Words {
     /// Whether Linux is named, or a distribution of it.
     pub fn says_linux(self) -> bool {
         self.0 & LINUX_BIT != 0
+    }
+
+    /// Whether a distribution of Linux is named: tools that are made for one CPU first say no more than that.
+    pub fn says_distribution(self) -> bool {
+        self.0 & DISTRIBUTION_BIT != 0
     }
 
     /// Whether another operating system is named.
@@ -136,14 +142,14 @@ const COMPOUNDS: [(&str, &str); 17] = [
 
 /// Words for CPUs.
 const CPUS: [(Cpu, &[&str]); 5] = [
-    (Cpu::Amd64, &["amd64", "x64", "x8664"]),
+    (Cpu::Amd64, &["amd64", "x64", "x8664", "intel64"]),
     (Cpu::I386, &["i386", "i486", "i586", "i686", "ia32", "x86", "x32", "386"]),
     (Cpu::Arm64, &["arm64", "aarch64", "armv8", "armv8a", "arm64v8", "armv8l"]),
     (
         Cpu::Arm,
         &[
             "arm", "arm32", "armv5", "armv6", "armv6l", "armv6hf", "armv7", "armv7a", "armv7l", "armhf", "armel", "arm32v7",
-            "arm11",
+            "arm11", "arm5", "arm6", "arm7",
         ],
     ),
     (
@@ -167,23 +173,26 @@ const CPUS: [(Cpu, &[&str]); 5] = [
             "mipsel",
             "mips64",
             "mips64el",
+            "mips64le",
+            "mipsle",
+            "riscv64d",
             "sparc64",
             "sparcv9",
             "aarch64be",
             "ia64",
-            "alpha",
-            "hppa",
-            "m68k",
-            "sh4",
         ],
     ),
 ];
 
-/// Words for Linux and its distributions.
-const LINUX: [&str; 10] = ["linux", "debian", "ubuntu", "rhel", "centos", "fedora", "amzn", "alpine", "raspbian", "rpi"];
+/// The word for Linux.
+const LINUX: [&str; 1] = ["linux"];
+
+/// Words for its distributions.
+const DISTRIBUTIONS: [&str; 9] = ["debian", "ubuntu", "rhel", "centos", "fedora", "amzn", "alpine", "raspbian", "rpi"];
 
 /// Words for other operating systems.
-const OTHER_SYSTEMS: [&str; 19] = [
+const OTHER_SYSTEMS: [&str; 20] = [
+    "openharmony",
     "android",
     "freebsd",
     "netbsd",
@@ -226,7 +235,14 @@ impl Name {
     /// Takes the names of a path apart.
     pub fn of_path(path: &str) -> Vec<Self> {
         let is_addon = is_addon(path);
-        path.split('/').map(|name| Self::read_as(name, is_addon)).collect()
+        let mut above = "";
+        let names = path.split('/').map(|name| {
+            // Yarn ends these names with a hash of the package.
+            let plain = if is_store(above) { without_hash(name) } else { name };
+            above = name;
+            Self::read_as(plain, is_addon)
+        });
+        names.collect()
     }
 
     /// `is_addon` is whether it leads to an addon of Node.js: there numbers are those of binary interfaces, and addons for
@@ -234,20 +250,38 @@ impl Name {
     fn read_as(name: &str, is_addon: bool) -> Self {
         let mut text = name.to_ascii_lowercase();
         for (compound, word) in COMPOUNDS {
-            text = replace_word(&text, compound, word);
+            if text.contains(compound) {
+                text = replace_word(&text, compound, word);
+            }
         }
         let mut tokens = Vec::new();
         let mut words = Words::default();
         let mut abi = None;
         let mut says_system = false;
+        // What a number after a word is the version of: a distribution, a C library, OpenSSL, Node.js.
+        let mut is_versioned = false;
         for token in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|token| !token.is_empty()) {
             let is_word = words.take(token, says_system);
             says_system = is_word && words.names_any_system();
+            let is_number = token.bytes().all(|b| b.is_ascii_digit());
+            if is_versioned && !is_word && (is_number || token == "x") {
+                continue;
+            }
+            is_versioned =
+                token == "openssl" || is_word && (is_distribution(token) || GLIBC.contains(&token) || MUSL.contains(&token));
             match node_abi(token).filter(|_| is_addon && !is_word) {
                 Some(number) => abi = Some(number),
                 None if is_word || is_addon && token == "release" => {}
                 None if is_addon && token == "electron" => tokens.push("node"),
                 None => tokens.push(token),
+            }
+        }
+        if words.names_any_cpu() && is_addon && tokens.first() == Some(&"node") {
+            // `linux-x64-node-20`, and `linux-x64-node-0.12` before.
+            let numbers: Vec<u16> = tokens[1..].iter().filter_map(|token| token.parse().ok()).collect();
+            if let [first, ..] = numbers[..] {
+                abi = abi.or(Some(first));
+                tokens.retain(|token| token.parse::<u16>().is_err());
             }
         }
         if tokens.contains(&"cortex") && !words.names_any_cpu() {
@@ -257,6 +291,10 @@ impl Name {
         if words.names_any_cpu() {
             tokens.retain(|token| !BESIDE_A_CPU.contains(token) && !is_level(token));
         }
+        if words.names_any_system() {
+            // Prisma names its engines after the OpenSSL that they are linked with, where they are.
+            tokens.retain(|token| *token != "openssl");
+        }
         Self { stem: tokens.join(" "), words, abi }
     }
 }
@@ -265,11 +303,15 @@ impl Words {
     /// Takes a token for a word, if it is one. `says_system` is whether the token before named an operating system: a
     /// number after it is the width of the CPU.
     fn take(&mut self, token: &str, says_system: bool) -> bool {
-        if says_system && matches!(token, "64" | "32") {
-            self.add(if token == "64" { Cpu::Amd64 } else { Cpu::I386 });
+        if says_system && matches!(token, "64" | "32" | "64bit" | "32bit") {
+            self.add(if token.starts_with('6') { Cpu::Amd64 } else { Cpu::I386 });
             return true;
         }
         if self.take_plain(token) {
+            return true;
+        }
+        if is_distribution(token) {
+            self.0 |= LINUX_BIT | DISTRIBUTION_BIT;
             return true;
         }
         // `linuxmusl`, `linux64`, `linuxarm64`, `win64`.
@@ -293,7 +335,8 @@ impl Words {
         }
         let is_any = |words: &[&str]| words.contains(&token);
         let bits = [
-            (LINUX_BIT, is_any(&LINUX)),
+            (LINUX_BIT, is_any(&LINUX) || is_any(&DISTRIBUTIONS)),
+            (DISTRIBUTION_BIT, is_any(&DISTRIBUTIONS)),
             (OTHER_SYSTEM_BIT, is_any(&OTHER_SYSTEMS)),
             (GLIBC_BIT, is_any(&GLIBC) || token.starts_with("manylinux")),
             (MUSL_BIT, is_any(&MUSL) || token.starts_with("musllinux")),
@@ -302,6 +345,22 @@ impl Words {
         self.0 |= said;
         said != 0
     }
+}
+
+/// Whether a token names a distribution, perhaps with a version: `centos7`.
+fn is_distribution(token: &str) -> bool {
+    DISTRIBUTIONS.contains(&token.trim_end_matches(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether a folder is one in which package managers keep packages by names with their platforms in them.
+pub fn is_store(name: &str) -> bool {
+    matches!(name, ".pnpm" | ".bun" | ".deno" | ".store" | "unplugged")
+}
+
+/// A name without the hash at its end: `@x-linux-x64-npm-1.0.0-4f9ca1ae0e`.
+fn without_hash(name: &str) -> &str {
+    let is_hash = |end: &str| (8..=12).contains(&end.len()) && end.bytes().all(|b| b.is_ascii_hexdigit());
+    name.rsplit_once('-').filter(|(_, end)| is_hash(end)).map_or(name, |(start, _)| start)
 }
 
 /// Whether a file is an addon of Node.js, by its name.
@@ -345,7 +404,10 @@ fn replace_word(text: &str, compound: &str, word: &str) -> String {
 /// A path for another CPU, with the same spelling of CPUs. `None` where no CPU is named.
 pub fn respell(path: &str, wanted: Cpu) -> Option<String> {
     // Longest first, so that `x86_64` is not taken for `x86`.
-    const SPELLINGS: [(&str, &str, &str); 23] = [
+    const SPELLINGS: [(&str, &str, &str); 26] = [
+        ("64bit", "ARM64", "64bit"),
+        ("ARM64", "ARM64", "X64"),
+        ("X64", "ARM64", "X64"),
         ("linux64", "linux-arm64", "linux64"),
         ("linux-64", "linux-arm64", "linux-64"),
         ("linux-aarch_64", "linux-aarch_64", "linux-x86_64"),
@@ -432,8 +494,8 @@ mod tests {
             ("cortex-a53", ": arm"),
             ("arm11", ": arm"),
             ("core.cpython-313-x86_64-linux-gnu.so", "core cpython 313 so: amd64 linux glibc"),
-            ("libquery_engine-debian-openssl-3.0.x.so.node", "libquery engine openssl 3 0 x so node: linux"),
-            ("libquery_engine-linux-arm64-openssl-3.0.x.so.node", "libquery engine openssl 3 0 x so node: arm64 linux"),
+            ("libquery_engine-debian-openssl-3.0.x.so.node", "libquery engine so node: linux"),
+            ("libquery_engine-linux-arm64-openssl-3.0.x.so.node", "libquery engine so node: arm64 linux"),
             ("tool_linux_amd64_v1", "tool: amd64 linux"),
             ("tool_linux_arm64_v8.0", "tool: arm64 linux"),
             ("cortex-a72-aarch64", ": arm64"),
@@ -443,6 +505,12 @@ mod tests {
             ("lib64", "lib64: "),
             ("alarm", "alarm: "),
             ("charm-x86", "charm: i386"),
+            ("alpha", "alpha: "),
+            ("centos7-librdkafka.so", "librdkafka so: linux"),
+            ("ubuntu.18.04-x64", ": amd64 linux"),
+            ("linux-x64-glibc-2.36", ": amd64 linux glibc"),
+            ("tool_0.50_Linux-64bit", "tool 0 50: amd64 linux"),
+            ("linux-x64-openharmony", ": amd64 linux elsewhere"),
         ] {
             assert_eq!(shown(name), expected, "{name}");
         }
@@ -453,6 +521,10 @@ mod tests {
         let abis = |path: &str| Name::of_path(path).iter().map(|name| name.abi).collect::<Vec<_>>();
         assert_eq!(abis("build/node/115/x.node"), [None, None, Some(115), None]);
         assert_eq!(abis("build/node/115/x.so"), [None; 4]);
+        let folders = Name::of_path("bin/linux-x64-node-20/x.node");
+        assert_eq!((folders[1].stem.as_str(), folders[1].abi), ("node", Some(20)));
+        let yarn = |hash: &str| Name::of_path(&format!(".yarn/unplugged/x-linux-x64-npm-1.0.0-{hash}/y")).remove(2).stem;
+        assert_eq!(yarn("4f9ca1ae0e"), yarn("0123456789"));
         assert_eq!(Name::of_path("node/glibc-127-Release/x.node")[1].stem, Name::of_path("node/108/x.node")[1].stem);
     }
 

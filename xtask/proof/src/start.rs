@@ -12,6 +12,7 @@ use image_oci::Config;
 use crate::{
     layer::{Content, File},
     path,
+    platform::{Cpu, Name},
     tree::{Found, Tree},
     verdict::Problem,
 };
@@ -45,6 +46,10 @@ pub struct Start {
     files: BTreeSet<String>,
     /// Folders in which the loader looks for libraries, besides its own.
     loader_folders: BTreeSet<String>,
+    /// Folders that arguments and variables name, and that are named after another CPU: whatever is below them is meant.
+    named_folders: BTreeSet<String>,
+    /// Folders of `PATH`.
+    program_path: BTreeSet<String>,
     /// Folders of programs, in which `$ORIGIN` of a program may look for libraries.
     program_folders: BTreeSet<String>,
 }
@@ -56,21 +61,36 @@ impl Start {
         self.files.contains(path)
             || self.loader_folders.contains(folder)
             || is_loaders_own(folder)
+            // Lambda starts every program that is there.
+            || folder == "opt/extensions"
             || name.contains(".so") && self.program_folders.contains(folder)
+            || !self.named_folders.is_empty() && path::ancestors(path).any(|above| self.named_folders.contains(above))
     }
 
-    /// Follows the start of an image.
-    pub fn follow(tree: &Tree<'_>, config: &Config) -> Self {
-        let mut walk = Walk { tree, config, start: Self::default() };
+    /// Whether the start reads a file beside the programs that it comes to, each of which is judged by itself.
+    pub fn loads(&self, path: &str) -> bool {
+        self.reads(path) && !self.programs.iter().any(|program| program.path == path)
+    }
+
+    /// Whether a program of that path can be started by its name alone.
+    pub fn is_on_path(&self, path: &str) -> bool {
+        self.program_path.contains(path::split(path).0)
+    }
+
+    /// Follows the start of an image for a CPU.
+    pub fn follow(tree: &Tree<'_>, config: &Config, wanted: Cpu) -> Self {
+        let mut walk = Walk { tree, config, wanted, start: Self::default() };
         walk.entry_point();
-        walk.arguments();
+        walk.words_of_all_kinds();
+        walk.links();
+        walk.interpreters_and_loaders();
         walk.folders();
         walk.start
     }
 }
 
 /// Whether a folder is one of those that loaders search by themselves, of any CPU.
-fn is_loaders_own(folder: &str) -> bool {
+pub fn is_loaders_own(folder: &str) -> bool {
     let below = folder.strip_prefix("usr/local/").or_else(|| folder.strip_prefix("usr/")).unwrap_or(folder);
     let mut names = below.split('/');
     let is_library = matches!(names.next(), Some("lib" | "lib32" | "lib64" | "libx32"));
@@ -81,6 +101,7 @@ fn is_loaders_own(folder: &str) -> bool {
 struct Walk<'i> {
     tree: &'i Tree<'i>,
     config: &'i Config,
+    wanted: Cpu,
     start: Start,
 }
 
@@ -113,13 +134,56 @@ impl<'i> Walk<'i> {
         }
     }
 
-    /// Programs that arguments name, as in `/bin/sh -c "exec /opt/tool serve"`.
-    fn arguments(&mut self) {
-        let words: Vec<String> = self.words().cloned().collect();
-        let separators = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '&' | '|' | '(' | ')' | '=' | '`');
-        for word in words.iter().flat_map(|word| word.split(separators)).filter(|word| !word.is_empty()) {
+    /// Programs and folders that arguments and variables name, as in `/bin/sh -c "exec /opt/tool serve"`,
+    /// `-agentpath:/opt/x/agent.so=start` and `JAVA_HOME=/opt/jdk-linux-x64`.
+    fn words_of_all_kinds(&mut self) {
+        let separators = |c: char| c.is_whitespace() || "\"';&|()=`:,<>".contains(c);
+        let variables = self.config.config.env.iter().flatten();
+        let check = self.config.config.healthcheck.test.iter().flatten();
+        let words = self.words().chain(variables).chain(check);
+        let words: Vec<String> = words.flat_map(|word| word.split(separators)).map(str::to_owned).collect();
+        for word in words.iter().filter(|word| !word.is_empty()) {
             if let Found::File(path, _) = self.look_up(word) {
                 self.start.files.insert(path);
+            } else if let Some(folder) = self.tree.resolve(&self.absolute(word)).filter(|_| word.contains('/'))
+                && self.names_other_cpu(&folder)
+            {
+                self.start.named_folders.insert(folder);
+            }
+        }
+    }
+
+    fn names_other_cpu(&self, path: &str) -> bool {
+        Name::of_path(path).iter().any(|name| name.words.names_other_than(self.wanted))
+    }
+
+    /// What a link leads to whose own path says no other CPU: `/usr/local/bin/tool` is started, wherever it leads.
+    fn links(&mut self) {
+        let plain = self.tree.links().filter(|link| !self.names_other_cpu(link));
+        let real = plain.filter_map(|link| self.tree.resolve(link)).filter(|real| self.names_other_cpu(real));
+        let real: Vec<String> = real.collect();
+        self.start.named_folders.extend(real.iter().cloned());
+        self.start.files.extend(real);
+    }
+
+    /// The interpreters of all scripts and the loaders of all programs whose own paths say no other CPU.
+    fn interpreters_and_loaders(&mut self) {
+        let mut places: BTreeSet<&str> = BTreeSet::new();
+        for (path, present) in &self.tree.files {
+            let place = match present.content() {
+                Content::Script(words) => words.first(),
+                Content::Elf(elf) if Cpu::of(elf.machine) == self.wanted => elf.loader.as_ref(),
+                Content::Elf(_) | Content::Damaged(_) => None,
+            };
+            if let Some(place) = place.filter(|place| place.starts_with('/') && !places.contains(place.as_str()))
+                && !self.names_other_cpu(path)
+            {
+                places.insert(place);
+            }
+        }
+        for place in places {
+            if let Found::File(real, _) = self.tree.find(place) {
+                self.start.files.insert(real);
             }
         }
     }
@@ -129,13 +193,15 @@ impl<'i> Walk<'i> {
         let said = |name: &'static str| {
             let variables = self.config.config.env.iter().flatten();
             let values = variables.filter_map(move |variable| variable.strip_prefix(name)?.strip_prefix('='));
-            values.flat_map(|value| value.split([':', ' ']))
+            values.flat_map(|value| value.split([':', ';', ' ']))
         };
         let said_folders = said("LD_LIBRARY_PATH").filter_map(|folder| tree.resolve(&self.absolute(folder)));
         let loader_folders = said_folders.chain(tree.loader_folders().filter_map(|folder| tree.resolve(folder))).collect();
         let preloaded: Vec<_> = said("LD_PRELOAD").filter_map(|file| tree.resolve(&self.absolute(file))).collect();
         self.start.loader_folders = loader_folders;
         self.start.files.extend(preloaded);
+        self.start.files.extend(tree.preloaded().filter_map(|file| tree.resolve(file)));
+        self.start.program_path = said("PATH").filter_map(|folder| tree.resolve(&self.absolute(folder))).collect();
         for program in &self.start.programs {
             let folder = path::split(&program.path).0;
             let near = ["", "/../lib", "/../lib64"].into_iter().filter_map(|near| tree.resolve(&format!("{folder}{near}")));

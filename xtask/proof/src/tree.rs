@@ -102,9 +102,21 @@ impl<'l> Tree<'l> {
         !matches!(self.find(path), Found::Missing)
     }
 
-    /// What a Python package says of itself, by its folder `….dist-info`.
-    pub fn wheel(&self, about: &str) -> Option<&Wheel> {
-        self.layers.iter().rev().find_map(|layer| layer.wheels.get(about))
+    /// What a Python package says of itself, by its folder `….dist-info`, in all layers together.
+    pub fn wheel(&self, about: &str) -> Option<Wheel> {
+        let said = self.layers.iter().filter_map(|layer| layer.wheels.get(about));
+        said.cloned()
+            .reduce(|all, one| Wheel { is_for_any: all.is_for_any || one.is_for_any, files: [all.files, one.files].concat() })
+    }
+
+    /// The paths of all links.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        self.links.keys().map(String::as_str)
+    }
+
+    /// Libraries that every program is started with.
+    pub fn preloaded(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| &layer.preloaded).map(String::as_str)
     }
 
     /// Folders that the loader's own lists name.
@@ -129,28 +141,31 @@ impl<'l> Tree<'l> {
     pub fn resolve(&self, path: &str) -> Option<String> {
         let mut followed = 0;
         let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-        let mut real: Vec<String> = Vec::new();
+        let mut real = String::new();
         while let Some(part) = rest.pop() {
+            let above = real.rfind('/').unwrap_or(0);
             match part.as_str() {
                 "" | "." => continue,
                 ".." => {
-                    real.pop();
+                    real.truncate(above);
                     continue;
                 }
-                _ => real.push(part),
+                _ => {}
             }
-            let Some(target) = self.links.get(&real.join("/")) else { continue };
+            let above = real.len();
+            if above > 0 {
+                real.push('/');
+            }
+            real.push_str(&part);
+            let Some(target) = self.links.get(&real) else { continue };
             followed += 1;
             if followed > LINKS {
                 return None;
             }
-            real.pop();
-            if target.starts_with('/') {
-                real.clear();
-            }
+            real.truncate(if target.starts_with('/') { 0 } else { above });
             rest.extend(target.split('/').rev().map(str::to_owned));
         }
-        Some(real.join("/"))
+        Some(real)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The verdict: what an image's bytes say about its CPU.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub struct Allowed {
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
     /// Machine code for another CPU.
@@ -128,16 +128,19 @@ impl Verdict {
     /// The findings, those with one cause together, in the order of the first of each.
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
-        let is_one = |a: &Finding, b: &Finding| {
-            a.problem == b.problem
-                && !a.path.is_empty()
-                && (&a.package, &a.layer, &a.cause, &a.allow) == (&b.package, &b.layer, &b.cause, &b.allow)
-        };
-        for finding in &self.findings {
-            match groups.iter_mut().find(|group| is_one(group.first, finding)) {
-                Some(group) => group.others += 1,
-                None => groups.push(Group { first: finding, others: 0 }),
-            }
+        let mut places = HashMap::new();
+        for (at, finding) in self.findings.iter().enumerate() {
+            // What is about no file stands alone.
+            let alone = finding.path.is_empty().then_some(at);
+            let key = (finding.problem, &finding.package, &finding.layer, &finding.cause, &finding.allow, alone);
+            let place = *places.entry(key).or_insert_with(|| {
+                groups.push(Group { first: finding, others: 0 });
+                groups.len() - 1
+            });
+            groups[place].others += 1;
+        }
+        for group in &mut groups {
+            group.others -= 1;
         }
         groups
     }
@@ -146,6 +149,11 @@ impl Verdict {
     pub fn summary(&self) -> String {
         match (self.findings.len(), self.checked) {
             (0, 0) => "nothing to prove: no native code".to_owned(),
+            (0, files) if !self.baggage.is_empty() => format!(
+                "{} of {files} files of machine code are for {}, the others are for other platforms and harmless",
+                files.saturating_sub(self.baggage.len()),
+                self.expected
+            ),
             (0, 1) => format!("the one file of machine code is for {}", self.expected),
             (0, files) => format!("all {files} files of machine code are for {}", self.expected),
             (count, _) => format!("not for {}: {count} {}", self.expected, if count == 1 { "finding" } else { "findings" }),

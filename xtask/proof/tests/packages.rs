@@ -13,7 +13,41 @@ const NODE: &str = "srv/node_modules/made-up";
 const SCOPED: &str = "srv/node_modules/@made/up";
 const PYTHON: &str = "usr/lib/python3.13/site-packages/made_up";
 
-const SHAPES: [Shape; 44] = [
+const SHAPES: [Shape; 52] = [
+    ("a system's width", "opt", &[("tool_0.50_Linux-64bit/tool", "tool_0.50_Linux-ARM64/tool")]),
+    (
+        "a CPU in two names",
+        "srv/app",
+        &[("runtimes/linux-x64/native/Up.Native-x64.dll.so", "runtimes/linux-arm64/native/Up.Native-arm64.dll.so")],
+    ),
+    (
+        "a distribution with its version",
+        "srv/app",
+        &[("runtimes/linux-x64/native/centos7-libup.so", "runtimes/linux-arm64/native/libup.so")],
+    ),
+    ("versions of Node.js in a folder", NODE, &[("bin/linux-x64-node-20/up.node", "bin/linux-arm64-node-20/up.node")]),
+    ("versions of the C library", NODE, &[("lib/linux-x64-glibc-2.36/up.node", "lib/linux-arm64-glibc-2.31/up.node")]),
+    (
+        "a version of OpenSSL",
+        "srv/node_modules/.made/client",
+        &[("engine-rhel-openssl-1.0.x.so.node", "engine-linux-arm64-openssl-3.0.x.so.node")],
+    ),
+    (
+        "bun's folders",
+        "srv/node_modules/.bun",
+        &[(
+            "@made+linux-x64@1.0.0/node_modules/@made/linux-x64/bin/tool",
+            "@made+linux-arm64@1.0.0/node_modules/@made/linux-arm64/bin/tool",
+        )],
+    ),
+    (
+        "Yarn's folders",
+        "srv/.yarn/unplugged",
+        &[(
+            "@made-linux-x64-npm-1.0.0-4f9ca1ae0e/node_modules/@made/linux-x64/bin/tool",
+            "@made-linux-arm64-npm-1.0.0-0123456789/node_modules/@made/linux-arm64/bin/tool",
+        )],
+    ),
     ("prebuildify", NODE, &[("prebuilds/linux-x64/up.node", "prebuilds/linux-arm64/up.node")]),
     ("prebuildify with tags", NODE, &[("prebuilds/linux-x64/node.napi.node", "prebuilds/linux-arm64/node.napi.armv8.node")]),
     (
@@ -246,7 +280,7 @@ fn with_the_right_file_taken_out_everything_is_wrong_and_it_is_named() {
         for finding in &verdict.findings {
             let text = finding.to_string();
             // Where the foreign file names no CPU there is no telling what the right one is called.
-            assert_eq!(finding.looked_for.is_none(), finding.path.contains("debian"), "{text}");
+            assert_eq!(finding.looked_for.is_none(), finding.path.contains("debian") || finding.path.contains("rhel"), "{text}");
             let allow = finding.allow.as_deref().unwrap_or_default();
             assert!(allow.starts_with("foreign = [{ path = \"") && allow.contains("reason = "), "{text}");
             assert!(!finding.cause.contains("--platform=$BUILDPLATFORM") || !shape.1.ends_with("made-up"), "{text}");
@@ -346,6 +380,118 @@ fn what_the_start_reads_is_never_baggage() {
     }
     let folders = [("usr/lib/x86_64-linux-gnu/libc.so.6", Amd64), ("usr/lib/aarch64-linux-gnu/libc.so.6", Arm64)];
     assert_eq!(beside(&folders, app), 1, "the loader's own folders, of any CPU");
+}
+
+/// What is found in an image for arm64 of some files, links and texts, that is run in some way.
+fn found(execution: &'static str, files: &[(&str, Cpu)], links: &[(&str, &str)], texts: &[(&str, &str)]) -> Vec<String> {
+    let archive = Archive::new().file("app", &Arm64.code());
+    let archive = files.iter().fold(archive, |archive, (path, cpu)| archive.file(path, &cpu.code()));
+    let archive = links.iter().fold(archive, |archive, (path, target)| archive.symlink(path, target));
+    let archive = texts.iter().fold(archive, |archive, (path, text)| archive.file(path, text.as_bytes()));
+    let verdict = Image::new([archive.gzip()]).runs(execution).verdict(Machine::ARM64);
+    verdict.findings.into_iter().map(|finding| finding.path).collect()
+}
+
+const APP: &str = r#"{"Entrypoint":["/app"]}"#;
+
+#[test]
+fn what_a_link_of_a_plain_name_leads_to_is_no_baggage() {
+    let x = "a/node_modules/x";
+    let modules = format!("{x}/build/Release/x.node");
+    for (wrong, right, link, target) in [
+        ("opt/t-linux-amd64/tool", "opt/t-linux-arm64/tool", "usr/local/bin/tool", "/opt/t-linux-amd64/tool"),
+        ("opt/jdk-linux-x64/bin/java", "opt/jdk-linux-arm64/bin/java", "opt/jdk", "jdk-linux-x64"),
+        (
+            "a/node_modules/x/prebuilds/linux-x64/x.node",
+            "a/node_modules/x/prebuilds/linux-arm64/x.node",
+            modules.as_str(),
+            "../../prebuilds/linux-x64/x.node",
+        ),
+    ] {
+        let files = [(wrong, Amd64), (right, Arm64)];
+        assert_eq!(found(APP, &files, &[], &[(&format!("{x}/package.json"), "{}")]), [""; 0], "{wrong}");
+        assert_eq!(found(APP, &files, &[(link, target)], &[(&format!("{x}/package.json"), "{}")]), [wrong], "{link}");
+        // A link whose own name says the other CPU is as good as the file.
+        let beside = format!("{}-x64/again", wrong.split('/').next().unwrap());
+        assert_eq!(found(APP, &files, &[(&beside, &format!("/{wrong}"))], &[(&format!("{x}/package.json"), "{}")]), [""; 0]);
+    }
+    // The right file may itself be a link.
+    let files = [("opt/x/linux-x64/libup.so", Amd64), ("opt/x/linux-arm64/libup.so.1", Arm64)];
+    assert_eq!(found(APP, &files, &[("opt/x/linux-arm64/libup.so", "libup.so.1")], &[]), [""; 0]);
+}
+
+#[test]
+fn what_arguments_and_variables_lead_to_is_no_baggage() {
+    let files = [("opt/n/linux-x64/x.so", Amd64), ("opt/n/linux-arm64/x.so", Arm64)];
+    assert_eq!(found(APP, &files, &[], &[]), [""; 0]);
+    for execution in [
+        r#"{"Cmd":["/app","-agentpath:/opt/n/linux-x64/x.so=start"]}"#,
+        r#"{"Cmd":["/app","-Djava.library.path=/opt/n/linux-x64"]}"#,
+        r#"{"Cmd":["/app","-c","cd /opt/n/linux-x64 && ./x.so"]}"#,
+        r#"{"Cmd":["/app"],"Env":["JAVA_TOOL_OPTIONS=-agentpath:/opt/n/linux-x64/x.so"]}"#,
+        r#"{"Cmd":["/app"],"Env":["TOOL_HOME=/opt/n/linux-x64"]}"#,
+        r#"{"Cmd":["/app"],"Env":["LD_LIBRARY_PATH=/a;/opt/n/linux-x64"]}"#,
+        r#"{"Cmd":["/app"],"Healthcheck":{"Test":["CMD","/opt/n/linux-x64/x.so"]}}"#,
+    ] {
+        assert_eq!(found(execution, &files, &[], &[]), [files[0].0], "{execution}");
+    }
+    // Lambda starts what is there.
+    let files = [("opt/extensions/agent-amd64", Amd64), ("opt/extensions/agent-arm64", Arm64)];
+    assert_eq!(found(APP, &files, &[], &[]), [files[0].0]);
+    assert_eq!(
+        found(r#"{"Cmd":["/app"],"Env":["LD_LIBRARY_PATH=/srv/testdata"]}"#, &[("srv/testdata/x.so", Amd64)], &[], &[]).len(),
+        1
+    );
+}
+
+#[test]
+fn what_scripts_and_the_loader_s_lists_lead_to_is_no_baggage() {
+    let files = [("opt/n/linux-x64/python3", Amd64), ("opt/n/linux-arm64/python3", Arm64)];
+    let script = "#!/opt/n/linux-x64/python3\n";
+    assert_eq!(found(APP, &files, &[], &[("usr/local/bin/serve", script)]), [files[0].0]);
+    assert_eq!(found(APP, &files, &[], &[("opt/n/linux-x64/pip", script)]), [""; 0], "a script of the same tree");
+    let files = [("opt/n/linux-x64/x.so", Amd64), ("opt/n/linux-arm64/x.so", Arm64)];
+    for (path, text) in [
+        ("etc/ld.so.conf.d/a.conf", "/opt/n/linux-x64 # ours\n"),
+        ("etc/ld.so.conf", "/a /opt/n/linux-x64\n"),
+        ("etc/ld.so.preload", "/opt/n/linux-x64/x.so\n"),
+        ("etc/ld-musl-aarch64.path", "/lib:/opt/n/linux-x64\n"),
+    ] {
+        assert_eq!(found(APP, &files, &[], &[(path, text)]), [files[0].0], "{path}");
+    }
+}
+
+#[test]
+fn an_image_is_judged_in_time_that_grows_with_its_size() {
+    const MANY: usize = 4000;
+    let deep = "d/".repeat(1000);
+    let site = "usr/lib/python3.13/site-packages";
+    /// The paths of a foreign file, and of the right one beside it, by a number.
+    type Layout = fn(usize, &str) -> (String, Option<String>);
+    let layouts: [Layout; 5] = [
+        |n, _| (format!("opt/linux-x64/f{n}"), None),
+        |n, _| (format!("opt/d{n}/linux-x64/f"), None),
+        |n, _| (format!("p/linux-x64/x.abi{n}.node"), Some(format!("p/linux-arm64/x.abi{n}.node"))),
+        |n, _| (format!("p/x-{}linux-x64/f", "a_".repeat(n % 20)), Some(format!("p/x-{}linux-arm64/f", "a-".repeat(n % 20)))),
+        |n, deep| (format!("{deep}{}/linux-x64/f", n % 500), None),
+    ];
+    for layout in layouts {
+        let mut archive = Archive::new().file("app", &Arm64.code());
+        let head = |cpu: Cpu| cpu.code()[..64].to_vec();
+        for (wrong, right) in (0..MANY).map(|n| layout(n, &deep)) {
+            archive = archive.pax(&wrong, &head(Amd64));
+            archive = right.into_iter().fold(archive, |archive, right| archive.file(&right, &head(Arm64)));
+        }
+        let verdict = Image::new([archive.gzip()]).verdict(Machine::ARM64);
+        assert!(verdict.findings.len() + verdict.baggage.len() > 18);
+        assert!(!verdict.groups().is_empty() || verdict.holds());
+    }
+    let names: Vec<String> = (0..MANY).map(|n| format!("x/f{n}_linux_amd64")).collect();
+    let files: Vec<_> = names.iter().map(|name| (format!("{site}/{name}"), Amd64)).collect();
+    let record = names.iter().fold(String::new(), |record, name| record + name + ",,\n");
+    let about = [("WHEEL", "Tag: py3-none-any\n".to_owned()), ("RECORD", record)];
+    let texts: Vec<_> = about.into_iter().map(|(name, text)| (format!("{site}/x-1.dist-info/{name}"), text)).collect();
+    assert_eq!(verdict(Arm64, &files, &texts).baggage.len(), MANY);
 }
 
 #[test]
