@@ -461,13 +461,14 @@ fn what_scripts_and_the_loader_s_lists_lead_to_is_no_baggage() {
     }
 }
 
+/// The paths of a foreign file, and of the right one beside it, by a number.
+type Layout = fn(usize, &str) -> (String, Option<String>);
+
 #[test]
 fn an_image_is_judged_in_time_that_grows_with_its_size() {
     const MANY: usize = 4000;
     let deep = "d/".repeat(1000);
     let site = "usr/lib/python3.13/site-packages";
-    /// The paths of a foreign file, and of the right one beside it, by a number.
-    type Layout = fn(usize, &str) -> (String, Option<String>);
     let layouts: [Layout; 5] = [
         |n, _| (format!("opt/linux-x64/f{n}"), None),
         |n, _| (format!("opt/d{n}/linux-x64/f"), None),
