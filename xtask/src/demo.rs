@@ -39,7 +39,7 @@ pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
         return Err(Refused::from(Refusal::new(problem, "run this in the repository of this tool")).into());
     }
     if context.global.dry_run {
-        let would = "it would build the demo wrong and right, run each, and push a list of both to the sandbox";
+        let would = "it would build the demo wrong and right, run each, and push an image index of both to the sandbox";
         context.print(&json!({ "plan": would }));
         context.terminal.note(would);
         return Ok(ExitCode::SUCCESS);
@@ -85,7 +85,7 @@ pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
         answers.push(answer);
     }
 
-    say("5. One tag for both CPUs: two images, each proven from the registry, and a list that is made of what was read there:");
+    say("5. One tag for both CPUs: two images, each proven from the registry, and an index that is made of what was read there:");
     let listed = list(&inner, &config, &docker)?;
     // What an earlier run left under this name would be run instead.
     docker.forget(&listed);
@@ -95,7 +95,7 @@ pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
         answers.push(answer);
     }
     say("Look at it: cargo xtask run demo --sandbox. Stop everything: cargo xtask sandbox down.");
-    context.print(&json!({ "wrong": seen, "findings": proof.verdict.findings.len(), "right": answers, "list": listed }));
+    context.print(&json!({ "wrong": seen, "findings": proof.verdict.findings.len(), "right": answers, "image-index": listed }));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -127,7 +127,7 @@ fn build_wrong(
     Ok(())
 }
 
-/// Pushes both images to the sandbox's registry, and a list of the two. Returns its reference.
+/// Pushes both images to the sandbox's registry, and an image index of the two. Returns its reference.
 fn list(inner: &Context, config: &Config, docker: &Docker) -> Result<String> {
     let environment = config.environments.keys().next().context("deploy.toml has no environment")?;
     let reached = Reached::open(inner, environment)?;
@@ -147,7 +147,7 @@ fn list(inner: &Context, config: &Config, docker: &Docker) -> Result<String> {
     let images = images.iter().map(String::as_str);
     for words in [["manifest", "create", &name].into_iter().chain(images).collect(), vec!["manifest", "push", &name]] {
         if inner.call(&words)? != ExitCode::SUCCESS {
-            bail!("the list was not made");
+            bail!("the index was not made");
         }
     }
     Ok(name)

@@ -23,7 +23,7 @@ use crate::{
     proof::{self, Kept, Proof, Remote},
     registry::Registry,
     report::{
-        result::{ImageReport, ListReport, Report},
+        result::{ImageReport, IndexReport, Report},
         terminal::Terminal,
     },
 };
@@ -70,7 +70,7 @@ pub fn execute(plan: &Plan, hands: &Hands<'_>) -> Report {
     let pushed =
         work.iter().filter(|work| work.image.publication.is_some()).filter_map(Work::build).flat_map(|build| &build.names);
     pushed.for_each(|name| hands.docker.forget(name));
-    Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect(), lists }
+    Report { place: plan.place.clone(), images: work.into_iter().map(Work::report).collect(), image_indexes: lists }
 }
 
 impl<'p> Work<'p> {
@@ -160,7 +160,7 @@ impl<'p> Work<'p> {
             platform: self.found.as_ref().map(|found| found.platform.clone()),
             repository: self.image.publication.as_ref().map(|publication| publication.repository.clone()),
             tags: self.tagged,
-            list: self.list,
+            image_index: self.list,
             proof: self.proof,
             local_names: if published { Vec::new() } else { local },
             error: self.error.map(|error| format!("{error:#}")),
@@ -188,7 +188,7 @@ impl Hands<'_> {
         });
     }
 
-    fn carry_out(&self, plan: &Plan, work: &mut [Work<'_>], lists: &mut Vec<ListReport>) -> Result<()> {
+    fn carry_out(&self, plan: &Plan, work: &mut [Work<'_>], lists: &mut Vec<IndexReport>) -> Result<()> {
         let published = plan.place.as_ref().zip(self.aws);
         let early = published.filter(|_| plan.needs_login_to_build());
         let session =
@@ -257,7 +257,7 @@ impl Hands<'_> {
         Ok(())
     }
 
-    fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>], lists: &mut Vec<ListReport>) -> Result<()> {
+    fn publish(&self, plan: &Plan, place: &Place, aws: &Aws, work: &mut [Work<'_>], lists: &mut Vec<IndexReport>) -> Result<()> {
         let failed = |work: &[Work<'_>]| work.iter().filter(|work| work.error.is_some()).count();
         if failed(work) > 0 {
             bail!("nothing was pushed, because another image failed");
@@ -285,26 +285,26 @@ impl Hands<'_> {
             .indexes
             .iter()
             .map(|index| {
-                self.list(index, &registry, aws, work).with_context(|| format!("the list of {} was not made", index.name))
+                self.list(index, &registry, aws, work).with_context(|| format!("the index of {} was not made", index.name))
             })
             .collect::<Result<Vec<_>>>()?;
         let both = || plan.indexes.iter().zip(&made);
         let mut changed = Vec::new();
         for (index, manifest) in both() {
-            changed.push(self.tag_list(index, manifest, aws, |kind| kind != TagKind::Moving)?);
+            changed.push(self.tag_index(index, manifest, aws, |kind| kind != TagKind::Moving)?);
         }
         self.stage(work, |hands, work| hands.tag(aws, work, |kind| kind == TagKind::Moving));
         for ((index, manifest), changed) in both().zip(&mut changed) {
-            *changed |= self.tag_list(index, manifest, aws, |kind| kind == TagKind::Moving)?;
+            *changed |= self.tag_index(index, manifest, aws, |kind| kind == TagKind::Moving)?;
         }
         self.stage(work, |hands, work| hands.confirm(aws, work));
         for ((index, manifest), changed) in both().zip(changed) {
-            lists.push(ListReport { changed, ..self.confirm_list(index, manifest, aws, work)? });
+            lists.push(IndexReport { changed, ..self.confirm_index(index, manifest, aws, work)? });
         }
         Ok(())
     }
 
-    /// Makes a list of images that were proven and read back, and stores it beside them.
+    /// Makes an image index of images that were proven and read back, and stores it beside them.
     fn list(&self, index: &PlannedIndex, registry: &Registry, aws: &Aws, work: &[Work<'_>]) -> Result<Manifest> {
         let mut children = Vec::new();
         for place in &index.images {
@@ -316,7 +316,7 @@ impl Hands<'_> {
         let manifest = assemble(&children).map_err(|refusals| {
             anyhow!("{}", refusals.iter().map(|refusal| refusal.problem.as_str()).collect::<Vec<_>>().join("; "))
         })?;
-        // Before anything of the list is written: what this commit's plain tags name may be a single image, that stays.
+        // Before anything of the index is written: what this commit's plain tags name may be a single image, that stays.
         let lasting: Vec<_> = index.tags.iter().filter(|tag| tag.kind != TagKind::Moving).map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &lasting)?;
         let repository = aws.reader().repository(&index.repository)?;
@@ -325,7 +325,7 @@ impl Hands<'_> {
                 && repository.as_ref().is_some_and(|repository| !repository.mutability.can_move(name))
         };
         if let Some(stuck) = lasting.iter().find(is_stuck) {
-            bail!("tag `{stuck}` names another image of this commit, and may not move: commit again, or push without the list");
+            bail!("tag `{stuck}` names another image of this commit, and may not move: commit again, or push without the index");
         }
         if aws.reader().manifest(&index.repository, &manifest.digest)?.is_none() {
             self.terminal.status("Listing", &format!("{}: {} images, {}", index.name, children.len(), manifest.digest));
@@ -335,7 +335,7 @@ impl Hands<'_> {
     }
 
     /// Whether there was a tag to write.
-    fn tag_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, stage: impl Fn(TagKind) -> bool) -> Result<bool> {
+    fn tag_index(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, stage: impl Fn(TagKind) -> bool) -> Result<bool> {
         let names: Vec<_> = index.tags.iter().filter(|tag| stage(tag.kind)).map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let mut changed = false;
@@ -350,14 +350,14 @@ impl Hands<'_> {
         Ok(changed)
     }
 
-    fn confirm_list(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, work: &mut [Work<'_>]) -> Result<ListReport> {
+    fn confirm_index(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, work: &mut [Work<'_>]) -> Result<IndexReport> {
         let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let wrong: Vec<_> =
             names.iter().filter(|name| current.get(*name).is_none_or(|known| known.digest != manifest.digest)).cloned().collect();
         if !wrong.is_empty() {
             bail!(
-                "tags do not name the list {}, perhaps because another push ran at the same time: {}",
+                "tags do not name the index {}, perhaps because another push ran at the same time: {}",
                 manifest.digest,
                 wrong.join(", ")
             );
@@ -367,9 +367,9 @@ impl Hands<'_> {
                 work.list = Some(manifest.digest.clone());
             }
         }
-        self.terminal.status("Checked", &format!("{}: {} tags name the list {}", index.name, names.len(), manifest.digest));
+        self.terminal.status("Checked", &format!("{}: {} tags name the index {}", index.name, names.len(), manifest.digest));
         let (name, repository, digest) = (index.name.clone(), index.repository.clone(), manifest.digest.clone());
-        Ok(ListReport { name, repository, digest, tags: names, changed: false })
+        Ok(IndexReport { name, repository, digest, tags: names, changed: false })
     }
 
     fn push(&self, session: &Session<'_>, work: &mut Work<'_>) -> Result<()> {

@@ -308,7 +308,7 @@ fn an_index_is_deployed_as_its_child_for_the_cpu() {
         digest
     };
     let run = migration.run(MIGRATE).expect(0);
-    assert!(run.stderr.contains("is a list of images: its image for linux/arm64 is taken"), "{}", run.stderr);
+    assert!(run.stderr.contains("is an image index: its image for linux/arm64 is taken"), "{}", run.stderr);
     migration.assert_moved();
     assert_ne!(migration.function().digest, index);
 }

@@ -1,4 +1,4 @@
-//! Lists of images for both CPUs on their way: to a cluster with nodes of both, back again, and to another account.
+//! Image indexes for both CPUs on their way: to a cluster with nodes of both, back again, and to another account.
 use std::fs;
 
 use crate::support::{
@@ -26,7 +26,7 @@ fn project_with_cluster(nodes: &str) -> Project {
     project
 }
 
-/// Puts a list of these images into the registry, as other tools may have made it.
+/// Puts an index of these images into the registry, as other tools may have made it.
 fn store(project: &Project, tag: &str, children: &[(&str, &str)]) -> String {
     let mut state = project.aws.state();
     let repository = state.repositories.get_mut("backend").unwrap();
@@ -59,7 +59,7 @@ fn a_list_goes_as_a_whole_to_a_cluster_with_nodes_of_both_cpus_and_back() {
     project.run(PUSH).expect(0);
     let second = tagged(&project, "api-dev-latest");
     assert_ne!(first, second);
-    // Pods that are pinned to one of the list's CPUs are fine too, and so are nodes of the other alone.
+    // Pods that are pinned to one of the index's CPUs are fine too, and so are nodes of the other alone.
     project.write("docker/selector", r#"{"kubernetes.io/arch":"amd64"}"#);
     project.write("docker/nodes", "amd64");
     let moved = project.run("migrate-eks dev --service api").expect(0);
@@ -149,7 +149,7 @@ fn a_tag_that_does_not_serve_both_cpus_is_told_and_does_not_travel() {
     verify("`api-eks-dev-latest` names one image, and deploy.toml has `multi-arch = true`");
     promote("has no image for amd64, and deploy.toml has `multi-arch = true`");
     store(&project, "api-eks-dev-latest", &[(&arm64, "arm64")]);
-    verify("`api-eks-dev-latest` is a list without an image for amd64");
+    verify("`api-eks-dev-latest` is an index without an image for amd64");
     promote("has no image for amd64");
     store(&project, "api-eks-dev-latest", &[(&arm64, "arm64"), (&arm64, "amd64")]);
     verify("is listed twice");
@@ -174,9 +174,9 @@ fn a_push_for_one_cpu_does_not_quietly_take_the_other_away() {
     let project = Project::new();
     let report = project.run(PUSH).expect(0).json();
     let list = tagged(&project, "api-eks-dev-latest");
-    assert_eq!(report["lists"][0]["digest"], list.as_str());
-    assert_eq!(report["lists"][0]["changed"], true);
-    assert!(report["lists"][0]["tags"].as_array().unwrap().contains(&json!("api-eks-dev-latest")), "{report}");
+    assert_eq!(report["image-indexes"][0]["digest"], list.as_str());
+    assert_eq!(report["image-indexes"][0]["changed"], true);
+    assert!(report["image-indexes"][0]["tags"].as_array().unwrap().contains(&json!("api-eks-dev-latest")), "{report}");
     let record = || fs::read_to_string(project.path("target/xtask-record.jsonl")).unwrap();
     assert!(record().lines().any(|line| line.contains(&list)), "{}", record());
     let lines = record().lines().count();
@@ -185,16 +185,16 @@ fn a_push_for_one_cpu_does_not_quietly_take_the_other_away() {
     let tags = || project.aws.state().repositories["backend"].tags.clone();
     let before = tags();
     let stays = project.run(single).expect(0);
-    assert!(stays.stderr.contains("api-eks of this commit is a list for both CPUs, and stays one"), "{}", stays.stderr);
+    assert!(stays.stderr.contains("api-eks of this commit is an image index for both CPUs, and stays one"), "{}", stays.stderr);
     assert_eq!(tags(), before);
     project.write("backend/more", "x");
     project.commit();
     let plan = project.run(&format!("{single} --dry-run --json")).expect(0).json();
     assert!(plan["plan"]["notes"][0].as_str().unwrap().contains("image for arm64 alone"), "{plan}");
     let said = project.run(single).expect(0);
-    assert!(said.stderr.contains("`api-eks-dev-latest` names a list of images for both CPUs now"), "{}", said.stderr);
+    assert!(said.stderr.contains("`api-eks-dev-latest` names an image index for both CPUs now"), "{}", said.stderr);
     assert_ne!(tagged(&project, "api-eks-dev-latest"), list);
-    // The list comes at a time of its own, and the image keeps the time at which it came alone.
+    // The index comes at a time of its own, and the image keeps the time at which it came alone.
     let before = tags();
     let started = |tag: &&String| tag.starts_with("api-eks-dev-2");
     project.run(PUSH).expect(0);

@@ -1,4 +1,4 @@
-//! Lists of images by hand, seen from outside.
+//! Image indexes by hand, seen from outside.
 use crate::support::{aws::PASSWORD, project::Project};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const SINGLE: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// A change of a list's entry.
+/// A change of an index's entry.
 type Change = fn(&mut Value);
 
 /// A project with an image for each CPU in its registry, and docker's login for it.
@@ -35,7 +35,7 @@ impl Lists {
         format!("{}/backend{rest}", self.project.aws.registry)
     }
 
-    /// Puts a list into the registry as other tools may have made it.
+    /// Puts an index into the registry as other tools may have made it.
     fn store(&self, tag: &str, children: &[Value]) {
         let bytes = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": children }).to_string();
         let mut state = self.project.aws.state();
@@ -45,7 +45,7 @@ impl Lists {
         repository.tags.insert(tag.into(), digest);
     }
 
-    /// What is said of a list that is not as it says.
+    /// What is said of an index that is not as it says.
     fn problems_of(&self, children: &[Value]) -> String {
         self.store("bad", children);
         self.project.run(&format!("manifest inspect {}", self.name(":bad"))).expect(1).stderr
@@ -159,19 +159,19 @@ fn a_child_that_lies_is_missing_or_twice_there_is_named() {
         let said = with(change);
         assert!(said.contains(expected), "{expected} is not in {said}");
     }
-    assert!(inspect(&[]).contains("the list names no image"));
+    assert!(inspect(&[]).contains("the index names no image"));
     let mut usual = lists.child(&lists.arm64, "arm64");
     usual["platform"]["variant"] = json!("v8");
     lists.store("fine", &[usual.clone()]);
     lists.project.run(&format!("manifest inspect {}", lists.name(":fine"))).expect(0);
-    // A list in a list, and a second lie after it: both are told, once, and for programs too.
+    // An index in an index, and a second lie after it: both are told, once, and for programs too.
     let digest = lists.project.aws.state().repositories["backend"].tags["fine"].clone();
     let mut nested = lists.child(&digest, "arm64");
     nested["mediaType"] = json!(INDEX);
     lists.store("bad", &[nested, lists.child(&lists.amd64, "arm64")]);
     let both = lists.project.run(&format!("manifest inspect {} --json", lists.name(":bad"))).expect(1).json();
     let problems = both["problems"].to_string();
-    assert!(problems.contains("it is a list of images itself") && problems.contains("its config says linux/amd64"), "{problems}");
+    assert!(problems.contains("it is an image index itself") && problems.contains("its config says linux/amd64"), "{problems}");
     // Nothing from a registry looks like a line of ours, or is obeyed by a terminal.
     let mut forged = lists.child(&lists.arm64, "arm64");
     forged["platform"]["variant"] = json!("v8\n    linux/amd64\u{1b}[2J\n        digest     sha256:fake");
@@ -179,7 +179,7 @@ fn a_child_that_lies_is_missing_or_twice_there_is_named() {
     assert!(!shown.contains('\u{1b}') && !shown.lines().any(|line| line.trim() == "linux/amd64"), "{shown}");
     for (images, expected) in [
         (vec![":api-eks-dev-latest", ":api-eks-dev-arm64-latest"], "are the same image"),
-        (vec![":bad"], "is a list of images itself"),
+        (vec![":bad"], "is an image index itself"),
     ] {
         let names: Vec<_> = images.into_iter().map(|image| lists.name(image)).collect();
         let run = lists.project.run(&format!("manifest create {} {}", lists.name(":x"), names.join(" "))).expect(2);
@@ -214,7 +214,7 @@ fn an_image_that_engines_refuse_is_in_no_list() {
         }
         lists.store("bad", &[lists.child(&digest, "arm64")]);
         let inspected = lists.project.run(&format!("manifest inspect {}", lists.name(":bad")));
-        // A layer's type is no business of the list.
+        // A layer's type is no business of the index.
         assert_eq!(inspected.code, i32::from(!expected.contains("x-foo")), "{expected}: {}", inspected.stderr);
     }
 }
@@ -230,11 +230,11 @@ fn what_is_listed_for_no_platform_is_about_an_image_and_none_itself() {
     };
     let hidden = inspect(&[nowhere(), lists.child(&lists.amd64, "amd64")]);
     assert!(hidden.contains("is listed for no platform, and its config says linux/arm64"), "{hidden}");
-    assert!(inspect(&[nowhere()]).contains("the list names no image"));
+    assert!(inspect(&[nowhere()]).contains("the index names no image"));
     let mut about = nowhere();
     about["annotations"] = json!({ "vnd.docker.reference.digest": "sha256:gone" });
     let about = inspect(&[about, lists.child(&lists.amd64, "amd64")]);
-    assert!(about.contains("is about sha256:gone, which is not in the list"), "{about}");
+    assert!(about.contains("is about sha256:gone, which is not in the index"), "{about}");
 }
 
 #[test]
@@ -246,5 +246,5 @@ fn a_list_is_no_image_for_a_function() {
     assert_eq!((&eks["mismatches"], eks["digest"].as_str()), (&json!([]), Some(lists.arm64.as_str())));
     let lambda = lists.project.run(&format!("{line} --target lambda")).expect(1);
     assert!(lambda.stderr.contains("which Lambda refuses: its image for linux/arm64 is"), "{}", lambda.stderr);
-    assert!(lambda.json()["list"].as_str().unwrap().starts_with("sha256:"));
+    assert!(lambda.json()["image-index"].as_str().unwrap().starts_with("sha256:"));
 }

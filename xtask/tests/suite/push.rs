@@ -585,7 +585,7 @@ fn what_a_dockerfile_does_wrong_is_said_before_the_build() {
     assert_eq!(verify.json()["problems"][0]["line"], 1);
 }
 
-/// Both CPUs in one repository: each image under its own tags, and the plain tags name a list of the two.
+/// Both CPUs in one repository: each image under its own tags, and the plain tags name an image index of the two.
 #[test]
 fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
     let project = Project::new();
@@ -594,7 +594,7 @@ fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
     let images = done["images"].as_array().unwrap();
     let names: Vec<_> = images.iter().map(|image| image["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["api-eks-amd64", "api-eks-arm64"]);
-    let list = images[0]["list"].as_str().unwrap().to_owned();
+    let list = images[0]["image-index"].as_str().unwrap().to_owned();
     let commit = project.head()[..7].to_owned();
     let check = |list: &str| {
         let state = project.aws.state();
@@ -627,14 +627,14 @@ fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
     assert_eq!(writes, 0, "a second run writes nothing");
     check(&list);
     let dry = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch --dry-run").expect(0);
-    assert!(dry.stderr.contains("list api-eks: 2 images"), "{}", dry.stderr);
+    assert!(dry.stderr.contains("index api-eks: 2 images"), "{}", dry.stderr);
 }
 
 #[test]
 fn a_list_is_no_image_for_lambda() {
     let project = Project::new();
     let run = project.run("push dev --multi-arch").expect(2);
-    assert!(run.stderr.contains("api-lambda is for AWS Lambda, which refuses a list of images"), "{}", run.stderr);
+    assert!(run.stderr.contains("api-lambda is for AWS Lambda, which refuses an image index"), "{}", run.stderr);
     assert!(project.docker_verbs().iter().all(|verb| verb != "buildx build"));
     let deploy =
         DEPLOY.replace("dockerfile = \"Dockerfile.lambda\" }]", "dockerfile = \"Dockerfile.lambda\", multi-arch = true }]");
@@ -649,7 +649,7 @@ fn a_list_does_not_take_a_commit_s_tags_from_its_single_image() {
     let before = project.aws.state().repositories["backend"].tags["api-eks-dev-latest"].clone();
     let run = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch").expect(2);
     assert!(run.stderr.contains("names another image of this commit, and may not move"), "{}", run.stderr);
-    assert!(run.stderr.contains("commit again, or push without the list"), "{}", run.stderr);
+    assert!(run.stderr.contains("commit again, or push without the index"), "{}", run.stderr);
     assert_eq!(project.aws.state().repositories["backend"].tags["api-eks-dev-latest"], before, "no moving tag was written");
 }
 

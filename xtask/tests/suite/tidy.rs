@@ -123,6 +123,39 @@ fn every_command_of_the_readme_is_one() {
     }
 }
 
+/// Words of ours that stand for a term of the OCI and Docker documentation, or for plain English.
+const INVENTED: [&str; 10] = [
+    "list of images",
+    "lists of images",
+    "list of manifests",
+    "gone on with",
+    "put back",
+    "puts back",
+    "folder ",
+    "folders ",
+    "way back",
+    "keep their steps",
+];
+
+#[test]
+fn what_people_read_has_the_field_s_words() {
+    let help = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask")).current_dir(root()).args(words).arg("--help").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let whole = help(&[]);
+    let commands: Vec<_> = whole.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let of_commands = commands.iter().filter(|name| !name.is_empty() && !name.starts_with('-')).map(|name| help(&[name]));
+    let texts: Vec<String> = of_commands.chain([whole.clone(), read("README.md"), read("deploy.schema.json")]).collect();
+    assert!(texts.len() > 20, "{commands:?}");
+    for text in texts {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in INVENTED {
+            assert!(!text.contains(word), "`{word}` is a word of our own; it is in: {text}");
+        }
+    }
+}
+
 #[test]
 fn deploy_toml_explains_every_key_that_there_is() {
     let deploy = read("deploy.toml");

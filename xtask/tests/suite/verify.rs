@@ -42,7 +42,7 @@ fn a_tag_that_names_an_image_for_the_other_cpu_or_a_list_is_a_mismatch() {
         repository.tags.insert("worker-dev-latest".into(), "sha256:list".into());
     }
     let run = project.run("verify ecr dev --service worker").expect(1);
-    assert!(run.stderr.contains("a list of images") && run.stderr.contains("which Lambda refuses"), "{}", run.stderr);
+    assert!(run.stderr.contains("an image index") && run.stderr.contains("which Lambda refuses"), "{}", run.stderr);
 }
 
 #[test]

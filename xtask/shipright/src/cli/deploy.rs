@@ -59,35 +59,35 @@ pub struct Promote {
     pub service: Vec<String>,
 }
 
-/// Lists of images.
+/// Image indexes.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ManifestCommand {
-    /// Make a list of images that are in the registry already; each is proven first
+    /// Make an image index of images that are in the registry already; each is proven first
     #[command(
-        after_help = "The list waits under target/manifests for `manifest push`, which brings images of other repositories \
-                            to the list's.\n\nExample:\n  \
+        after_help = "The index waits under target/manifests for `manifest push`, which brings images of other repositories \
+                            to the index's.\n\nExample:\n  \
                             cargo xtask manifest create HOST/api:1.2 HOST/api:1.2-amd64 HOST/api:1.2-arm64"
     )]
     Create {
-        /// The list's reference
+        /// The index's reference
         name: String,
         /// Its images
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
     },
-    /// Show what a reference names, and compare a list with its images
+    /// Show what a reference names, and compare an index with its images
     #[command(
-        after_help = "Ends with code 1, and names the image, where a list says something else than the image.\n\nExample:\n  \
+        after_help = "Ends with code 1, and names the image, where an index says something else than the image.\n\nExample:\n  \
                             cargo xtask manifest inspect public.ecr.aws/lambda/python:3.13"
     )]
     Inspect {
         /// The reference
         image: String,
     },
-    /// Push a list that was made with `create`
+    /// Push an index that was made with `create`
     #[command(after_help = "Example:\n  cargo xtask manifest push HOST/api:1.2")]
     Push {
-        /// The list's reference
+        /// The index's reference
         name: String,
     },
 }

@@ -39,7 +39,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The configuration [default: deploy.toml in this folder or the nearest one above]
+    /// The configuration [default: deploy.toml in this directory or the nearest one above]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Use a local AWS (and, where this machine has none, a private Docker Engine) instead of the real one
@@ -68,7 +68,7 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Task {
-    /// Lists of images for both CPUs, by hand, in any registry
+    /// Image indexes for both CPUs, by hand, in any registry
     #[command(subcommand)]
     Manifest(ManifestCommand),
     /// Build local images; they are never pushed
@@ -96,11 +96,11 @@ pub enum Task {
     /// Push an environment's images if needed, then move everything that runs there to them
     #[command(after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run")]
     Deploy(Migrate),
-    /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; put back what fails
+    /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; restore what fails
     #[command(
         after_help = "Image and architecture go in one call. The function is invoked with deploy.toml's `smoke-payload`, a \
                             version is published, and the alias moved; when anything fails, the old image, architecture and \
-                            alias are put back.\n\nExamples:\n  cargo xtask migrate-lambda dev\n  \
+                            alias are restored.\n\nExamples:\n  cargo xtask migrate-lambda dev\n  \
                             cargo xtask migrate-lambda dev --service api --dry-run\n  \
                             cargo xtask migrate-lambda prod --canary 10% --for 5m"
     )]
@@ -230,7 +230,7 @@ pub struct PushSelection {
     /// How many images are worked on at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
-    /// Build each image for both CPUs, and make the plain tags name a list of the two; not for Lambda
+    /// Build each image for both CPUs, and make the plain tags name an image index of the two; not for Lambda
     #[arg(long)]
     pub multi_arch: bool,
     /// Not taken: the target table decides.

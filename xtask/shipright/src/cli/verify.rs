@@ -18,10 +18,12 @@ pub struct VerifyAll {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verify {
     /// Prove from an image's bytes which CPU it is for
-    #[command(after_help = "REF is an image of the local engine, a reference in a registry, a folder in the OCI layout, or an \
+    #[command(
+        after_help = "REF is an image of the local engine, a reference in a registry, a directory in the OCI layout, or an \
                             archive of `docker save`.\n\nExamples:\n  cargo xtask verify image backend:arm64-latest\n  \
                             cargo xtask verify image public.ecr.aws/lambda/python:3.13 --target lambda\n  \
-                            docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64")]
+                            docker save api > api.tar && cargo xtask verify image ./api.tar --arch amd64"
+    )]
     Image(VerifyImage),
     /// Check what an environment's `latest` tags name: a single image for the right CPU, proven from its bytes
     #[command(after_help = "Example:\n  cargo xtask verify ecr dev")]

@@ -150,7 +150,7 @@ pub struct Project {
     /// The name of local images, and of the repository where an environment names none.
     #[serde(default)]
     pub name: Located<String>,
-    /// The folder that is sent to the builder, and that Dockerfiles are looked up in, from deploy.toml's folder.
+    /// The build context, and where Dockerfiles are looked up, from deploy.toml's directory.
     #[serde(default)]
     pub context: Located<String>,
     /// The service that `docker-build` builds when none is named. With one service it may be left out.
@@ -218,7 +218,7 @@ pub struct Environment {
     pub function_tags: Option<bool>,
     /// The address of a stand-in for AWS, such as LocalStack; its registry is there too. Default: AWS itself.
     pub endpoint: Option<Located<String>>,
-    /// Where builds keep their steps for the next machine: `registry` (a tag of the repository) or `github` (the cache of GitHub
+    /// Where the build cache is kept for the next machine: `registry` (a tag of the repository) or `github` (the cache of GitHub
     /// Actions). Default: the builder's own cache alone.
     #[schemars(with = "Option<CacheStore>")]
     pub cache: Option<Located<String>>,
@@ -227,7 +227,7 @@ pub struct Environment {
     pub build_args: Named<Located<String>>,
 }
 
-/// Where builds keep their steps for the next machine.
+/// Where the build cache is kept for the next machine.
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -238,7 +238,7 @@ enum CacheStore {
     Github,
 }
 
-/// A folder of the backend that becomes images.
+/// A directory of the backend that becomes images.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["images"]))]
@@ -275,7 +275,7 @@ pub struct Image {
     pub deployment: Option<Located<String>>,
     /// The container of that deployment. Default: its only one.
     pub container: Option<Located<String>>,
-    /// Whether the image is built for both CPUs, and its plain tags name a list of the two. Not for Lambda. Default: false.
+    /// Whether the image is built for both CPUs, and its plain tags name an image index of the two. Not for Lambda. Default: false.
     pub multi_arch: Option<Located<bool>>,
     /// Build arguments of this image, besides the environment's. They stay in the image's history: no secrets.
     #[serde(default)]

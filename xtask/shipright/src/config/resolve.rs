@@ -336,7 +336,7 @@ impl Finding<'_> {
         if let (Some(wish), true, Some((Target::Lambda, _))) = (&image.multi_arch, multi_arch, &target) {
             self.problem(
                 &wish.span,
-                format!("`{path}.multi-arch` is `true`, and the image is for AWS Lambda, which refuses a list of images"),
+                format!("`{path}.multi-arch` is `true`, and the image is for AWS Lambda, which refuses an image index"),
                 "remove the key: a function has exactly one architecture",
             );
         }

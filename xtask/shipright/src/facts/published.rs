@@ -59,15 +59,15 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 pub struct Published {
     /// The digest that each existing tag of interest names.
     pub tags: BTreeMap<String, String>,
-    /// Those of them that name a list of images.
-    pub lists: BTreeSet<String>,
+    /// Those of them that name an image index.
+    pub image_indexes: BTreeSet<String>,
     /// The image that the revision's tag names, when there is one.
     pub revision_image: Option<Found>,
     /// Every tag of that image.
     pub revision_image_tags: BTreeSet<String>,
 }
 
-/// An image of a repository, as a list has it.
+/// An image of a repository, as the registry lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stored {
     /// The manifest's digest.

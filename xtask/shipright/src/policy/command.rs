@@ -77,7 +77,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// A list of images. The bytes that docker's own command makes differ from ours in their order and spaces alone.
+/// An image index. The bytes that docker's own command makes differ from ours in their order and spaces alone.
 fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
     let name = |reference: &str| format!("{}/{}{reference}", place.registry, index.repository);
     let mut words: Vec<String> = ["buildx", "imagetools", "create"].map(str::to_owned).into();

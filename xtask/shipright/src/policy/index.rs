@@ -1,7 +1,7 @@
-//! A list of images, one for each CPU, made of images that are in the registry already.
+//! An image index, one for each CPU, made of images that are in the registry already.
 //!
 //! Architecture Invariant: what a child's entry says is read from the child itself: its size and digest from its bytes, its
-//! platform from its config. A list whose words and bytes disagree cannot be made here.
+//! platform from its config. An index whose words and bytes disagree cannot be made here.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::plan::Refusal;
 
-/// An image that goes into a list.
+/// An image that goes into an index.
 #[derive(Debug, Clone)]
 pub struct Child {
     /// What people call it.
@@ -38,16 +38,16 @@ struct Entry<'c> {
     platform: &'c Platform,
 }
 
-/// Makes the list. Equal children give equal bytes, whatever their order.
+/// Makes the index. Equal children give equal bytes, whatever their order.
 ///
 /// # Errors
-/// No child, a child that is a list itself, and two for one platform.
+/// No child, a child that is an index itself, and two for one platform.
 pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut by_platform: BTreeMap<Platform, &Child> = BTreeMap::new();
     for child in children {
         if !child.manifest.is_image_manifest() {
-            let problem = format!("{} is a list of images itself (`{}`)", child.name, child.manifest.media_type);
+            let problem = format!("{} is an image index itself (`{}`)", child.name, child.manifest.media_type);
             refusals.push(Refusal::new(problem, "name the single images that it lists, by their digests"));
         }
         if let Some(other) = by_platform.insert(child.platform.normalised(), child) {
@@ -60,7 +60,7 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
         }
     }
     if children.is_empty() {
-        refusals.push(Refusal::new("a list needs at least one image", "name them after the list"));
+        refusals.push(Refusal::new("an index needs at least one image", "name them after the index"));
     }
     if !refusals.is_empty() {
         return Err(refusals);
@@ -110,6 +110,6 @@ mod tests {
         v8.platform.variant = Some("v8".into());
         assert!(problem(&[child("a", "arm64", "{}"), v8]).contains("a and b are both for linux/arm64/v8"));
         let list = Child { manifest: Manifest::new("{}".into(), IMAGE_INDEX_TYPES[0]), ..child("l", "arm64", "{}") };
-        assert!(problem(&[list]).contains("l is a list"));
+        assert!(problem(&[list]).contains("l is an index"));
     }
 }

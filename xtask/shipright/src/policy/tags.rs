@@ -36,7 +36,7 @@ pub struct Tag {
     pub name: String,
     /// How it behaves.
     pub kind: TagKind,
-    /// Whether it names the architecture: it then stays with the image for that one where a list of images has the others.
+    /// Whether it names the architecture: it then stays with the image for that one where an image index has the others.
     #[serde(skip)]
     pub names_arch: bool,
 }
@@ -92,7 +92,7 @@ impl TagSet {
         self.0.iter()
     }
 
-    /// The tags that name no architecture: a list of images has them, where there is one.
+    /// The tags that name no architecture: an image index has them, where there is one.
     pub fn plain(&self) -> impl Iterator<Item = &Tag> {
         self.0.iter().filter(|tag| !tag.names_arch)
     }

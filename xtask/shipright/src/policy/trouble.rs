@@ -78,7 +78,7 @@ pub const TROUBLES: [Trouble; 27] = [
         next: "cargo xtask verify image REF: it says which loader the entry point needs",
     },
     Trouble {
-        name: "Lambda refuses a list of images",
+        name: "Lambda refuses an image index",
         signs: &[&["image manifest", "media type", "not supported"], &["media type", "is not supported", "index"]],
         cause: "the tag names an index: BuildKit adds an attestation to every image by default and makes one; Lambda takes a \
                 single manifest",
@@ -274,7 +274,10 @@ mod tests {
             ("standard_init_linux.go:228: exec user process caused: exec format error", "a program for the other CPU"),
             ("bash: ./app: cannot execute binary file", "a program for the other CPU"),
             ("ImportError: libfoo.so: wrong ELF class: ELFCLASS64 / wrong architecture", "a native library"),
-            ("The image manifest, config or layer media type for the source image x is not supported.", "Lambda refuses a list"),
+            (
+                "The image manifest, config or layer media type for the source image x is not supported.",
+                "Lambda refuses an index",
+            ),
             ("Unknown options: --architectures, arm64", "an architecture option"),
             ("image with reference x was found but does not match the specified platform: wanted linux/arm64", "no image for"),
             ("api-7d9 0/1 CrashLoopBackOff 5", "pods that crash"),

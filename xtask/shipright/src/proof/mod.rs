@@ -27,9 +27,9 @@ use crate::{arch::Arch, config::Foreign, registry::CONFIG_LIMIT};
 pub struct Proof {
     /// The manifest's digest. `None` for archives in docker's own old form, which have none.
     pub digest: Option<String>,
-    /// The digest of the list of images that it was chosen from, where a reference names one.
+    /// The digest of the image index that it was chosen from, where a reference names one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub list: Option<String>,
+    pub image_index: Option<String>,
     /// The config's digest.
     pub config_digest: String,
     /// The platform that the image claims.
@@ -111,7 +111,7 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
         }
         layers.push(layer);
     }
-    Ok(Proof { digest: Some(digest), list, ..judge(&config, &config_bytes, &layers, arch, allowed)? })
+    Ok(Proof { digest: Some(digest), image_index: list, ..judge(&config, &config_bytes, &layers, arch, allowed)? })
 }
 
 /// Judges a config and its layers.
@@ -123,10 +123,10 @@ fn judge(config: &Config, bytes: &[u8], layers: &[Layer], arch: Option<Arch>, al
         format!("the image says that it is for `{platform}`, which is none of ours: say `--arch arm64` or `--arch amd64`")
     })?;
     let verdict = image_proof::prove(config, layers, expected, allowed);
-    Ok(Proof { digest: None, list: None, config_digest: digest_of(bytes), platform, verdict })
+    Ok(Proof { digest: None, image_index: None, config_digest: digest_of(bytes), platform, verdict })
 }
 
-/// Follows lists of manifests to the one image for an architecture. `list` becomes the last of them that has a name.
+/// Follows image indexes to the one image for an architecture. `list` becomes the last of them that has a name.
 fn choose(
     blobs: &mut dyn Blobs,
     bytes: Vec<u8>,
@@ -141,7 +141,7 @@ fn choose(
         return Ok((bytes, digest));
     }
     if depth == DEEPEST {
-        bail!("lists of manifests lie in each other more than {DEEPEST} deep");
+        bail!("image indexes lie in each other more than {DEEPEST} deep");
     }
     if depth > 0 || blobs.root_has_name() {
         *list = Some(digest_of(&bytes));

@@ -28,7 +28,7 @@ impl fmt::Display for Plan {
             show_image(f, image)?;
         }
         for index in &self.indexes {
-            writeln!(f, "\nlist {}: {} images in {}", index.name, index.images.len(), index.repository)?;
+            writeln!(f, "\nindex {}: {} images in {}", index.name, index.images.len(), index.repository)?;
             for tag in &index.tags {
                 writeln!(f, "    tag          {}", tag.name)?;
             }

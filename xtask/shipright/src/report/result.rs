@@ -20,20 +20,20 @@ pub struct Report {
     pub images: Vec<ImageReport>,
     /// Lists of these images, whose tags were read back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lists: Vec<ListReport>,
+    pub image_indexes: Vec<IndexReport>,
 }
 
-/// What came of one list.
+/// What came of one index.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct ListReport {
+pub struct IndexReport {
     /// What people call the image that is in it for each CPU.
     pub name: String,
     /// The repository.
     pub repository: String,
     /// Its digest.
     pub digest: String,
-    /// Tags that were read back: each names the list.
+    /// Tags that were read back: each names the index.
     pub tags: Vec<String>,
     /// Whether this run wrote one of them.
     pub changed: bool,
@@ -65,9 +65,9 @@ pub struct ImageReport {
     pub repository: Option<String>,
     /// Tags that were read back, and the digest that each names.
     pub tags: BTreeMap<String, String>,
-    /// The digest of the list that the image is in, for both CPUs.
+    /// The digest of the index that the image is in, for both CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub list: Option<String>,
+    pub image_index: Option<String>,
     /// What the image's bytes say.
     pub proof: Option<Proof>,
     /// Names in the local engine.
@@ -101,9 +101,9 @@ impl fmt::Display for Report {
                 _ => writeln!(f, "{}: {how}, {}, {}", image.name, image.arch.platform(), image.local_names.join(", "))?,
             }
         }
-        for list in &self.lists {
+        for list in &self.image_indexes {
             let registry = self.place.as_ref().map(|place| place.registry.as_str()).unwrap_or_default();
-            writeln!(f, "{}: list for both CPUs, {registry}/{}@{}", list.name, list.repository, list.digest)?;
+            writeln!(f, "{}: image index for both CPUs, {registry}/{}@{}", list.name, list.repository, list.digest)?;
             for tag in &list.tags {
                 writeln!(f, "    {tag}")?;
             }

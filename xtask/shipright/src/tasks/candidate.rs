@@ -60,11 +60,11 @@ impl<'c> Finder<'c> {
         Ok(Code { image, digest, arch })
     }
 
-    /// What a workload is to run of a tag or digest, and the CPUs that it can run on. Kubernetes takes a list of images as it
+    /// What a workload is to run of a tag or digest, and the CPUs that it can run on. Kubernetes takes an image index as it
     /// is, and each node its own image of it; the others get one image by its digest.
     ///
     /// # Errors
-    /// As for [`Finder::find`], for each image of a list.
+    /// As for [`Finder::find`], for each image of an index.
     pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
         let repository = self.reached.repository(selected);
         let list = match selected.image.target {
@@ -72,45 +72,45 @@ impl<'c> Finder<'c> {
             Target::Lambda | Target::AppRunner => None,
         };
         let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
-        let archs = self.prove_list(selected, &repository, &list)?;
+        let archs = self.prove_index(selected, &repository, &list)?;
         if !archs.contains(&arch) {
-            bail!("`{repository}:{name}` is a list of images without one for {}", arch.platform());
+            bail!("`{repository}:{name}` is an image index without one for {}", arch.platform());
         }
         let image = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
         Ok((Code { image, digest: list.digest, arch }, archs))
     }
 
-    /// Proves an image for a CPU, or every image of a list. Returns the CPUs that there are images for.
+    /// Proves an image for a CPU, or every image of an index. Returns the CPUs that there are images for.
     ///
     /// # Errors
-    /// As for [`Finder::find`], and a refusal for each thing that a list says and is not so.
+    /// As for [`Finder::find`], and a refusal for each thing that an index says and is not so.
     pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
         if manifest.is_image_index() {
-            return self.prove_list(selected, repository, manifest);
+            return self.prove_index(selected, repository, manifest);
         }
         self.find_in(repository, selected, &manifest.digest, arch)?;
         Ok(vec![arch])
     }
 
-    fn prove_list(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
+    fn prove_index(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
         let refused = |problem: String| {
             let place = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
             Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
         };
         let problems = manifest::problems(&self.registry, repository, list)?;
         if !problems.is_empty() {
-            let named = |problem: String| refused(format!("the list of {}: {problem}", selected.name()));
+            let named = |problem: String| refused(format!("the index of {}: {problem}", selected.name()));
             return Err(Refused(problems.into_iter().map(named).collect()).into());
         }
         let mut archs = Vec::new();
         for child in list.children()? {
-            let platform = child.platform.as_ref().context("an entry of the list has no platform")?;
+            let platform = child.platform.as_ref().context("an entry of the index has no platform")?;
             if platform.is_unknown() {
                 continue;
             }
             let arch = platform.provable().ok_or_else(|| {
                 Refused::from(refused(format!(
-                    "the list of {} has an image for {platform}, which cannot be proven",
+                    "the index of {} has an image for {platform}, which cannot be proven",
                     selected.name()
                 )))
             })?;
@@ -146,9 +146,9 @@ impl<'c> Finder<'c> {
         let arch_of = |child: &Descriptor| child.platform.as_ref().and_then(Platform::provable);
         let children = index.children()?.iter().filter(|child| arch_of(child) == Some(arch));
         let [child] = children.collect::<Vec<_>>()[..] else {
-            bail!("`{repository}:{name}` is a list of images without exactly one for {}", arch.platform());
+            bail!("`{repository}:{name}` is an image index without exactly one for {}", arch.platform());
         };
-        let text = format!("`{name}` is a list of images: its image for {} is taken, {}", arch.platform(), child.digest);
+        let text = format!("`{name}` is an image index: its image for {} is taken, {}", arch.platform(), child.digest);
         self.context.terminal.note(&text);
         let found = self.reached.aws.reader().manifest(repository, &child.digest)?;
         found.with_context(|| format!("`{repository}:{name}` lists {}, which is not there", child.digest))

@@ -200,7 +200,7 @@ impl Context {
     fn write_down(&self, config: &Config, place: &Place, aws: &crate::aws::Aws, report: &Report) {
         let images = report.images.iter().filter(|image| image.changed && image.error.is_none());
         let images = images.map(|image| (&image.name, image.repository.as_deref(), image.digest.as_deref()));
-        let lists = report.lists.iter().filter(|list| list.changed);
+        let lists = report.image_indexes.iter().filter(|list| list.changed);
         let lists = lists.map(|list| (&list.name, Some(list.repository.as_str()), Some(list.digest.as_str())));
         let pushed: Vec<_> = images.chain(lists).collect();
         if pushed.is_empty() {

@@ -44,7 +44,7 @@ pub struct Choice<'c> {
     pub selected: Selected<'c>,
     /// What is to run.
     pub code: Code,
-    /// The CPUs that it can run on: several, for a list of images.
+    /// The CPUs that it can run on: several, for an image index.
     pub archs: Vec<Arch>,
     /// The published version of a Lambda function that has it.
     pub version: Option<String>,

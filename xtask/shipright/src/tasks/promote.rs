@@ -209,7 +209,7 @@ impl<'c> Road<'c> {
         })
     }
 
-    /// An image that is to be for both CPUs travels as both; App Runner runs one image of a list, and that may be what it has.
+    /// An image that is to be for both CPUs travels as both; App Runner runs one image of an index, and that may be what it has.
     fn require(&self, selected: Selected<'_>, name: &str, own: Arch, archs: &[Arch]) -> Result<(), Refused> {
         let both = selected.image.multi_arch && selected.image.target != Target::AppRunner;
         let wanted = if both { Arch::ALL.to_vec() } else { vec![own] };

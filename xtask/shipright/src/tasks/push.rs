@@ -139,7 +139,7 @@ fn turn(context: &Context, config: &Config) -> Result<File> {
     Ok(file)
 }
 
-/// The images of which this commit has a list already: it stays one.
+/// The images of which this commit has an index already: it stays one.
 fn listed(
     context: &Context,
     config: &Config,
@@ -153,7 +153,7 @@ fn listed(
     let listed = single.filter(|(variant, published)| plan::has_list(config, environment, **variant, revision, published));
     let names: Vec<_> = listed.map(|(variant, _)| variant.selected.name()).collect();
     for name in &names {
-        context.terminal.note(&format!("{name} of this commit is a list for both CPUs, and stays one"));
+        context.terminal.note(&format!("{name} of this commit is an image index for both CPUs, and stays one"));
     }
     names
 }
@@ -228,7 +228,7 @@ fn read_image(
     let manifests = aws.manifests(repository, &lasting)?;
     let lists = manifests.iter().filter(|(_, manifest)| manifest.is_image_index()).map(|(tag, _)| tag.clone());
     let mut published = Published {
-        lists: lists.collect(),
+        image_indexes: lists.collect(),
         tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
         ..Published::default()
     };

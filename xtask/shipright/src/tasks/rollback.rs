@@ -30,7 +30,7 @@ struct Way {
     name: String,
     digest: String,
     arch: Option<Arch>,
-    /// The digests of its images, where it is a list.
+    /// The digests of its images, where it is an index.
     images: Vec<String>,
 }
 
@@ -175,7 +175,7 @@ fn ways(images: &[Stored], prefix: &str, environment: &str) -> Vec<Way> {
             ways.push((moment, Way { name: tag, digest: image.digest.clone(), arch, images: Vec::new() }));
         }
     }
-    // Images of a list have its time under their own tags.
+    // Images of an index have its time under their own tags.
     for (moment, way) in &mut ways {
         let of_list = members.iter().filter(|(time, digest)| time == moment && *digest != way.digest);
         way.images = of_list.map(|(_, digest)| digest.clone()).collect();

@@ -29,7 +29,7 @@ struct Row {
     /// The tag that names what the environment has.
     tag: String,
     tag_digest: Option<String>,
-    /// The images of the list that the tag names, where it names one.
+    /// The images of the index that the tag names, where it names one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     listed: Vec<String>,
     revision: Option<String>,
@@ -154,7 +154,7 @@ fn row(reached: &Reached, registry: &Registry, selected: Selected<'_>) -> Result
     Ok(row)
 }
 
-/// The labels of an image that is still there; of a list, those of its first image.
+/// The labels of an image that is still there; of an index, those of its first image.
 fn labels(reached: &Reached, registry: &Registry, repository: &str, digest: &str) -> Option<BTreeMap<String, String>> {
     let mut manifest = reached.aws.reader().manifest(repository, digest).ok()??;
     if manifest.is_image_index() {
@@ -188,7 +188,7 @@ fn drift(row: &Row, policy: Arch) -> Vec<String> {
     if row.runs.is_some() && row.tag_digest.is_none() {
         found.push(format!("runs an image, and there is no tag {}", row.tag));
     }
-    // A list has an image for every node.
+    // An index has an image for every node.
     let runs_list = !row.listed.is_empty() && row.runs == row.tag_digest;
     if let Some(arch) = row.arch.filter(|arch| *arch != policy && !runs_list) {
         let what = match row.target {

@@ -59,7 +59,7 @@ pub fn the_story_is_told_to_its_end(clone: &Clone) {
     println!("--- the story, and the compiled service");
     let story = clone.run("demo --json").expect(0).json();
     assert!(story["wrong"].as_str().unwrap().ends_with("OpenCV cannot be loaded on this CPU."), "{story}");
-    assert_eq!(story["right"].as_array().unwrap().len(), 4, "each image for itself, and each by the list's tag");
+    assert_eq!(story["right"].as_array().unwrap().len(), 4, "each image for itself, and each by the index's tag");
     clone.run("docker-build --sandbox --service native --arch all").expect(0);
     for arch in ["arm64", "amd64"] {
         let proven = clone.run(&format!("verify image backend:native-{arch}-latest --sandbox --arch {arch}")).expect(0);

@@ -180,13 +180,13 @@ pub fn protected_environments_are_refused_before_anything_is_built(clone: &Clone
 
 /// One tag for both CPUs, read and run by clients that know nothing of this tool.
 pub fn a_list_serves_both_cpus(clone: &Clone) {
-    println!("--- one list for both CPUs");
+    println!("--- one image index for both CPUs");
     let line = "push dev --sandbox --service api --dockerfile Dockerfile.eks --multi-arch --json";
     // The plain tags of this commit name a single image already, and may not move.
     fs::write(clone.folder.path().join("backend/api/listed.py"), "# for both\n").unwrap();
     clone.commit("listed");
     let report = clone.run(line).expect(0).json();
-    let list = report["images"][0]["list"].as_str().unwrap().to_owned();
+    let list = report["images"][0]["image-index"].as_str().unwrap().to_owned();
     let registry = clone.status()["registry"].as_str().unwrap().to_owned();
     let tag = format!("{registry}/backend:api-eks-dev-latest");
     let raw: Value = serde_json::from_str(&clone.client("docker", &["buildx", "imagetools", "inspect", "--raw", &tag])).unwrap();
@@ -205,12 +205,15 @@ pub fn a_list_serves_both_cpus(clone: &Clone) {
         assert_eq!(clone.client("docker", &words), machine);
     }
     let again = clone.run(line).expect(0).json();
-    assert_eq!((again["images"][0]["built"].as_bool(), again["images"][0]["list"].as_str()), (Some(false), Some(list.as_str())));
+    assert_eq!(
+        (again["images"][0]["built"].as_bool(), again["images"][0]["image-index"].as_str()),
+        (Some(false), Some(list.as_str()))
+    );
     clone.run("verify ecr dev --sandbox --service api").expect(0);
     let shown = clone.run(&format!("manifest inspect {tag} --sandbox --json")).expect(0).json();
     assert_eq!(shown["digest"], list.as_str());
     let refused = clone.run("push dev --sandbox --multi-arch --service worker").expect(2);
-    assert!(refused.stderr.contains("refuses a list of images"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("refuses an image index"), "{}", refused.stderr);
     // A single image again, for what comes after.
     fs::write(clone.folder.path().join("backend/api/listed.py"), "# for one\n").unwrap();
     clone.commit("single");

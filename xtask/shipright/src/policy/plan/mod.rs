@@ -58,7 +58,7 @@ pub struct Plan {
     pub create_repositories: Vec<String>,
     /// The images.
     pub images: Vec<PlannedImage>,
-    /// Lists of images for both CPUs.
+    /// Image indexes for both CPUs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<PlannedIndex>,
     /// What somebody may not expect of it.
@@ -74,7 +74,7 @@ impl Plan {
     }
 }
 
-/// A list of two images, and the tags that name it.
+/// An index of two images, and the tags that name it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PlannedIndex {

@@ -48,18 +48,18 @@ pub struct PushFacts {
     pub missing: Vec<PathBuf>,
 }
 
-/// An image for one CPU: most are for one, those of a list for both.
+/// An image for one CPU: most are for one, those of an index for both.
 #[derive(Debug, Clone, Copy)]
 pub struct Variant<'c> {
     /// Which image.
     pub selected: Selected<'c>,
     /// For which CPU.
     pub arch: Arch,
-    /// Whether it goes into a list with the other, which then has the plain tags.
+    /// Whether it goes into an index with the other, which then has the plain tags.
     pub in_list: bool,
 }
 
-/// The images of a selection, those of a list twice. `is_list` makes a list of more images than deploy.toml does.
+/// The images of a selection, those of an index twice. `is_list` makes an index of more images than deploy.toml does.
 pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], is_list: impl Fn(&Selected<'c>) -> bool) -> Vec<Variant<'c>> {
     let of = |selected: &Selected<'c>| {
         let in_list = selected.image.multi_arch || is_list(selected);
@@ -81,7 +81,7 @@ pub fn plan_push(
     facts: PushFacts,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = guards(environment, facts.revision.as_ref());
-    refusals.extend(variants.iter().filter(|variant| variant.in_list).filter_map(no_list_for_lambda));
+    refusals.extend(variants.iter().filter(|variant| variant.in_list).filter_map(no_index_for_lambda));
     let mut create_repositories = Vec::new();
     let mut images: Vec<PlannedImage> = Vec::new();
     let mut indexes: Vec<PlannedIndex> = Vec::new();
@@ -135,7 +135,7 @@ fn keep_time(index: &mut PlannedIndex, images: &[PlannedImage]) {
         let tag = tags.clone().find(|tag| tag.kind == TagKind::Timestamp && tag.action == TagAction::Present)?;
         tag.name.strip_suffix(&format!("-{}", images[*place].arch)).map(str::to_owned)
     };
-    // Where one was there before the other, the list came with the later.
+    // Where one was there before the other, the index came with the later.
     let times: Option<Vec<_>> = index.images.iter().map(time).collect();
     if let Some(kept) = times.and_then(|times| times.into_iter().max()) {
         for tag in index.tags.iter_mut().filter(|tag| tag.kind == TagKind::Timestamp) {
@@ -144,7 +144,7 @@ fn keep_time(index: &mut PlannedIndex, images: &[PlannedImage]) {
     }
 }
 
-/// A list of which an image is still to be built is a new one: it cannot have a tag that names something else and may not move.
+/// An index of which an image is still to be built is a new one: it cannot have a tag that names something else and may not move.
 fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFacts) -> Option<Refusal> {
     let is_new = index.images.iter().any(|place| images.get(*place).is_some_and(|image| image.build().is_some()));
     let mutability = &facts.repositories.get(&index.repository)?.mutability;
@@ -153,11 +153,11 @@ fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFa
     let stuck = index.tags.iter().filter(|tag| tag.kind == TagKind::Revision).find(is_stuck).filter(|_| is_new)?;
     Some(Refusal::new(
         format!("tag `{}` names another image of this commit, and may not move", stuck.name),
-        "commit again, or push without the list",
+        "commit again, or push without the index",
     ))
 }
 
-/// Whether this commit's tag names a list of images: then the commit's image is that list, for every environment. A function takes
+/// Whether this commit's tag names an image index: then the commit's image is that index, for every environment. A function takes
 /// none.
 pub fn has_list(
     config: &Config,
@@ -170,9 +170,9 @@ pub fn has_list(
     takes_lists && names_list(&tag_set(config, environment, variant, revision, ""), TagKind::Revision, published).is_some()
 }
 
-/// The plain tag of this kind, where it names a list of images.
+/// The plain tag of this kind, where it names an image index.
 fn names_list<'t>(tags: &'t TagSet, kind: TagKind, published: &Published) -> Option<&'t Tag> {
-    tags.plain().find(|tag| tag.kind == kind && published.lists.contains(&tag.name))
+    tags.plain().find(|tag| tag.kind == kind && published.image_indexes.contains(&tag.name))
 }
 
 /// The environment's tag goes from both CPUs to one with this push.
@@ -188,16 +188,16 @@ fn list_of_before(
     let Variant { selected, arch, .. } = variant;
     let name = selected.name();
     Some(format!(
-        "`{}` names a list of images for both CPUs now, and will name {name}'s image for {arch} alone; what the other CPU has \
+        "`{}` names an image index for both CPUs now, and will name {name}'s image for {arch} alone; what the other CPU has \
          stays under its own tags (`--multi-arch` keeps both)",
         tag.name
     ))
 }
 
-fn no_list_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
+fn no_index_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
     (variant.selected.image.target == Target::Lambda).then(|| {
         Refusal::new(
-            format!("{} is for AWS Lambda, which refuses a list of images", variant.selected.name()),
+            format!("{} is for AWS Lambda, which refuses an image index", variant.selected.name()),
             "leave it out: name the others with `--service` or `--dockerfile`; a function has exactly one architecture",
         )
     })
@@ -274,7 +274,7 @@ fn pushed_image(
         target: Some(image.target),
         arch,
         because: if in_list {
-            "it is built for both CPUs, and its plain tags name a list of the two".to_owned()
+            "it is built for both CPUs, and its plain tags name an image index of the two".to_owned()
         } else {
             because(config, image.target, Some(image.target_rule))
         },

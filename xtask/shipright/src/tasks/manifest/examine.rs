@@ -1,4 +1,4 @@
-//! What a list says of its images, compared with the images.
+//! What an index says of its images, compared with the images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,23 +10,23 @@ use crate::{
     report::terminal::one_line,
 };
 
-/// The most entries of a list that are looked at. Real ones have a dozen.
+/// The most entries of an index that are looked at. Real ones have a dozen.
 const ENTRIES: usize = 256;
 
-/// Everything in a list that is not so: entries for nothing, for another platform, of another size or kind, and twins.
+/// Everything in an index that is not so: entries for nothing, for another platform, of another size or kind, and twins.
 ///
 /// # Errors
-/// A list that is no JSON, and a registry that does not tell what it has.
+/// An index that is no JSON, and a registry that does not tell what it has.
 pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Result<Vec<String>> {
     let children = list.children()?;
     let mut problems = Vec::new();
     if !list.is_image_index() {
-        problems.push(format!("this is neither an image nor a list of images: its media type is `{}`", list.media_type));
+        problems.push(format!("this is neither an image nor an image index: its media type is `{}`", list.media_type));
     } else if children.iter().all(is_attestation) {
-        problems.push("the list names no image".to_owned());
+        problems.push("the index names no image".to_owned());
     }
     if children.len() > ENTRIES {
-        problems.push(format!("the list has {} entries: only the first {ENTRIES} are looked at", children.len()));
+        problems.push(format!("the index has {} entries: only the first {ENTRIES} are looked at", children.len()));
     }
     let (mut digests, mut platforms) = (BTreeSet::new(), BTreeMap::new());
     for child in children.iter().take(ENTRIES) {
@@ -89,7 +89,7 @@ fn attestation_problems(
     }
     let about = child.annotations.get("vnd.docker.reference.digest");
     if let Some(about) = about.filter(|about| !all.iter().any(|other| other.digest == **about)) {
-        problems.push(format!("{name} is about {about}, which is not in the list"));
+        problems.push(format!("{name} is about {about}, which is not in the index"));
     }
     problems
 }
@@ -109,7 +109,7 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
         bail!("it is listed as `{}`, and says of itself that it is `{}`", child.media_type, manifest.media_type);
     }
     if manifest.is_image_index() {
-        bail!("it is a list of images itself");
+        bail!("it is an image index itself");
     }
     manifest.document()?;
     Ok(manifest)

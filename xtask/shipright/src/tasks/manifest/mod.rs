@@ -1,4 +1,4 @@
-//! `manifest create`, `inspect` and `push`: lists of images by hand, in any registry, as `docker manifest` has them. What a list
+//! `manifest create`, `inspect` and `push`: image indexes by hand, in any registry, as `docker manifest` has them. What an index
 //! says of its images is compared with the images.
 
 mod examine;
@@ -28,7 +28,7 @@ use crate::{
     sandbox,
 };
 
-/// A list that was made and not pushed yet.
+/// An index that was made and not pushed yet.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Draft {
@@ -63,7 +63,7 @@ pub fn run(context: &Context, command: &ManifestCommand) -> Result<ExitCode> {
 fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> {
     let list = reference(name)?;
     if list.tag.starts_with("sha256:") {
-        let problem = format!("`{name}` is a digest: a list is named by a tag");
+        let problem = format!("`{name}` is a digest: an index is named by a tag");
         return Err(Refused::from(Refusal::new(problem, "write `HOST/NAME:TAG`")).into());
     }
     let mut children = Vec::new();
@@ -90,7 +90,7 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
     let draft = Draft { name: name.to_owned(), media_type: manifest.media_type.clone(), bytes: manifest.bytes.clone(), sources };
     if !context.global.dry_run {
         let file = file_of(context, &list)?;
-        let text = serde_json::to_string_pretty(&draft).context("the list has no JSON form")?;
+        let text = serde_json::to_string_pretty(&draft).context("the index has no JSON form")?;
         fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))?;
         context.terminal.status("Created", &format!("{name}, {}; push it: cargo xtask manifest push {name}", manifest.digest));
     }
@@ -98,20 +98,20 @@ fn create(context: &Context, name: &str, images: &[String]) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The platform of an image that is what it says: another goes into no list.
+/// The platform of an image that is what it says: another goes into no index.
 fn proven(config: Option<&Config>, image: &str, registry: &Registry, repository: &str, manifest: &Manifest) -> Result<Platform> {
     let platform = platform_of(registry, repository, manifest).with_context(|| format!("failed to read `{image}`"))?;
     let arch = platform.provable().ok_or_else(|| {
         let problem = format!("`{image}` says that it is for {platform}, which cannot be proven");
         let all: Vec<_> = Arch::ALL.map(Arch::platform).into();
-        Refused::from(Refusal::new(problem, format!("a list is made here of images for {}", all.join(" and "))))
+        Refused::from(Refusal::new(problem, format!("an index is made here of images for {}", all.join(" and "))))
     })?;
     let foreign: Vec<_> = config.map(|config| config.foreign_in(repository)).unwrap_or_default();
     let mut remote =
         Remote { registry, repository: repository.to_owned(), reference: manifest.digest.clone(), kept: Kept::nothing() };
     let proof =
         proof::prove(&mut remote, Some(arch), &proof::allowed(&foreign)).with_context(|| format!("failed to prove `{image}`"))?;
-    proof.require().with_context(|| format!("`{image}` goes into no list"))?;
+    proof.require().with_context(|| format!("`{image}` goes into no index"))?;
     Ok(platform)
 }
 
@@ -146,10 +146,10 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let list = reference(name)?;
     let file = file_of(context, &list)?;
     let text = fs::read_to_string(&file).map_err(|_| {
-        let problem = format!("no list `{name}` was made here");
+        let problem = format!("no index `{name}` was made here");
         Refused::from(Refusal::new(problem, format!("make it first: cargo xtask manifest create {name} IMAGE…")))
     })?;
-    let about = || format!("`{}` was changed by somebody: make the list again", file.display());
+    let about = || format!("`{}` was changed by somebody: make the index again", file.display());
     let draft: Draft = serde_json::from_str(&text).with_context(about)?;
     let manifest = Manifest::new(draft.bytes, &draft.media_type);
     let children = manifest.children().with_context(about)?;
@@ -168,7 +168,7 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     }
     let problems = problems(&registry, &list.repository, &manifest)?;
     if !problems.is_empty() {
-        bail!("the list does not say what its images are:\n{}", problems.join("\n"));
+        bail!("the index does not say what its images are:\n{}", problems.join("\n"));
     }
     registry.put_manifest(&list.repository, &manifest.digest, &manifest.media_type, manifest.bytes.as_bytes())?;
     registry.put_manifest(&list.repository, &list.tag, &manifest.media_type, manifest.bytes.as_bytes())?;
@@ -186,7 +186,7 @@ fn push(context: &Context, name: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A list and its images lie in one repository: the others are brought there, mounted where the registry can.
+/// An index and its images lie in one repository: the others are brought there, mounted where the registry can.
 fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &str) -> Result<()> {
     let bytes = registry.manifest(from, digest)?;
     if digest_of(&bytes) != digest {
@@ -262,7 +262,7 @@ fn sandbox_of(context: &Context) -> Result<Option<sandbox::Session>> {
     sandbox::for_command(true, context.global.dry_run, &mut config, &context.terminal)
 }
 
-/// Where a list lies until it is pushed.
+/// Where an index lies until it is pushed.
 fn file_of(context: &Context, list: &Reference) -> Result<PathBuf> {
     let root = context.config().map(|config| config.root).or_else(|_| std::env::current_dir().context("there is no folder"))?;
     let folder = host::state_folder(&root)?.join("manifests");

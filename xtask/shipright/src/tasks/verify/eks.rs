@@ -26,7 +26,7 @@ pub struct Document {
     wanted: Arch,
     images: Vec<String>,
     /// Images that have one for each CPU: every node runs them.
-    lists: Vec<String>,
+    image_indexes: Vec<String>,
     /// Nodes and groups of them.
     pub nodes: Vec<Nodes>,
     terraform: Vec<Mention>,
@@ -46,14 +46,21 @@ pub fn eks(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode>
     Ok(show(context, &look(&reached, names(images), names(lists))))
 }
 
-/// Reads what the nodes are, and compares them with images for one CPU; lists of images run on every node.
-pub fn look(reached: &Reached, images: Vec<String>, lists: Vec<String>) -> Document {
+/// Reads what the nodes are, and compares them with images for one CPU; image indexes run on every node.
+pub fn look(reached: &Reached, images: Vec<String>, image_indexes: Vec<String>) -> Document {
     let environment = &reached.environment;
     let wanted = reached.config.arch(Target::Eks);
-    let mut document =
-        Document { wanted, images, lists, nodes: Vec::new(), terraform: Vec::new(), notes: Vec::new(), mismatches: Vec::new() };
-    document.notes.extend(document.lists.iter().map(|name| format!("{name} is for both CPUs: every node runs it")));
-    if document.images.is_empty() && document.lists.is_empty() {
+    let mut document = Document {
+        wanted,
+        images,
+        image_indexes,
+        nodes: Vec::new(),
+        terraform: Vec::new(),
+        notes: Vec::new(),
+        mismatches: Vec::new(),
+    };
+    document.notes.extend(document.image_indexes.iter().map(|name| format!("{name} is for both CPUs: every node runs it")));
+    if document.images.is_empty() && document.image_indexes.is_empty() {
         document.notes.push(format!("no image of `{}` is for EKS", environment.name));
     }
     match &environment.cluster {

@@ -37,7 +37,7 @@ struct TagReport {
     age: Option<String>,
     /// The platforms of the images that were proven.
     platforms: Vec<String>,
-    /// Of a list, that of the image for `arch`.
+    /// Of an index, that of the image for `arch`.
     proof: Option<Proof>,
     mismatches: Vec<String>,
 }
@@ -124,7 +124,7 @@ impl Look<'_> {
             return self.image(report, manifest, report.arch);
         }
         if image.target == Target::Lambda {
-            report.mismatches.push(format!("`{tag}` names a list of images (`{}`), which Lambda refuses", manifest.media_type));
+            report.mismatches.push(format!("`{tag}` names an image index (`{}`), which Lambda refuses", manifest.media_type));
             return Ok(());
         }
         let problems = problems(self.registry, &report.repository, manifest)?;
@@ -140,12 +140,12 @@ impl Look<'_> {
         }
         let wanted = if image.multi_arch { Arch::ALL.to_vec() } else { vec![report.arch] };
         for missing in wanted.into_iter().filter(|arch| !archs.contains(arch)) {
-            report.mismatches.push(format!("`{tag}` is a list without an image for {missing}"));
+            report.mismatches.push(format!("`{tag}` is an index without an image for {missing}"));
         }
         Ok(())
     }
 
-    /// An image, or one of a list.
+    /// An image, or one of an index.
     fn image(&self, report: &mut TagReport, manifest: &Manifest, arch: Arch) -> Result<()> {
         let repository = report.repository.clone();
         let mut remote =

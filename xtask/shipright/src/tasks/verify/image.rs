@@ -44,17 +44,17 @@ pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
     let (place, proof) = prove(config.as_ref(), &arguments.image, arch, &docker, &kept)?;
     let target = arguments.target.as_deref().and_then(Target::from_name);
-    let mismatches: Vec<_> = list_for_lambda(target, &proof).into_iter().collect();
+    let mismatches: Vec<_> = index_for_lambda(target, &proof).into_iter().collect();
     let is_fine = proof.verdict.holds() && mismatches.is_empty();
     show(context, &Document { image: &arguments.image, place, proof: &proof, mismatches });
     Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A function takes one image, whatever the list of it says.
-fn list_for_lambda(target: Option<Target>, proof: &Proof) -> Option<String> {
-    let (list, digest) = (proof.list.as_ref()?, proof.digest.as_ref()?);
+/// A function takes one image, whatever the index of it says.
+fn index_for_lambda(target: Option<Target>, proof: &Proof) -> Option<String> {
+    let (list, digest) = (proof.image_index.as_ref()?, proof.digest.as_ref()?);
     (target == Some(Target::Lambda))
-        .then(|| format!("this is the list of images {list}, which Lambda refuses: its image for {} is {digest}", proof.platform))
+        .then(|| format!("this is the image index {list}, which Lambda refuses: its image for {} is {digest}", proof.platform))
 }
 
 fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
