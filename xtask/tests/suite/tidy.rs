@@ -61,6 +61,16 @@ fn policy_does_nothing_but_decide() {
 }
 
 #[test]
+fn a_new_target_is_named_by_the_compiler_wherever_it_matters() {
+    for (name, text) in sources().filter(|(name, _)| name.starts_with("xtask/shipright/")) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in ["== Target::", "!= Target::", "matches!(target"] {
+            assert!(!code.contains(word), "{name} has `{word}`: ask the target in policy/target.rs, with a `match` over all");
+        }
+    }
+}
+
+#[test]
 fn cpu_names_are_spelled_in_one_file() {
     let spellings = ["\"amd64\"", "\"arm64\"", "\"x86_64\"", "\"aarch64\""];
     for (name, text) in sources().filter(|(name, _)| {

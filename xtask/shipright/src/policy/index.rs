@@ -110,6 +110,6 @@ mod tests {
         v8.platform.variant = Some("v8".into());
         assert!(problem(&[child("a", "arm64", "{}"), v8]).contains("a and b are both for linux/arm64/v8"));
         let list = Child { manifest: Manifest::new("{}".into(), IMAGE_INDEX_TYPES[0]), ..child("l", "arm64", "{}") };
-        assert!(problem(&[list]).contains("l is an index"));
+        assert!(problem(&[list]).contains("l is an image index"));
     }
 }

@@ -9,6 +9,17 @@ use serde::Serialize;
 
 use crate::arch::Arch;
 
+/// What a target does with an image index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexUse {
+    /// It refuses one.
+    Refused,
+    /// It runs one image of it, by that image's digest.
+    OneImage,
+    /// It is given the index, and each node takes its own image of it.
+    Whole,
+}
+
 /// What will run an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -73,6 +84,49 @@ impl Target {
         match self {
             Self::Lambda | Self::Eks => true,
             Self::AppRunner => arch == Arch::Amd64,
+        }
+    }
+
+    /// What it does with an image index.
+    ///
+    /// Source: Lambda's documentation, "Create a Lambda function using a container image"; an App Runner service has one CPU.
+    pub fn index_use(self) -> IndexUse {
+        match self {
+            Self::Lambda => IndexUse::Refused,
+            Self::AppRunner => IndexUse::OneImage,
+            Self::Eks => IndexUse::Whole,
+        }
+    }
+
+    /// Whether its images run on nodes that somebody chose, and that may be of either CPU.
+    pub fn runs_on_nodes(self) -> bool {
+        match self {
+            Self::Lambda | Self::AppRunner => false,
+            Self::Eks => true,
+        }
+    }
+
+    /// Whether its images are run as Lambda functions.
+    pub fn runs_functions(self) -> bool {
+        match self {
+            Self::Lambda => true,
+            Self::Eks | Self::AppRunner => false,
+        }
+    }
+
+    /// Whether the sandbox has it.
+    pub fn is_in_sandbox(self) -> bool {
+        match self {
+            Self::Lambda => true,
+            Self::Eks | Self::AppRunner => false,
+        }
+    }
+
+    /// The port of this machine on which an image listens when it is run here, unless it is said.
+    pub fn usual_port(self) -> u16 {
+        match self {
+            Self::Lambda => 9000,
+            Self::Eks | Self::AppRunner => 8080,
         }
     }
 

@@ -276,7 +276,7 @@ mod tests {
             ("ImportError: libfoo.so: wrong ELF class: ELFCLASS64 / wrong architecture", "a native library"),
             (
                 "The image manifest, config or layer media type for the source image x is not supported.",
-                "Lambda refuses an index",
+                "Lambda refuses an image index",
             ),
             ("Unknown options: --architectures, arm64", "an architecture option"),
             ("image with reference x was found but does not match the specified platform: wanted linux/arm64", "no image for"),

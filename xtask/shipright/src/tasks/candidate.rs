@@ -9,7 +9,7 @@ use crate::{
     facts::function::Code,
     policy::{
         plan::{Refusal, Selected},
-        target::Target,
+        target::IndexUse,
     },
     proof::{self, Kept, Remote},
     registry::Registry,
@@ -67,9 +67,9 @@ impl<'c> Finder<'c> {
     /// As for [`Finder::find`], for each image of an index.
     pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
         let repository = self.reached.repository(selected);
-        let list = match selected.image.target {
-            Target::Eks => self.manifest(&repository, name)?.filter(Manifest::is_image_index),
-            Target::Lambda | Target::AppRunner => None,
+        let list = match selected.image.target.index_use() {
+            IndexUse::Whole => self.manifest(&repository, name)?.filter(Manifest::is_image_index),
+            IndexUse::Refused | IndexUse::OneImage => None,
         };
         let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
         let archs = self.prove_index(selected, &repository, &list)?;

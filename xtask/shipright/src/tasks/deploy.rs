@@ -7,18 +7,15 @@ use anyhow::Result;
 use super::{
     Context,
     migrate::{Migration, Options},
-    push,
 };
-use crate::cli::{Global, Migrate, Push, PushSelection};
+use crate::cli::{Global, Migrate};
 
 /// Pushes, then moves what runs.
 pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
-    const JOBS: u8 = 2;
-    let selection =
-        PushSelection { service: arguments.service.clone(), dockerfile: None, jobs: JOBS, multi_arch: false, arch: None };
-    let push = Push { environment: arguments.environment.clone(), selection };
+    let services = arguments.service.iter().flat_map(|service| ["--service", service]);
+    let push: Vec<&str> = ["push", &arguments.environment].into_iter().chain(services).collect();
     if context.global.dry_run {
-        let code = push::run(context, &push)?;
+        let code = context.call(&push)?;
         context
             .terminal
             .note("then every function, service and deployment of these images is moved to them: see migrate-… --dry-run");
@@ -26,7 +23,7 @@ pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
     }
     // Standard output is one document: that of the moves.
     let inner = Context::new(Global { json: false, ..context.global.clone() });
-    let code = push::run(&inner, &push)?;
+    let code = inner.call(&push)?;
     if code != ExitCode::SUCCESS {
         return Ok(code);
     }

@@ -115,7 +115,7 @@ impl<'c> Migration<'c> {
 
     /// The targets that can be moved here: a sandbox has neither App Runner nor a cluster.
     pub fn targets(&self) -> Vec<Target> {
-        let is_there = |target: &Target| self.reached.sandbox.is_none() || *target == Target::Lambda;
+        let is_there = |target: &Target| self.reached.sandbox.is_none() || target.is_in_sandbox();
         Target::ALL.into_iter().filter(is_there).collect()
     }
 
@@ -145,7 +145,7 @@ impl<'c> Migration<'c> {
     /// Refusals, before anything was done.
     pub fn carry_out(&self, choices: &[Choice<'_>], options: Options) -> Result<ExitCode> {
         let (workloads, mut refusals) = Refused::part(choices.iter().map(|choice| self.plan(choice, options)))?;
-        if choices.iter().any(|choice| choice.selected.image.target == Target::Eks) {
+        if choices.iter().any(|choice| choice.selected.image.target.runs_on_nodes()) {
             refusals.extend(self.nodes(choices, &workloads));
         }
         if !refusals.is_empty() {
@@ -325,7 +325,7 @@ impl<'c> Migration<'c> {
 
     /// Whether pods land on nodes of their CPU.
     fn nodes(&self, choices: &[Choice<'_>], workloads: &[Workload]) -> Vec<Refusal> {
-        let all = choices.iter().filter(|one| one.selected.image.target == Target::Eks);
+        let all = choices.iter().filter(|one| one.selected.image.target.runs_on_nodes());
         let (lists, images): (Vec<_>, Vec<_>) = all.partition(|one| one.archs.len() > 1);
         let names = |all: Vec<&Choice<'_>>| all.into_iter().map(|one| one.selected.name()).collect();
         let found = look_at_nodes(&self.reached, names(images), names(lists));

@@ -19,7 +19,7 @@ use crate::{
     policy::{
         plan::{self, MOVABLE_TAGS, Refusal, Selected, label},
         tags::{Tag, TagKind, TagSet},
-        target::Target,
+        target::IndexUse,
     },
     record::Record,
     registry::{Arrival, Registry},
@@ -211,7 +211,7 @@ impl<'c> Road<'c> {
 
     /// An image that is to be for both CPUs travels as both; App Runner runs one image of an index, and that may be what it has.
     fn require(&self, selected: Selected<'_>, name: &str, own: Arch, archs: &[Arch]) -> Result<(), Refused> {
-        let both = selected.image.multi_arch && selected.image.target != Target::AppRunner;
+        let both = selected.image.multi_arch && selected.image.target.index_use() != IndexUse::OneImage;
         let wanted = if both { Arch::ALL.to_vec() } else { vec![own] };
         let Some(missing) = wanted.into_iter().find(|arch| !archs.contains(arch)) else { return Ok(()) };
         let from = &self.from.environment.name;

@@ -48,7 +48,7 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         return Err(Refused::from(Refusal::new(problem, cure)).into());
     }
     let arch = arguments.arch.unwrap_or_else(|| usual_arch(&config, selected, &docker));
-    let outside = arguments.port.unwrap_or(if target == Target::Lambda { 9000 } else { INSIDE });
+    let outside = arguments.port.unwrap_or(target.usual_port());
     let image = match &reached {
         Some(reached) => format!("{}/{}:{}", reached.place.registry, reached.repository(selected), reached.tag(selected)),
         // The last name is the most special.

@@ -23,7 +23,7 @@ use crate::{
         cache::{self, Cache, Store},
         command::let_tags_move,
         tags::{self, Tag, TagKind, TagSet},
-        target::Target,
+        target::IndexUse,
     },
 };
 
@@ -166,7 +166,7 @@ pub fn has_list(
     revision: &Revision,
     published: &Published,
 ) -> bool {
-    let takes_lists = !revision.dirty && variant.selected.image.target != Target::Lambda;
+    let takes_lists = !revision.dirty && variant.selected.image.target.index_use() != IndexUse::Refused;
     takes_lists && names_list(&tag_set(config, environment, variant, revision, ""), TagKind::Revision, published).is_some()
 }
 
@@ -195,9 +195,9 @@ fn list_of_before(
 }
 
 fn no_index_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
-    (variant.selected.image.target == Target::Lambda).then(|| {
+    (variant.selected.image.target.index_use() == IndexUse::Refused).then(|| {
         Refusal::new(
-            format!("{} is for AWS Lambda, which refuses an image index", variant.selected.name()),
+            format!("{} is for {}, which refuses an image index", variant.selected.name(), variant.selected.image.target.title()),
             "leave it out: name the others with `--service` or `--dockerfile`; a function has exactly one architecture",
         )
     })
@@ -302,8 +302,11 @@ fn cache(config: &Config, environment: &Environment, variant: Variant<'_>, facts
 
 /// The Lambda function that an image is for.
 pub fn function_name(config: &Config, environment: &Environment, selected: Selected<'_>) -> Option<String> {
-    let is_lambda = selected.image.target == Target::Lambda;
-    is_lambda.then(|| selected.image.function(&config.project, &environment.name, &selected.service.name))
+    selected
+        .image
+        .target
+        .runs_functions()
+        .then(|| selected.image.function(&config.project, &environment.name, &selected.service.name))
 }
 
 /// A time as it stands in a tag: `YYYYMMDD-HHMMSS`, in UTC.

@@ -40,7 +40,7 @@ pub struct Document {
 pub fn eks(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let reached = Reached::open(context, &arguments.environment)?;
     let selected = reached.selected(&arguments.service)?;
-    let all = selected.iter().filter(|one| one.image.target == Target::Eks);
+    let all = selected.iter().filter(|one| one.image.target.runs_on_nodes());
     let (lists, images): (Vec<_>, Vec<_>) = all.partition(|one| one.image.multi_arch);
     let names = |all: Vec<&Selected<'_>>| all.into_iter().map(Selected::name).collect();
     Ok(show(context, &look(&reached, names(images), names(lists))))

@@ -14,7 +14,7 @@ use crate::{
     policy::{
         age,
         plan::{self, Selected, label},
-        target::Target,
+        target::IndexUse,
     },
     proof::{self, Kept, Proof, Remote},
     registry::{NoAnswer, Registry},
@@ -123,7 +123,7 @@ impl Look<'_> {
             }
             return self.image(report, manifest, report.arch);
         }
-        if image.target == Target::Lambda {
+        if image.target.index_use() == IndexUse::Refused {
             report.mismatches.push(format!("`{tag}` names an image index (`{}`), which Lambda refuses", manifest.media_type));
             return Ok(());
         }
