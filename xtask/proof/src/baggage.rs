@@ -143,14 +143,18 @@ impl<'t> Porter<'t> {
         if self.matters(path, &names) {
             return None;
         }
-        let reasons = [
-            (Reason::OtherSystem, self.is_for_other_system(path, &names, elf)),
-            (Reason::Counterpart, self.has_counterpart(path, &names) || self.is_compiled(path, &names)),
-            (Reason::AnyPlatform, self.is_in_package_for_any(path, &names, present)),
-            (Reason::Launcher, self.is_launcher(path, &names, present, elf)),
-            (Reason::Stored, path.contains("/pnpm/store/v") && path.contains("/files/")),
-        ];
-        reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)
+        // One after the other: most files have the first or the second, and each costs more than the one before.
+        if self.is_for_other_system(path, &names, elf) {
+            Some(Reason::OtherSystem)
+        } else if self.has_counterpart(path, &names) || self.is_compiled(path, &names) {
+            Some(Reason::Counterpart)
+        } else if self.is_in_package_for_any(path, &names, present) {
+            Some(Reason::AnyPlatform)
+        } else if self.is_launcher(path, &names, present, elf) {
+            Some(Reason::Launcher)
+        } else {
+            (path.contains("/pnpm/store/v") && path.contains("/files/")).then_some(Reason::Stored)
+        }
     }
 
     /// Whether a file matters whatever stands beside it.

@@ -81,10 +81,14 @@ impl Start {
     pub fn follow(tree: &Tree<'_>, config: &Config, wanted: Cpu) -> Self {
         let mut walk = Walk { tree, config, wanted, start: Self::default() };
         walk.entry_point();
-        walk.words_of_all_kinds();
-        walk.links();
-        walk.interpreters_and_loaders();
-        walk.folders();
+        // What else is read is asked of foreign files alone, and most images have none.
+        let is_foreign = |content: &Content| matches!(content, Content::Elf(elf) if Cpu::of(elf.machine) != wanted);
+        if tree.files.values().any(|present| is_foreign(present.content())) {
+            walk.words_of_all_kinds();
+            walk.links();
+            walk.interpreters_and_loaders();
+            walk.folders();
+        }
         walk.start
     }
 }

@@ -106,7 +106,7 @@ fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
 
 /// The environments that have commands of their own. A deploy.toml with mistakes has none; the command that is then run
 /// tells of them.
-pub(crate) fn environments(words: &[String]) -> Vec<String> {
+fn environments(words: &[String]) -> Vec<String> {
     let config = tasks::load_config(cli::config_file(words).as_deref());
     let known = config.map(|config| config.environments.into_keys().collect::<Vec<_>>()).unwrap_or_default();
     let mut all = [known, cli::named_environments(words)].concat();

@@ -88,7 +88,7 @@ impl Context {
     /// What the command ends with; words that are no command.
     pub fn call(&self, words: &[&str]) -> Result<ExitCode> {
         let words: Vec<String> = std::iter::once("cargo xtask").chain(words.iter().copied()).map(str::to_owned).collect();
-        let mut command = cli::command("cargo xtask", &crate::program::environments(&words), Vec::new());
+        let mut command = cli::command("cargo xtask", &cli::named_environments(&words), Vec::new());
         match cli::parse(&mut command, &words, &[])?.1 {
             Typed::Ours(task) => super::run(self, task),
             Typed::Completions(_) | Typed::Theirs(..) => bail!("`{}` cannot be called", words[1..].join(" ")),
