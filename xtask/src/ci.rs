@@ -7,7 +7,8 @@ use shipright::{
     Context, NoArguments,
     anyhow::{Context as _, Result, anyhow, bail},
     facts::host,
-    process::{Tool, quoted},
+    model::shell::quoted,
+    process::Tool,
 };
 
 /// What help says.

@@ -14,11 +14,10 @@ use image_oci::{Manifest, Platform};
 use crate::{
     aws::Aws,
     docker::{Built, Docker, Others, Session},
-    facts::published::Found,
-    policy::{
+    model::{label, place::Place, published::Found, tags::TagKind},
+    plan::{
+        Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction,
         index::{Child, assemble},
-        plan::{Build, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction, label},
-        tags::TagKind,
     },
     proof::{self, Kept, Proof, Remote},
     registry::Registry,

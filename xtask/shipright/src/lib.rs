@@ -29,7 +29,7 @@
 //! deploy.toml ─ config ─▶ Config ─┤
 //! git, clock, docker, AWS reads ─▶ Facts ─┤
 //!                                 ▼
-//!                         policy::plan ─▶ Plan ── `--dry-run` shows it and stops
+//!                                 plan ─▶ Plan ── `--dry-run` shows it and stops
 //!                                 ▼
 //!          execute: build all ─▶ prove all ─▶ push all ─▶ tag all ─▶ confirm all ─▶ Report
 //!
@@ -37,7 +37,7 @@
 //! ```
 //!
 //! Architecture Invariants:
-//! 1. A pushed image's architecture comes from the target table ([`policy::target`]); no flag overrides it on the way.
+//! 1. A pushed image's architecture comes from the target table ([`model::target`]); no flag overrides it on the way.
 //! 2. Planning gets the half of AWS that looks ([`aws::Reader`]); nothing below `tasks/` knows whether this is a dry run.
 //! 3. Nothing leaves this machine that was not proven ([`proof`]), and a moving tag (`…-latest`) never points at an image
 //!    that failed a check, not for a moment.
@@ -53,7 +53,6 @@ pub mod docker;
 pub mod execute;
 pub mod facts;
 mod interrupt;
-pub mod policy;
 pub mod problem;
 pub mod process;
 mod program;
@@ -67,6 +66,8 @@ pub mod tasks;
 pub use anyhow;
 pub use clap;
 pub use image_arch as arch;
+pub use shipright_model as model;
+pub use shipright_plan as plan;
 
 pub use crate::{
     interrupt::Transient,

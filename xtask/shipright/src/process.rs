@@ -237,7 +237,7 @@ impl Tool {
     /// The command line, quoted so that it can be pasted.
     pub fn shown(&self, args: &[&str]) -> String {
         let program = self.program.to_string_lossy();
-        quoted(std::iter::once(program.as_ref()).chain(args.iter().copied()))
+        crate::model::shell::quoted(std::iter::once(program.as_ref()).chain(args.iter().copied()))
     }
 
     fn plain_command(&self, args: &[&str]) -> Command {
@@ -274,12 +274,6 @@ impl Tool {
             _ => anyhow::anyhow!("failed to start `{program}`: {error}"),
         }
     }
-}
-
-/// A command line, quoted for a POSIX shell.
-pub fn quoted<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
-    let quote = |word: &'w str| shlex::try_quote(word).map_or_else(|_| "''".into(), std::borrow::Cow::into_owned);
-    words.into_iter().map(quote).collect::<Vec<String>>().join(" ")
 }
 
 /// Ends every child that is still running.

@@ -14,7 +14,7 @@ use aws_sdk_lambda::{
 };
 
 use super::{Reader, Writer, error::explain};
-use crate::facts::function::{Alias, Code, Condition, Function, Version};
+use crate::model::function::{Alias, Code, Condition, Function, Version};
 
 /// A change that AWS did not take now.
 #[derive(Debug)]

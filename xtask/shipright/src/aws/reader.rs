@@ -9,10 +9,8 @@ use tokio::task::JoinSet;
 
 use super::{Aws, error::explain};
 use crate::{
-    facts::{
-        nodes::{self, Nodes},
-        published::{Mutability, Repository, Stored},
-    },
+    facts::nodes::{self, Nodes},
+    model::published::{Mutability, Repository, Stored},
     registry::Login,
 };
 

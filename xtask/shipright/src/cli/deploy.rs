@@ -104,5 +104,5 @@ pub struct Status {
 }
 
 fn percent(text: &str) -> Result<f64, String> {
-    crate::policy::deployment::percent(text)
+    crate::plan::deployment::percent(text)
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{raw, resolve::Finding};
-use crate::{arch::Arch, policy::plan::Builder};
+use super::{finding::Finding, raw};
+use crate::{arch::Arch, model::builder::Builder};
 
 /// Reads the names and addresses of builders.
 pub fn resolve(finding: &mut Finding<'_>, builders: &raw::Builders) -> BTreeMap<Arch, Builder> {

@@ -3,26 +3,32 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
     path::{Component, Path, PathBuf},
 };
 
 use super::{
-    Config, Environment, Foreign, Image, Service, TargetRule, builders,
-    check::suggestion,
+    builders,
+    finding::Finding,
     raw::{self, Located},
     tag_clash,
 };
 use crate::{
     arch::Arch,
-    policy::{base_image, cache::Store, name, target::Target},
+    model::{
+        base_image,
+        cache::Store,
+        config::{Config, Environment, Foreign, Image, Service, TargetRule, fill},
+        name,
+        suggestion::suggestion,
+        target::Target,
+    },
     problem::Problem,
 };
 
 /// Finishes the file's content. With problems the result is of use for finding more of them alone.
 pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Config {
     let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let mut finding = Finding { problems };
+    let mut finding = Finding::new(problems);
 
     finding.name("project.name", &root.project.name, name::is_repository_part, REPOSITORY_PART);
     let context = finding.inner_path("project.context", &root.project.context);
@@ -60,11 +66,6 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Con
     tag_clash::names_that_are_too_long(&mut finding, &root.environments, &config);
     tag_clash::collisions(&mut finding, &root.services, &config);
     config
-}
-
-/// Fills `{name}` in a pattern.
-pub fn fill(pattern: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(pattern.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
 }
 
 const REPOSITORY_PART: &str = "lower-case letters, digits and single `.`, `_` or `-` between them";
@@ -109,18 +110,7 @@ const KUBERNETES: NameRule = NameRule {
     is_legal: name::is_kubernetes,
 };
 
-/// The problems found so far.
-pub(super) struct Finding<'p> {
-    problems: &'p mut Vec<Problem>,
-}
-
 impl Finding<'_> {
-    pub(super) fn problem(&mut self, span: &Range<usize>, title: impl Into<String>, cure: impl Into<String>) {
-        if *span != raw::NOWHERE {
-            self.problems.push(Problem { span: span.clone(), title: title.into(), cure: cure.into() });
-        }
-    }
-
     fn name(&mut self, key: &str, name: &Located<String>, is_legal: fn(&str) -> bool, rule: &str) {
         if !is_legal(&name.value) {
             let cure = match name::legal_form(&name.value).filter(|form| is_legal(form)) {

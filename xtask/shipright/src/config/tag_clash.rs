@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Config, Environment, Image, Service,
+    finding::Finding,
     raw::{self, Located},
-    resolve::Finding,
 };
 use crate::{
     arch::Arch,
-    policy::{
+    model::{
         cache::{self, Store},
+        config::{Config, Environment, Image, Service},
         name,
         tags::{self, TagKind, TagSet},
     },

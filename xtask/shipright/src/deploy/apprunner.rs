@@ -10,7 +10,11 @@ use super::{
     Hands, Move, Outcome,
     wait::{self, Heed, LONG},
 };
-use crate::{aws::Service, facts::function::Code, interrupt, policy::target::Target};
+use crate::{
+    aws::Service,
+    interrupt,
+    model::{function::Code, target::Target},
+};
 
 /// What is wanted of one service.
 #[derive(Debug, Clone, Serialize)]

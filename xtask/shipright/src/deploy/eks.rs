@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     arch::Arch,
-    facts::{function::Code, nodes},
+    facts::nodes,
     interrupt,
-    policy::target::Target,
+    model::{function::Code, target::Target},
     process::Tool,
 };
 

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     aws::{Refusal, Writer},
-    facts::function::{Alias, Code, Condition, Function},
     interrupt,
-    policy::{
-        deployment::{Canary, LambdaPlan, Step, named_arch},
+    model::{
+        function::{Alias, Code, Condition, Function},
         target::Target,
     },
+    plan::deployment::{Canary, LambdaPlan, Step, named_arch},
 };
 
 /// How long a call that is refused for the moment is tried again.

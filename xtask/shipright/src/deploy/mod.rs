@@ -13,7 +13,11 @@ pub use apprunner::{AppRunnerPlan, express_mode};
 pub use eks::{EksPlan, Kubectl};
 pub use lambda::record as record_in_tags;
 
-use crate::{aws::Aws, facts::function::Code, policy::target::Target, report::terminal::Terminal};
+use crate::{
+    aws::Aws,
+    model::{function::Code, target::Target},
+    report::terminal::Terminal,
+};
 
 /// What a deployment is carried out with.
 #[derive(Clone, Copy)]

@@ -5,7 +5,8 @@ use anyhow::{Context as _, Result};
 use super::Docker;
 use crate::{
     arch::Arch,
-    policy::plan::{Builder, How, Plan, Source},
+    model::builder::Builder,
+    plan::{How, Plan, Source},
 };
 
 /// A builder, as `docker buildx inspect` describes it.

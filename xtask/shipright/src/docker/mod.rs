@@ -25,11 +25,8 @@ use progress::CacheWatch;
 use crate::{
     arch::Arch,
     facts::host,
-    policy::{
-        command,
-        plan::{Build, Builder},
-        trouble,
-    },
+    model::builder::Builder,
+    plan::{Build, command, trouble},
     process::{Outcome, Tool},
     proof::{Archive, Kept, Proof},
 };

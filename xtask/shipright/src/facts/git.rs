@@ -7,39 +7,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use git2::{DescribeFormatOptions, DescribeOptions, ErrorCode, Repository, StatusOptions};
-use serde::Serialize;
 
-use crate::{config::Config, process::Tool};
-
-/// A commit and the state of the tree above it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Revision {
-    /// The whole commit, 40 or 64 hexadecimal digits.
-    pub commit: String,
-    /// Whether tracked files differ from the commit, or untracked ones are there.
-    pub dirty: bool,
-    /// When it was committed, in seconds since 1970.
-    pub time: i64,
-    /// The branch, unless `HEAD` is detached.
-    pub branch: Option<String>,
-    /// The nearest tag with the distance from it, or the short commit.
-    pub description: String,
-    /// The URL of `origin` without user and password.
-    pub origin: Option<String>,
-}
-
-impl Revision {
-    /// The revision that an image's label tells: its commit, and nothing else.
-    pub fn of_label(commit: &str, dirty: bool) -> Self {
-        Self { commit: commit.to_owned(), dirty, time: 0, branch: None, description: String::new(), origin: None }
-    }
-
-    /// The first characters of the commit.
-    pub fn short(&self, length: usize) -> &str {
-        &self.commit[..length.min(self.commit.len())]
-    }
-}
+use crate::{
+    model::{config::Config, revision::Revision},
+    process::Tool,
+};
 
 /// Reads the revision of the repository that `folder` lies in. `None` when it lies in none, or nothing is committed.
 ///

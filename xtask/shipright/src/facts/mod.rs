@@ -2,10 +2,8 @@
 //!
 //! Architecture Invariant: nothing in this room changes anything.
 
-pub mod function;
 pub mod git;
 pub mod host;
 pub mod nodes;
 pub mod paths;
-pub mod published;
 pub mod terraform;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{arch::Arch, policy::instance, process::Tool};
+use crate::{arch::Arch, plan::instance, process::Tool};
 
 /// A group of nodes, or one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::Config;
+use crate::model::config::Config;
 
 /// The text of every Dockerfile of the build context: those that images are built from, and others beside them. One that
 /// cannot be read is left out; a build says so.

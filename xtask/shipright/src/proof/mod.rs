@@ -19,7 +19,7 @@ pub use archive::Archive;
 pub use blobs::{Blobs, Layout, Remote};
 pub use kept::Kept;
 
-use crate::{arch::Arch, config::Foreign, registry::CONFIG_LIMIT};
+use crate::{arch::Arch, model::config::Foreign, registry::CONFIG_LIMIT};
 
 /// A verdict, and the image that it is about.
 #[derive(Debug, Clone, Serialize)]

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use image_oci::is_digest;
 
-use crate::policy::name;
+use crate::model::name;
 
 /// Where Docker Hub's registry is.
 pub(super) const HUB: &str = "registry-1.docker.io";

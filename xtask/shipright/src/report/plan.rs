@@ -3,41 +3,41 @@
 use std::fmt;
 
 use crate::{
-    policy::{
-        cache::Cache,
-        command,
-        plan::{Build, Builder, Plan, PlannedImage, Refusal, Source, TagAction},
-    },
+    model::{builder::Builder, cache::Cache},
+    plan::{Build, Plan, PlannedImage, Source, TagAction, command},
     report::terminal::printable,
 };
 
-impl fmt::Display for Plan {
+/// A plan for people.
+pub struct Shown<'p>(pub &'p Plan);
+
+impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.0.place {
             let stand_in = place.endpoint.as_ref().map_or_else(String::new, |endpoint| format!(", at {endpoint}"));
             writeln!(f, "environment  {}: account {}, {}{stand_in}", place.environment, place.account, place.region)?;
             writeln!(f, "registry     {}", place.registry)?;
         }
-        if let Some(revision) = &self.revision {
+        if let Some(revision) = &self.0.revision {
             let dirty = if revision.dirty { ", dirty" } else { "" };
             let branch = revision.branch.as_deref().unwrap_or("no branch");
             writeln!(f, "revision     {}, {}{dirty}", revision.commit, printable(branch))?;
         }
-        for image in &self.images {
+        for image in &self.0.images {
             writeln!(f)?;
             show_image(f, image)?;
         }
-        for index in &self.indexes {
+        for index in &self.0.indexes {
             writeln!(f, "\nindex {}: {} images in {}", index.name, index.images.len(), index.repository)?;
             for tag in &index.tags {
                 writeln!(f, "    tag          {}", tag.name)?;
             }
         }
-        for note in &self.notes {
+        for note in &self.0.notes {
             writeln!(f, "\nnote: {note}")?;
         }
         writeln!(f, "\ncommands")?;
-        let lines = command::script(self);
+        let lines = command::script(self.0);
         if lines.is_empty() {
             writeln!(f, "    none: everything is as it should be")?;
         }
@@ -81,11 +81,5 @@ fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
         Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),
         Some(Cache::GitHub { scope }) => writeln!(f, "    cache        GitHub's, {scope}"),
         None => Ok(()),
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.problem)
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     arch::Arch,
-    policy::{plan::Place, target::Target},
+    model::{place::Place, target::Target},
     proof::Proof,
 };
 

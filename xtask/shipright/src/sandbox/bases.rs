@@ -14,7 +14,7 @@ use super::{
     apt::{self, Apt},
     home::{Bases, Home, remove},
 };
-use crate::{arch::Arch, aws::Aws, docker::Docker, facts::host, policy::base_image, process::Tool, report::terminal::Terminal};
+use crate::{arch::Arch, aws::Aws, docker::Docker, facts::host, model::base_image, process::Tool, report::terminal::Terminal};
 
 /// A public base image that the sandbox can stand in for.
 struct StandIn {

@@ -21,9 +21,9 @@ pub use emulator::{ACCOUNT, REGION};
 
 use crate::{
     aws::{Aws, Connection, DUMMY_KEY},
-    config::Config,
     docker::Docker,
-    policy::plan::{Plan, Source},
+    model::config::Config,
+    plan::{Plan, Source},
     report::terminal::Terminal,
 };
 

@@ -9,7 +9,8 @@ use crate::{
     cli::{Archs, LocalSelection},
     docker::Docker,
     facts::{git, host, paths},
-    policy::plan::{LocalRequest, Refusal, plan_local},
+    model::refusal::Refusal,
+    plan::{LocalRequest, plan_local},
     sandbox,
 };
 

@@ -9,7 +9,8 @@ use super::Context;
 use crate::{
     arch::Arch,
     docker::Docker,
-    policy::plan::{Builder, How, Selected},
+    model::builder::Builder,
+    plan::{How, Selected},
     report::document,
     sandbox,
 };

@@ -6,11 +6,8 @@ use image_oci::{Descriptor, Manifest, Platform};
 use super::{Context, Refused, manifest, reach::Reached};
 use crate::{
     arch::Arch,
-    facts::function::Code,
-    policy::{
-        plan::{Refusal, Selected},
-        target::IndexUse,
-    },
+    model::{function::Code, refusal::Refusal, target::IndexUse},
+    plan::Selected,
     proof::{self, Kept, Remote},
     registry::Registry,
 };

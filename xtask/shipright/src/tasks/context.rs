@@ -13,15 +13,17 @@ use serde::Serialize;
 
 use crate::{
     cli::{self, Global, Typed},
-    config::{self, Config},
+    config::{self},
     docker::Docker,
     execute::{Hands, execute},
-    policy::plan::{Place, Plan, Refusal},
+    model::{config::Config, place::Place, refusal::Refusal},
+    plan::Plan,
     problem::{Problem, Problems},
     proof::Kept,
     record::{self, Record},
     report::{
         document,
+        plan::Shown,
         result::Report,
         terminal::{Terminal, Verbosity},
     },
@@ -157,7 +159,7 @@ impl Context {
             if self.global.json {
                 document::print(&Document { plan });
             }
-            self.terminal.block(&plan.to_string());
+            self.terminal.block(&Shown(plan).to_string());
             return Some(ExitCode::SUCCESS);
         }
         for note in &plan.notes {
@@ -180,7 +182,7 @@ impl Context {
 
     /// Carries out a plan and shows what came of it.
     pub fn carry_out(&self, config: &Config, plan: &Plan, docker: &Docker, aws: Option<&crate::aws::Aws>, jobs: u8) -> ExitCode {
-        for line in crate::policy::command::script(plan) {
+        for line in crate::plan::command::script(plan) {
             self.terminal.detail(&line);
         }
         let kept = Kept::of_project(&config.root);

@@ -11,14 +11,13 @@ use super::{Context, reach};
 use crate::{
     arch::Arch,
     aws::Aws,
-    config::{Config, Environment},
     docker::Docker,
     facts::{git, paths},
-    policy::{
-        command::let_tags_move,
-        plan::{self, Selected, account_guard, guards},
+    model::{
+        config::{Config, Environment},
         target::Target,
     },
+    plan::{self, Selected, account_guard, command::let_tags_move, guards},
     sandbox,
 };
 

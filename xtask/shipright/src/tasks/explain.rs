@@ -13,12 +13,8 @@ use serde::Serialize;
 use super::{Context, Refused};
 use crate::{
     arch::Arch,
-    config::suggestion,
-    policy::{
-        plan::{Refusal, Selected, reason},
-        target::Target,
-        trouble,
-    },
+    model::{refusal::Refusal, suggestion::suggestion, target::Target},
+    plan::{Selected, reason, trouble},
     report::document,
 };
 

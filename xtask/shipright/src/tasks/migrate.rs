@@ -18,17 +18,18 @@ use crate::{
     aws::Identity,
     cli::{Migrate, MigrateLambda},
     deploy::{self, AppRunnerPlan, EksPlan, Hands, Kubectl, Move},
-    facts::{
-        function::{Code, Condition, Version},
-        host,
-    },
+    facts::host,
     interrupt,
-    policy::{
-        deployment::{self, Canary, Facts, Wanted},
-        plan::{self, Refusal, Selected},
+    model::{
+        function::{Code, Condition, Version},
+        refusal::Refusal,
+        shell::quoted,
         target::Target,
     },
-    process::quoted,
+    plan::{
+        self, Selected,
+        deployment::{self, Canary, Facts, Wanted},
+    },
 };
 
 /// What is asked for, beside the images.

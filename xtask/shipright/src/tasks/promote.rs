@@ -15,12 +15,16 @@ use super::{
 use crate::{
     arch::Arch,
     cli::Promote,
-    facts::{git::Revision, host, published::Found},
-    policy::{
-        plan::{self, MOVABLE_TAGS, Refusal, Selected, label},
+    facts::host,
+    model::{
+        label,
+        published::Found,
+        refusal::Refusal,
+        revision::Revision,
         tags::{Tag, TagKind, TagSet},
         target::IndexUse,
     },
+    plan::{self, MOVABLE_TAGS, Selected},
     record::Record,
     registry::{Arrival, Registry},
     report::document,

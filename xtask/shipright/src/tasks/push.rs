@@ -9,18 +9,21 @@ use super::{Context, Refused, reach};
 use crate::{
     aws::{Aws, Reader},
     cli::Push,
-    config::{Config, Environment},
     docker::Docker,
     facts::{
-        function::Function,
-        git::{self, Revision},
+        git::{self},
         host, paths,
-        published::{Found, Published, Repository},
     },
-    policy::{
-        plan::{self, Place, PushFacts, Refusal, Selected, Variant, account_guard, guards, plan_push},
+    model::{
+        config::{Config, Environment},
+        function::Function,
+        place::Place,
+        published::{Found, Published, Repository},
+        refusal::Refusal,
+        revision::Revision,
         tags::{TagKind, TagSet},
     },
+    plan::{self, PushFacts, Selected, Variant, account_guard, guards, plan_push},
     registry::{CONFIG_LIMIT, Registry},
     sandbox,
 };

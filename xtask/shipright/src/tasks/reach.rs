@@ -5,9 +5,13 @@ use anyhow::Result;
 use super::{Context, Refused};
 use crate::{
     aws::{Aws, Connection, Identity},
-    config::{Config, Environment},
     facts::host,
-    policy::plan::{self, Place, Refusal, Selected, account_guard},
+    model::{
+        config::{Config, Environment},
+        place::Place,
+        refusal::Refusal,
+    },
+    plan::{self, Selected, account_guard},
     registry::{self, Reference, Registry, Right},
     report::terminal,
     sandbox,

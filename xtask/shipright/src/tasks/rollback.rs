@@ -13,13 +13,8 @@ use super::{
 use crate::{
     arch::Arch,
     cli::Rollback,
-    facts::{function::Code, published::Stored},
-    policy::{
-        deployment,
-        plan::{Refusal, Selected},
-        tags,
-        target::Target,
-    },
+    model::{function::Code, published::Stored, refusal::Refusal, tags, target::Target},
+    plan::{Selected, deployment},
     record,
 };
 

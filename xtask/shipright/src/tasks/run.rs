@@ -9,14 +9,11 @@ use super::{Context, Refused, reach::Reached};
 use crate::{
     arch::Arch,
     cli::Run,
-    config::Config,
     docker::{Docker, Others, Session},
     facts::host,
     interrupt,
-    policy::{
-        plan::{self, Refusal, Selected},
-        target::Target,
-    },
+    model::{config::Config, refusal::Refusal, target::Target},
+    plan::{self, Selected},
     report::document,
     sandbox,
 };
@@ -56,7 +53,7 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     };
     let words = command(&image, arch, outside);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let shown = crate::process::quoted(std::iter::once("docker").chain(words.iter().copied()));
+    let shown = crate::model::shell::quoted(std::iter::once("docker").chain(words.iter().copied()));
     let about = |exit: Option<i32>| {
         if context.global.json {
             document::print(&json!({ "image": image, "arch": arch, "port": outside, "command": shown, "exit-code": exit }));

@@ -7,10 +7,8 @@ use super::reach::Reached;
 use crate::{
     arch::Arch,
     deploy::Kubectl,
-    policy::{
-        plan::{self, Selected},
-        target::Target,
-    },
+    model::target::Target,
+    plan::{self, Selected},
 };
 
 /// What runs.

@@ -13,8 +13,7 @@ use crate::{
     cli::Sandbox,
     config,
     facts::host::variable,
-    policy::plan::Refusal,
-    process::quoted,
+    model::{refusal::Refusal, shell::quoted},
     report::document,
     sandbox::{ACCOUNT, REGION, Session},
 };

@@ -9,12 +9,9 @@ use super::{Context, Refused, reach::Reached};
 use crate::{
     arch::Arch,
     cli::Status,
-    facts::{host, published::Found},
-    policy::{
-        age,
-        plan::{self, Selected, label},
-        target::Target,
-    },
+    facts::host,
+    model::{label, published::Found, target::Target},
+    plan::{self, Selected, age},
     registry::{CONFIG_LIMIT, Registry},
     report::document,
 };

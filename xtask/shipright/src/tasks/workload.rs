@@ -8,10 +8,8 @@ use super::{Context, reach::Reached};
 use crate::{
     aws::Identity,
     deploy::{AppRunnerPlan, EksPlan, Kubectl, Move, Outcome},
-    policy::{
-        deployment::{LambdaPlan, Step},
-        plan::Place,
-    },
+    model::place::Place,
+    plan::deployment::{LambdaPlan, Step},
     record::Record,
     report::document,
 };

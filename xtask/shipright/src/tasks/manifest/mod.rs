@@ -16,12 +16,9 @@ use super::{Context, Refused, reach};
 use crate::{
     arch::Arch,
     cli::ManifestCommand,
-    config::Config,
     facts::host,
-    policy::{
-        index::{Child, assemble},
-        plan::Refusal,
-    },
+    model::{config::Config, refusal::Refusal},
+    plan::index::{Child, assemble},
     proof::{self, Kept, Remote},
     registry::{Arrival, Reference, Registry, Right},
     report::{document, terminal::one_line},

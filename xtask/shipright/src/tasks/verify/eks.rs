@@ -16,7 +16,8 @@ use crate::{
         nodes::{self, Nodes},
         terraform::{self, Mention},
     },
-    policy::{instance, plan::Selected, target::Target},
+    model::target::Target,
+    plan::{Selected, instance},
     report::document,
 };
 

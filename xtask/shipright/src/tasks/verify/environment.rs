@@ -10,12 +10,9 @@ use super::super::{Context, manifest::problems, reach::Reached};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
-    facts::{host, published::Found},
-    policy::{
-        age,
-        plan::{self, Selected, label},
-        target::IndexUse,
-    },
+    facts::host,
+    model::{label, published::Found, target::IndexUse},
+    plan::{self, Selected, age},
     proof::{self, Kept, Proof, Remote},
     registry::{NoAnswer, Registry},
     report::document,

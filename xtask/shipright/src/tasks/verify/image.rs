@@ -9,9 +9,8 @@ use super::super::{Context, Refused, reach};
 use crate::{
     arch::Arch,
     cli::VerifyImage,
-    config::{Config, suggestion},
     docker::Docker,
-    policy::{plan::Refusal, target::Target},
+    model::{config::Config, refusal::Refusal, suggestion::suggestion, target::Target},
     proof::{self, Archive, Kept, Layout, Proof, Remote},
     registry::{Reference, Right},
     report::document,

@@ -4,12 +4,17 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use chrono::DateTime;
 
-use super::{Build, Plan, Refusal, label};
+use crate::{
+    Build, Plan,
+    model::{label, refusal::Refusal},
+};
 use crate::{
     arch::Arch,
-    config::{Config, Environment, Image, Service, TargetRule},
-    facts::git::Revision,
-    policy::target::Target,
+    model::{
+        config::{Config, Environment, Image, Service, TargetRule},
+        revision::Revision,
+        target::Target,
+    },
 };
 
 /// The plan, unless there is a reason not to.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, Platform};
 use serde::Serialize;
 
-use super::plan::Refusal;
+use crate::model::refusal::Refusal;
 
 /// An image that goes into an index.
 #[derive(Debug, Clone)]

@@ -1,47 +1,22 @@
-//! The plan: everything that a command will do, as data, decided before anything is done.
-//!
-//! Architecture Invariant: equal inputs give equal plans. What is wrong is collected, not returned at the first find, and
-//! each refusal comes with its cure.
-
-mod build;
-mod guards;
-mod local;
-mod push;
-mod select;
+//! What a push or a build will do, as data: images, their builds and their tags.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
-pub use build::because as reason;
-pub use guards::{account_guard, guards};
-pub use local::{LocalRequest, local_names, plan_local};
-pub use push::{PushFacts, Variant, function_name, has_list, plan_push, tag_set, timestamp, variants};
-pub use select::{Selected, environment, one, select};
-
 use crate::{
     arch::Arch,
-    config::Foreign,
-    facts::{function::Function, git::Revision},
-    policy::{
+    model::{
+        builder::Builder,
         cache::Cache,
+        config::Foreign,
+        function::Function,
+        place::Place,
+        revision::Revision,
         tags::{Tag, TagKind},
         target::Target,
     },
-    process::quoted,
 };
-
-/// Labels that every pushed image carries. Source: the OCI image specification's pre-defined annotation keys.
-pub mod label {
-    /// The whole commit.
-    pub const REVISION: &str = "org.opencontainers.image.revision";
-    /// The commit's time: a rebuild of the same commit is the same image.
-    pub const CREATED: &str = "org.opencontainers.image.created";
-    /// Where the source code lives.
-    pub const SOURCE: &str = "org.opencontainers.image.source";
-    /// The nearest git tag, or the short commit.
-    pub const VERSION: &str = "org.opencontainers.image.version";
-}
 
 /// What a repository that this tool creates lets move: revisions of a dirty tree name no fixed content.
 pub const MOVABLE_TAGS: [&str; 2] = ["*latest", "*-dirty"];
@@ -92,33 +67,6 @@ pub struct PlannedIndex {
     pub tags: Vec<Tag>,
 }
 
-/// An environment as this run reaches it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Place {
-    /// The environment's name.
-    pub environment: String,
-    /// The AWS account.
-    pub account: String,
-    /// The AWS region.
-    pub region: String,
-    /// The registry's host, with a port where it has one.
-    pub registry: String,
-    /// The profile of `~/.aws/config`, if not the usual one.
-    pub profile: Option<String>,
-    /// The address of a local stand-in for AWS.
-    pub endpoint: Option<String>,
-}
-
-impl Place {
-    /// What the AWS command line needs to reach this place.
-    pub fn flags(&self) -> String {
-        let profile = self.profile.iter().map(|profile| quoted(["--profile", profile.as_str()]));
-        let endpoint = self.endpoint.iter().map(|endpoint| quoted(["--endpoint-url", endpoint.as_str()]));
-        [format!("--region {}", self.region)].into_iter().chain(profile).chain(endpoint).collect::<Vec<_>>().join(" ")
-    }
-}
-
 /// One image and what happens to it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -164,26 +112,6 @@ pub enum Source {
         /// Its manifest's digest.
         digest: String,
     },
-}
-
-/// Where images of one architecture are built.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Builder {
-    /// Its name, as `docker buildx ls` has it.
-    pub name: String,
-    /// Where it is, for one that is made when it is first needed.
-    pub address: Option<String>,
-}
-
-impl Builder {
-    /// What people call it.
-    pub fn shown(builder: Option<&Self>) -> String {
-        builder.map_or_else(
-            || "docker's current builder".to_owned(),
-            |builder| builder.address.clone().unwrap_or_else(|| builder.name.clone()),
-        )
-    }
 }
 
 /// How an image of a CPU comes to be.
@@ -279,20 +207,4 @@ pub enum TagAction {
     Present,
     /// It names another image and the repository does not let it move.
     Kept,
-}
-
-/// One reason why nothing is done, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// What is wrong.
-    pub problem: String,
-    /// What to do about it.
-    pub cure: String,
-}
-
-impl Refusal {
-    /// A reason and its cure.
-    pub fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { problem: problem.into(), cure: cure.into() }
-    }
 }

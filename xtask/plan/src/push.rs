@@ -4,24 +4,22 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Build, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Refusal, Source, TagAction,
+use crate::{
+    Build, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction,
     build::{because, build_args, finish, labels, missing_paths},
     guards::guards,
-    label,
+    model::{label, place::Place, refusal::Refusal},
     select::Selected,
 };
 use crate::{
     arch::Arch,
-    config::{Config, Environment},
-    facts::{
-        function::Function,
-        git::Revision,
-        published::{Mutability, Published, Repository},
-    },
-    policy::{
+    command::let_tags_move,
+    model::{
         cache::{self, Cache, Store},
-        command::let_tags_move,
+        config::{Config, Environment},
+        function::Function,
+        published::{Mutability, Published, Repository},
+        revision::Revision,
         tags::{self, Tag, TagKind, TagSet},
         target::IndexUse,
     },

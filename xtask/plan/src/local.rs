@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    Build, Plan, PlannedImage, Refusal, Source,
+use crate::{
+    Build, Plan, PlannedImage, Source,
     build::{because, build_args, finish, labels, missing_path, missing_paths},
+    model::refusal::Refusal,
     select::{Selected, image, unknown_services},
 };
 use crate::{
     arch::Arch,
-    config::{Config, Image, Service},
-    facts::git::Revision,
-    policy::target::Target,
+    model::{
+        config::{Config, Image, Service},
+        revision::Revision,
+        target::Target,
+    },
 };
 
 /// What a local build is asked for.

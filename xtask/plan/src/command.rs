@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    cache::Cache,
-    plan::{Build, Builder, MOVABLE_TAGS, Place, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction},
+use crate::model::shell::quoted;
+use crate::{
+    Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction,
+    model::{builder::Builder, cache::Cache, place::Place},
 };
-use crate::process::quoted;
 
 /// The arguments of `docker` for a build.
 ///

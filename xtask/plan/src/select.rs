@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::Refusal;
-use crate::config::{Config, Environment, Image, Service, suggestion};
+use crate::model::refusal::Refusal;
+use crate::model::{
+    config::{Config, Environment, Image, Service},
+    suggestion::suggestion,
+};
 
 /// One image of the configuration that a command is about.
 #[derive(Debug, Clone, Copy)]

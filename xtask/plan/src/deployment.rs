@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
-use super::plan::Refusal;
+use crate::model::refusal::Refusal;
 use crate::{
     arch::Arch,
-    facts::function::{Alias, Code, Condition, Function, Version},
+    model::function::{Alias, Code, Condition, Function, Version},
 };
 
 /// A part of the calls that gets the new version first.

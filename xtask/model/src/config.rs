@@ -1,0 +1,199 @@
+//! What deploy.toml says, resolved: defaults are filled in, every name is legal where it will be used, and every image has its
+//! target and architecture.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use crate::{arch::Arch, builder::Builder, cache::Store, target::Target};
+
+/// A deploy.toml without mistakes.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// The folder of the file: every path in it starts here.
+    pub root: PathBuf,
+    /// The name of local images.
+    pub project: String,
+    /// The build context, an absolute path.
+    pub context: PathBuf,
+    /// The service that `docker-build` builds when none is named.
+    pub default_service: String,
+    /// Characters of the git commit in a tag.
+    pub revision_length: usize,
+    /// The `org.opencontainers.image.source` label, where the file says it.
+    pub source: Option<String>,
+    /// Which CPU each target runs.
+    pub targets: BTreeMap<Target, Arch>,
+    /// Where images of each architecture are built, if not by docker's current builder.
+    pub builders: BTreeMap<Arch, Builder>,
+    /// By name.
+    pub environments: BTreeMap<String, Environment>,
+    /// By name.
+    pub services: BTreeMap<String, Service>,
+    /// Build arguments that name base images, and the public image that each stands for.
+    pub stand_ins: BTreeMap<String, String>,
+}
+
+/// An AWS account and region, and what protects it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `eu-west-1`.
+    pub region: String,
+    /// The profile of `~/.aws/config`, if not the usual one.
+    pub profile: Option<String>,
+    /// Whether a push creates a missing repository.
+    pub create_repository: bool,
+    /// Whether a push needs a clean tree, the branch, the account and a typed name.
+    pub protected: bool,
+    /// The branch that a protected environment takes images from.
+    pub branch: String,
+    /// The EKS cluster.
+    pub cluster: Option<String>,
+    /// The context of kubectl's configuration, if not the current one.
+    pub kube_context: Option<String>,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// Whether a deployment is written to tags of the Lambda function.
+    pub function_tags: bool,
+    /// The address of a stand-in for AWS.
+    pub endpoint: Option<String>,
+    /// Where builds keep their steps for the next machine.
+    pub cache: Option<Store>,
+    /// For every image of this environment.
+    pub build_args: BTreeMap<String, String>,
+    /// The pattern of its repositories' names, with `{project}`, `{service}` and `{target}`.
+    pub repository: String,
+}
+
+/// A folder of the backend that becomes images.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The value of `SERVICE_FOLDER`.
+    pub folder: String,
+    /// In the file's order.
+    pub images: Vec<Image>,
+}
+
+/// One service, built from one Dockerfile, for one target.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Image {
+    /// From the build context.
+    pub dockerfile: PathBuf,
+    /// What runs it.
+    pub target: Target,
+    /// Which rule decided the target.
+    pub target_rule: TargetRule,
+    /// The environments it goes to.
+    pub environments: Vec<String>,
+    /// The pattern of the Lambda functions' names, with `{project}`, `{env}` and `{service}`.
+    pub function: String,
+    /// The alias that a deployment moves.
+    pub alias: Option<String>,
+    /// JSON that the function is invoked with after an update.
+    pub smoke_payload: Option<String>,
+    /// The pattern of the App Runner services' names, likewise.
+    pub apprunner_service: String,
+    /// The pattern of the Kubernetes deployments' names, likewise.
+    pub deployment: String,
+    /// The container of the Kubernetes deployment, if it is not the only one.
+    pub container: Option<String>,
+    /// Whether it is built for both CPUs.
+    pub multi_arch: bool,
+    /// What stands before every tag.
+    pub tag_prefix: String,
+    /// Besides the environment's, and before them.
+    pub build_args: BTreeMap<String, String>,
+    /// Machine code for another CPU that is there on purpose.
+    pub foreign: Vec<Foreign>,
+}
+
+/// Machine code for another CPU that is in an image on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Foreign {
+    /// The files, from the image's root; `*` stands for any characters.
+    pub path: String,
+    /// Why they are there.
+    pub reason: String,
+}
+
+/// Which rule decided what an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetRule {
+    /// `target = "…"` in deploy.toml.
+    Said,
+    /// The Dockerfile's suffix.
+    Suffix,
+}
+
+impl Config {
+    /// The architecture that a target runs, from the one table.
+    pub fn arch(&self, target: Target) -> Arch {
+        self.targets.get(&target).copied().unwrap_or_else(|| target.default_arch())
+    }
+
+    /// Machine code for another CPU that the images of a repository may have on purpose.
+    pub fn foreign_in(&self, repository: &str) -> Vec<Foreign> {
+        let is_there = |service: &Service, image: &Image| {
+            self.environments.values().any(|one| one.repository(&self.project, &service.name, image.target) == repository)
+        };
+        let of = |service: &Service| {
+            let there = service.images.iter().filter(|image| is_there(service, image));
+            there.flat_map(|image| image.foreign.clone()).collect::<Vec<_>>()
+        };
+        self.services.values().flat_map(of).collect()
+    }
+
+    /// A path as the user would type it: from the folder of deploy.toml where it lies inside.
+    pub fn shown<'p>(&self, path: &'p Path) -> &'p Path {
+        path.strip_prefix(&self.root).unwrap_or(path)
+    }
+}
+
+impl Environment {
+    /// The ECR repository of one image in this environment.
+    pub fn repository(&self, project: &str, service: &str, target: Target) -> String {
+        fill(&self.repository, &[("project", project), ("service", service), ("target", target.name())])
+    }
+}
+
+impl Image {
+    /// The name of the Lambda function that the image is for in an environment.
+    pub fn function(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.function, project, environment, service)
+    }
+
+    /// The name of the App Runner service that the image is for in an environment.
+    pub fn apprunner_service(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.apprunner_service, project, environment, service)
+    }
+
+    /// The name of the Kubernetes deployment that the image is for in an environment.
+    pub fn deployment(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.deployment, project, environment, service)
+    }
+}
+
+fn fill_names(pattern: &str, project: &str, environment: &str, service: &str) -> String {
+    fill(pattern, &[("project", project), ("env", environment), ("service", service)])
+}
+
+/// Fills `{name}` in a pattern.
+pub fn fill(pattern: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(pattern.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}

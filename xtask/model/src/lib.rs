@@ -1,0 +1,20 @@
+//! The words of this tool as types: targets, environments, services and images, tags and their names, revisions, refusals, and
+//! what AWS tells of functions and repositories. Nothing here does I/O, and nothing decides.
+
+pub mod base_image;
+pub mod builder;
+pub mod cache;
+pub mod config;
+pub mod function;
+pub mod label;
+pub mod name;
+pub mod place;
+pub mod published;
+pub mod refusal;
+pub mod revision;
+pub mod shell;
+pub mod suggestion;
+pub mod tags;
+pub mod target;
+
+pub use image_arch as arch;

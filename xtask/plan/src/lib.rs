@@ -1,0 +1,28 @@
+//! Everything that a command will do, as data, decided before anything is done.
+//!
+//! Architecture Invariants: equal inputs give equal plans. What is wrong is collected, not returned at the first find, and each
+//! refusal comes with its cure. Nothing here does I/O: this crate depends on no crate that could, and its `clippy.toml` refuses
+//! the parts of the standard library that can.
+
+pub mod age;
+mod build;
+pub mod command;
+pub mod deployment;
+mod guards;
+mod image;
+pub mod index;
+pub mod instance;
+mod local;
+mod push;
+mod select;
+pub mod trouble;
+
+pub use image_arch as arch;
+pub use shipright_model as model;
+
+pub use build::because as reason;
+pub use guards::{account_guard, guards};
+pub use image::{Build, How, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
+pub use local::{LocalRequest, local_names, plan_local};
+pub use push::{PushFacts, Variant, function_name, has_list, plan_push, tag_set, timestamp, variants};
+pub use select::{Selected, environment, one, select};
