@@ -70,7 +70,7 @@ struct Step {
 /// Runs every step. Of those that run one after the other the first that fails ends it.
 pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     let root = context.config()?.root;
-    let cargo = Tool::new("cargo").folder(&root);
+    let cargo = Tool::new("cargo").directory(&root);
     for step in FIRST {
         foreground(context, step, &cargo)?;
     }
@@ -125,22 +125,22 @@ fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Res
 /// Builds the fuzz targets and runs each for a while, going on from what earlier runs have found. A run is bounded in time
 /// and in memory.
 fn fuzz(context: &Context, root: &Path) -> Result<()> {
-    let folder = host::target_folder(root).join("fuzz");
-    let target_dir = folder.to_string_lossy();
-    let cargo = Tool::new("cargo").folder(root).env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
+    let directory = host::target_directory(root).join("fuzz");
+    let target_dir = directory.to_string_lossy();
+    let cargo = Tool::new("cargo").directory(root).env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
     // With a target named, cargo keeps the flags from build scripts and macros, which are not linked to libFuzzer.
     let target = Tool::new("rustc").read(&["--print", "host-tuple"])?;
     let build =
         ["build", "--locked", "--release", "--manifest-path", "xtask/fuzz/Cargo.toml", "--target", &target, "--target-dir"];
     background(context, "fuzz targets", &cargo, &[&build[..], &[&target_dir]].concat())?;
     let run = |name: &str| {
-        let corpus = folder.join("corpus").join(name);
+        let corpus = directory.join("corpus").join(name);
         std::fs::create_dir_all(&corpus).with_context(|| format!("`{}` cannot be made", corpus.display()))?;
         let seeds = root.join("xtask/fuzz/seeds").join(name);
         let (corpus, seeds) = (corpus.to_string_lossy(), seeds.to_string_lossy());
         let crashes = format!("-artifact_prefix={target_dir}/{name}-");
         let limits = ["-max_total_time=15", "-rss_limit_mb=512", "-timeout=20", "-verbosity=0", &crashes, &corpus, &seeds];
-        let program = Tool::new(folder.join(&target).join("release").join(name)).folder(root);
+        let program = Tool::new(directory.join(&target).join("release").join(name)).directory(root);
         background(context, &format!("fuzz target {name}"), &program, &limits)
     };
     for pair in FUZZ_TARGETS {

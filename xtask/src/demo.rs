@@ -9,13 +9,14 @@ use shipright::{
     anyhow::{Context as _, Result, bail},
     arch::Arch,
     cli::Global,
-    docker::{Docker, Others, Session},
+    docker::{Docker, ExistingLogins, LoginSession},
     facts::host,
-    model::{config::Config, refusal::Refusal},
-    plan::{self, Build, LocalRequest, MOVABLE_TAGS, Plan, Source, plan_local},
-    proof::Kept,
-    sandbox,
-    tasks::Reached,
+    model::refusal::Refusal,
+    plan::{self, Build, LocalRequest, MOVABLE_TAGS, Source, plan_local},
+    proof::{Proof, Prover},
+    sandbox::Sandbox,
+    session::Session,
+    workspace::Workspace,
 };
 
 /// What help says.
@@ -31,10 +32,9 @@ const ASK: &str = "import server, re\n\
 
 /// Tells the story.
 pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
-    let global = Global { sandbox: true, json: false, ..context.global.clone() };
-    let inner = Context::new(global);
-    let mut config = inner.config()?;
-    if !config.services.contains_key(SERVICE) {
+    let inner = Context::new(Global { sandbox: true, json: false, ..context.global.clone() });
+    let workspace = Workspace::of(&inner)?;
+    if !workspace.config.services.contains_key(SERVICE) {
         let problem = format!("deploy.toml has no service `{SERVICE}`");
         return Err(Refused::from(Refusal::new(problem, "run this in the repository of this tool")).into());
     }
@@ -44,111 +44,137 @@ pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
         context.terminal.note(would);
         return Ok(ExitCode::SUCCESS);
     }
-    let say = |text: &str| context.terminal.block(&format!("\n{text}\n"));
-    let sandbox = sandbox::for_command(true, false, &mut config, &inner.terminal)?.context("there is no sandbox")?;
-    let docker = Docker::new(&sandbox.docker_env());
-    let native = docker.native_arch().context("the engine does not say its CPU")?;
-    let foreign = if native == Arch::Amd64 { Arch::Arm64 } else { Arch::Amd64 };
-
-    say(&format!(
-        "1. This engine runs on {native}. The image is for {foreign}, and pip installs on this machine's CPU, as most people \
-         write it first: the image's label will say {foreign}, and its libraries will not be."
-    ));
-    let wrong = format!("{}:{SERVICE}-wrong", config.project);
-    build_wrong(&inner, &config, &docker, sandbox, foreign, &wrong)?;
-    let proof = docker.prove(&wrong, Some(foreign), &[], &Kept::nothing())?;
-    if proof.verdict.holds() {
-        bail!("the image that was to be wrong is right: {}", proof.verdict.summary());
-    }
-    say("2. The proof reads the bytes. A push ends here, before a tag has moved:");
-    for group in proof.verdict.groups().iter().take(2) {
-        inner.terminal.error(group);
-    }
-    say("3. What would have been seen after the deployment, which is where it is hardest to find:");
-    let seen = docker.ask(&wrong, foreign, &["python3", "-c", ASK])?;
-    inner.terminal.error(&seen);
-    docker.forget(&wrong);
-
-    say("4. The same with the wheels of the CPU that the image is for. Nothing is emulated while it is built, for either CPU:");
-    // `DOCKERFILE` in the environment is for other builds.
-    let dockerfile = plan::one(&config, Some(SERVICE), None).map_err(Refused::from)?.image.dockerfile.display().to_string();
-    let code = inner.call(&["docker-build", "--service", SERVICE, "--dockerfile", &dockerfile, "--arch", "all"])?;
-    if code != ExitCode::SUCCESS {
-        return Ok(code);
-    }
-    let mut answers = Vec::new();
-    for arch in Arch::ALL {
-        let name = format!("{}:{SERVICE}-{arch}-latest", config.project);
-        docker.prove(&name, Some(arch), &[], &Kept::nothing())?.require()?;
-        let answer = docker.ask(&name, arch, &["python3", "-c", ASK])?;
-        inner.terminal.status("Works", &answer);
-        answers.push(answer);
-    }
-
-    say("5. One tag for both CPUs: two images, each proven from the registry, and an index that is made of what was read there:");
-    let listed = list(&inner, &config, &docker)?;
+    let mut sandbox = workspace.sandbox()?.context("there is no sandbox")?;
+    let docker = Workspace::docker(Some(&sandbox));
+    let story = Story { inner: &inner, workspace: &workspace, docker: &docker };
+    let (proof, seen) = story.wrong(&mut sandbox)?;
+    story.say(
+        "4. The same with the wheels of the CPU that the image is for. Nothing is emulated while it is built, for either CPU:",
+    );
+    let mut answers = story.right()?;
+    story.say(
+        "5. One tag for both CPUs: two images, each proven from the registry, and an index that is made of what was read there:",
+    );
+    let index = story.index()?;
     // What an earlier run left under this name would be run instead.
-    docker.forget(&listed);
+    docker.untag(&index);
     for arch in Arch::ALL {
-        let answer = docker.ask(&listed, arch, &["python3", "-c", ASK])?;
-        inner.terminal.status("Works", &format!("{listed}: {answer}"));
+        let answer = docker.run(&index, arch, &["python3", "-c", ASK])?;
+        inner.terminal.status("Works", &format!("{index}: {answer}"));
         answers.push(answer);
     }
-    say("Look at it: cargo xtask run demo --sandbox. Stop everything: cargo xtask sandbox down.");
-    context.print(&json!({ "wrong": seen, "findings": proof.verdict.findings.len(), "right": answers, "image-index": listed }));
+    story.say("Look at it: cargo xtask run demo --sandbox. Stop everything: cargo xtask sandbox down.");
+    let findings = proof.verdict.findings.len();
+    context.print(&json!({ "wrong": seen, "findings": findings, "right": answers, "image-index": index }));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The demo's own Dockerfile, without the words that ask for the target's wheels.
-fn build_wrong(
-    inner: &Context,
-    config: &Config,
-    docker: &Docker,
-    mut sandbox: sandbox::Session,
-    arch: Arch,
-    name: &str,
-) -> Result<()> {
-    let request = LocalRequest { services: vec![SERVICE.to_owned()], archs: vec![arch], arch_from: "the demo", dockerfile: None };
-    let mut plan: Plan = plan_local(config, &request, None, host::ca_bundle().as_deref(), &[]).map_err(Refused)?;
-    sandbox.provide_bases(&mut plan, false, &inner.terminal)?;
-    let image = plan.images.into_iter().next().context("the plan has no image")?;
-    let Source::Build(build) = image.source else { bail!("the plan has no build") };
-    let honest = std::fs::read_to_string(&build.dockerfile).context("the demo's Dockerfile cannot be read")?;
-    let lie = honest.replace(" --python-platform \"$platform\"", "");
-    if lie == honest {
-        bail!("`{}` is not the demo's own: it asks for no platform", config.shown(&build.dockerfile).display());
-    }
-    let folder = tempfile::Builder::new().prefix("xtask-demo-").tempdir().context("no temporary folder can be made")?;
-    let folder = Transient::new(folder.keep());
-    let dockerfile = folder.path().join("Dockerfile");
-    std::fs::write(&dockerfile, lie).context("the wrong Dockerfile cannot be written")?;
-    let build = Build { dockerfile, names: vec![name.to_owned()], ..*build };
-    docker.build(&build, None, |line| inner.terminal.detail(line))?;
-    Ok(())
+/// What the story is told with.
+struct Story<'s> {
+    inner: &'s Context,
+    workspace: &'s Workspace<'s>,
+    docker: &'s Docker,
 }
 
-/// Pushes both images to the sandbox's registry, and an image index of the two. Returns its reference.
-fn list(inner: &Context, config: &Config, docker: &Docker) -> Result<String> {
-    let environment = config.environments.keys().next().context("deploy.toml has no environment")?;
-    let reached = Reached::open(inner, environment)?;
-    let repository = format!("{}/{}", reached.place.registry, config.project);
-    reached.aws.writer().create_repository(&config.project, &MOVABLE_TAGS)?;
-    let session = Session::open(docker, &reached.place.registry, reached.aws.reader(), Others::LeftOut)?;
-    let mut images = Vec::new();
-    for arch in Arch::ALL {
-        let name = format!("{repository}:{SERVICE}-{arch}-latest");
-        docker.name(&format!("{}:{SERVICE}-{arch}-latest", config.project), &name)?;
-        inner.terminal.status("Pushing", &name);
-        docker.push(&session, &name, |line| inner.terminal.detail(line))?;
-        docker.forget(&name);
-        images.push(name);
+impl Story<'_> {
+    fn say(&self, text: &str) {
+        self.inner.terminal.block(&format!("\n{text}\n"));
     }
-    let name = format!("{repository}:{SERVICE}-latest");
-    let images = images.iter().map(String::as_str);
-    for words in [["manifest", "create", &name].into_iter().chain(images).collect(), vec!["manifest", "push", &name]] {
-        if inner.call(&words)? != ExitCode::SUCCESS {
-            bail!("the index was not made");
+
+    /// The demo's image with libraries for this machine's CPU, under the label of the other: its proof, and what its page says.
+    fn wrong(&self, sandbox: &mut Sandbox) -> Result<(Proof, String)> {
+        let native = self.docker.native_arch().context("the engine does not say its CPU")?;
+        let foreign = if native == Arch::Amd64 { Arch::Arm64 } else { Arch::Amd64 };
+        self.say(&format!(
+            "1. This engine runs on {native}. The image is for {foreign}, and pip installs on this machine's CPU, as most \
+             people write it first: the image's label will say {foreign}, and its libraries will not be."
+        ));
+        let name = format!("{}:{SERVICE}-wrong", self.workspace.config.project);
+        self.build_wrong(sandbox, foreign, &name)?;
+        let proof = Prover::without_memory().in_engine(self.docker, &name, Some(foreign), &[])?;
+        if proof.verdict.holds() {
+            bail!("the image that was to be wrong is right: {}", proof.verdict.summary());
         }
+        self.say("2. The proof reads the bytes. A push ends here, before a tag has moved:");
+        for group in proof.verdict.groups().iter().take(2) {
+            self.inner.terminal.error(group);
+        }
+        self.say("3. What would have been seen after the deployment, which is where it is hardest to find:");
+        let seen = self.docker.run(&name, foreign, &["python3", "-c", ASK])?;
+        self.inner.terminal.error(&seen);
+        self.docker.untag(&name);
+        Ok((proof, seen))
     }
-    Ok(name)
+
+    /// Builds the demo's own Dockerfile, without the words that ask for the target's wheels.
+    fn build_wrong(&self, sandbox: &mut Sandbox, arch: Arch, name: &str) -> Result<()> {
+        let config = &self.workspace.config;
+        let request =
+            LocalRequest { services: vec![SERVICE.to_owned()], archs: vec![arch], arch_from: "the demo", dockerfile: None };
+        let mut plan = plan_local(config, &request, None, host::ca_bundle().as_deref(), &[]).map_err(Refused)?;
+        sandbox.provide_bases(&mut plan, &config.stand_ins, false, &self.inner.terminal)?;
+        let image = plan.images.into_iter().next().context("the plan has no image")?;
+        let Source::Build(build) = image.source else { bail!("the plan has no build") };
+        let honest = std::fs::read_to_string(&build.dockerfile).context("the demo's Dockerfile cannot be read")?;
+        let lie = honest.replace(" --python-platform \"$platform\"", "");
+        if lie == honest {
+            bail!("`{}` is not the demo's own: it asks for no platform", config.shown(&build.dockerfile).display());
+        }
+        let made = tempfile::Builder::new().prefix("xtask-demo-").tempdir();
+        let directory = Transient::new(made.context("no temporary directory can be made")?.keep());
+        let dockerfile = directory.path().join("Dockerfile");
+        std::fs::write(&dockerfile, lie).context("the wrong Dockerfile cannot be written")?;
+        let build = Build { dockerfile, names: vec![name.to_owned()], ..*build };
+        self.docker.build(&build, None, |line| self.inner.terminal.detail(line))?;
+        Ok(())
+    }
+
+    /// Builds the demo for both CPUs. Returns what the pages of both say.
+    fn right(&self) -> Result<Vec<String>> {
+        let config = &self.workspace.config;
+        // `DOCKERFILE` in the environment is for other builds.
+        let selected = plan::one(config, Some(SERVICE), None).map_err(Refused::from)?;
+        let dockerfile = selected.image.dockerfile.display().to_string();
+        let words = ["docker-build", "--service", SERVICE, "--dockerfile", &dockerfile, "--arch", "all"];
+        if self.inner.call(&words)? != ExitCode::SUCCESS {
+            bail!("the demo was not built");
+        }
+        let mut answers = Vec::new();
+        for arch in Arch::ALL {
+            let name = format!("{}:{SERVICE}-{arch}-latest", config.project);
+            Prover::without_memory().in_engine(self.docker, &name, Some(arch), &[])?.require()?;
+            let answer = self.docker.run(&name, arch, &["python3", "-c", ASK])?;
+            self.inner.terminal.status("Works", &answer);
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+
+    /// Pushes both images to the sandbox's registry, and an image index of the two. Returns its reference.
+    fn index(&self) -> Result<String> {
+        let (config, docker, terminal) = (&self.workspace.config, self.docker, &self.inner.terminal);
+        let environment = config.environments.keys().next().context("deploy.toml has no environment")?;
+        let session = Session::open(self.workspace, environment)?;
+        let registry = &session.place.registry;
+        let repository = format!("{registry}/{}", config.project);
+        session.aws.writer().create_repository(&config.project, &MOVABLE_TAGS)?;
+        let login = LoginSession::open(docker, registry, session.aws.reader(), ExistingLogins::LeftOut)?;
+        let mut images = Vec::new();
+        for arch in Arch::ALL {
+            let name = format!("{repository}:{SERVICE}-{arch}-latest");
+            docker.tag(&format!("{}:{SERVICE}-{arch}-latest", config.project), &name)?;
+            terminal.status("Pushing", &name);
+            docker.push(&login, &name, |line| terminal.detail(line))?;
+            docker.untag(&name);
+            images.push(name);
+        }
+        let name = format!("{repository}:{SERVICE}-latest");
+        let create = ["manifest", "create", &name].into_iter().chain(images.iter().map(String::as_str)).collect();
+        for words in [create, vec!["manifest", "push", &name]] {
+            if self.inner.call(&words)? != ExitCode::SUCCESS {
+                bail!("the index was not made");
+            }
+        }
+        Ok(name)
+    }
 }

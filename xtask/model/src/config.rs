@@ -16,7 +16,7 @@ use crate::{arch::Arch, builder::Builder, cache::Store, target::Target};
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
-    /// The folder of the file: every path in it starts here.
+    /// The directory of the file: every path in it starts here.
     pub root: PathBuf,
     /// The name of local images.
     pub project: String,
@@ -76,7 +76,7 @@ pub struct Environment {
     pub repository: String,
 }
 
-/// A folder of the backend that becomes images.
+/// A directory of the backend that becomes images.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Service {
@@ -159,7 +159,7 @@ impl Config {
         self.services.values().flat_map(of).collect()
     }
 
-    /// A path as the user would type it: from the folder of deploy.toml where it lies inside.
+    /// A path as the user would type it: from the directory of deploy.toml where it lies inside.
     pub fn shown<'p>(&self, path: &'p Path) -> &'p Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }

@@ -54,6 +54,15 @@ impl Target {
         }
     }
 
+    /// What runs an image there.
+    pub fn workload(self) -> &'static str {
+        match self {
+            Self::Lambda => "function",
+            Self::Eks => "deployment",
+            Self::AppRunner => "service",
+        }
+    }
+
     /// The target with this name, if there is one.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|target| target.name() == name)
@@ -62,7 +71,7 @@ impl Target {
     /// The target that a Dockerfile's *suffix* stands for: `Dockerfile.lambda` is for Lambda.
     ///
     /// Only the whole suffix counts. Guessing from any part of the path, as the script that this tool replaces did,
-    /// flips the architecture silently when a folder is renamed.
+    /// flips the architecture silently when a directory is renamed.
     pub fn from_dockerfile(dockerfile: &Path) -> Option<Self> {
         let name = dockerfile.file_name()?.to_str()?;
         Self::from_name(name.strip_prefix("Dockerfile.")?)

@@ -28,11 +28,11 @@ pub(super) fn missing_paths(config: &Config, build: &Build, missing: &[PathBuf])
     wanted.into_iter().find_map(|path| missing_path(config, path, missing)).into_iter().collect()
 }
 
-/// A file or folder that is not there.
+/// A file or directory that is not there.
 pub(super) fn missing_path(config: &Config, path: &PathBuf, missing: &[PathBuf]) -> Option<Refusal> {
     missing.contains(path).then(|| {
         Refusal::new(
-            format!("`{}` is no file (or folder) inside the build context", config.shown(path).display()),
+            format!("`{}` is no file (or directory) inside the build context", config.shown(path).display()),
             "correct `context` or `dockerfile` in deploy.toml, or create the file",
         )
     })

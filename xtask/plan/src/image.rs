@@ -117,7 +117,7 @@ pub enum Source {
 /// How an image of a CPU comes to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum How {
+pub enum BuildMode {
     /// On a machine of that CPU.
     Native,
     /// On a machine of another, which emulates it where programs are executed.
@@ -128,7 +128,7 @@ pub enum How {
     Cross,
 }
 
-impl How {
+impl BuildMode {
     /// For people.
     pub fn words(self) -> &'static str {
         match self {
@@ -155,7 +155,7 @@ pub struct Build {
     pub builder: Option<Builder>,
     /// How it is built, where that could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub how: Option<How>,
+    pub mode: Option<BuildMode>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, Platform};
 use serde::Serialize;
 
-use crate::model::refusal::Refusal;
+use crate::model::{published::Mutability, refusal::Refusal};
 
 /// An image that goes into an index.
 #[derive(Debug, Clone)]
@@ -81,6 +81,17 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     Ok(Manifest::new(bytes, media_type))
 }
 
+/// The first of an index's lasting tags that names something else and may not move. `current` is what the tags name.
+pub fn stuck<'t>(
+    lasting: &'t [String],
+    current: &BTreeMap<String, String>,
+    digest: &str,
+    mutability: Option<&Mutability>,
+) -> Option<&'t String> {
+    let may_move = |tag: &String| mutability.is_none_or(|mutability| mutability.can_move(tag));
+    lasting.iter().find(|tag| current.get(*tag).is_some_and(|known| known != digest) && !may_move(tag))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +122,15 @@ mod tests {
         assert!(problem(&[child("a", "arm64", "{}"), v8]).contains("a and b are both for linux/arm64/v8"));
         let list = Child { manifest: Manifest::new("{}".into(), IMAGE_INDEX_TYPES[0]), ..child("l", "arm64", "{}") };
         assert!(problem(&[list]).contains("l is an image index"));
+    }
+
+    #[test]
+    fn a_tag_of_another_image_is_stuck_where_it_may_not_move() {
+        let tags = ["api-abc1234".to_owned(), "api-dev-20260101-000000".to_owned()];
+        let current = |digest: &str| BTreeMap::from([("api-abc1234".to_owned(), digest.to_owned())]);
+        let immutable = Mutability::Immutable { except: vec!["*latest".into()], exclusions_known: true };
+        assert_eq!(stuck(&tags, &current("old"), "new", Some(&immutable)), Some(&tags[0]));
+        assert_eq!(stuck(&tags, &current("new"), "new", Some(&immutable)), None);
+        assert_eq!(stuck(&tags, &current("old"), "new", Some(&Mutability::Mutable)), None);
     }
 }

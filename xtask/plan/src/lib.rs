@@ -7,14 +7,18 @@
 pub mod age;
 mod build;
 pub mod command;
-pub mod deployment;
 mod guards;
 mod image;
 pub mod index;
 pub mod instance;
 mod local;
+pub mod nodes;
+pub mod promotion;
 mod push;
+pub mod rollback;
 mod select;
+pub mod status;
+pub mod targets;
 pub mod trouble;
 
 pub use image_arch as arch;
@@ -22,7 +26,7 @@ pub use shipright_model as model;
 
 pub use build::because as reason;
 pub use guards::{account_guard, guards};
-pub use image::{Build, How, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
+pub use image::{Build, BuildMode, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
 pub use local::{LocalRequest, local_names, plan_local};
-pub use push::{PushFacts, Variant, function_name, has_list, plan_push, tag_set, timestamp, variants};
+pub use push::{PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set, timestamp};
 pub use select::{Selected, environment, one, select};

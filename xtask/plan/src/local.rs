@@ -110,7 +110,7 @@ fn local_image(
         context: config.context.clone(),
         arch,
         builder: config.builders.get(&arch).cloned(),
-        how: None,
+        mode: None,
         args: build_args(service, known, arch, None, revision),
         labels: labels(config, revision),
         cache: None,

@@ -36,34 +36,38 @@ pub struct PushFacts {
     pub now: DateTime<Utc>,
     /// Existing repositories, by name.
     pub repositories: BTreeMap<String, Repository>,
-    /// What is published of each image, in the order of the variants.
+    /// What is published of each image, in the order of the builds.
     pub published: Vec<Published>,
     /// Lambda functions by name, as far as they could be read.
     pub functions: BTreeMap<String, Function>,
     /// Certificates that builds may need.
     pub ca_bundle: Option<PathBuf>,
-    /// Dockerfiles and folders that are not there.
+    /// Dockerfiles and directories that are not there.
     pub missing: Vec<PathBuf>,
 }
 
 /// An image for one CPU: most are for one, those of an index for both.
 #[derive(Debug, Clone, Copy)]
-pub struct Variant<'c> {
+pub struct PlatformBuild<'c> {
     /// Which image.
     pub selected: Selected<'c>,
     /// For which CPU.
     pub arch: Arch,
     /// Whether it goes into an index with the other, which then has the plain tags.
-    pub in_list: bool,
+    pub in_index: bool,
 }
 
 /// The images of a selection, those of an index twice. `is_list` makes an index of more images than deploy.toml does.
-pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], is_list: impl Fn(&Selected<'c>) -> bool) -> Vec<Variant<'c>> {
+pub fn platform_builds<'c>(
+    config: &Config,
+    selection: &[Selected<'c>],
+    is_list: impl Fn(&Selected<'c>) -> bool,
+) -> Vec<PlatformBuild<'c>> {
     let of = |selected: &Selected<'c>| {
-        let in_list = selected.image.multi_arch || is_list(selected);
-        let archs = if in_list { Arch::ALL.to_vec() } else { vec![config.arch(selected.image.target)] };
+        let in_index = selected.image.multi_arch || is_list(selected);
+        let archs = if in_index { Arch::ALL.to_vec() } else { vec![config.arch(selected.image.target)] };
         let selected = *selected;
-        archs.into_iter().map(move |arch| Variant { selected, arch, in_list })
+        archs.into_iter().map(move |arch| PlatformBuild { selected, arch, in_index })
     };
     selection.iter().flat_map(of).collect()
 }
@@ -75,18 +79,18 @@ pub fn variants<'c>(config: &Config, selection: &[Selected<'c>], is_list: impl F
 pub fn plan_push(
     config: &Config,
     environment: &Environment,
-    variants: &[Variant<'_>],
+    platform_builds: &[PlatformBuild<'_>],
     facts: PushFacts,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = guards(environment, facts.revision.as_ref());
-    refusals.extend(variants.iter().filter(|variant| variant.in_list).filter_map(no_index_for_lambda));
+    refusals.extend(platform_builds.iter().filter(|platform_build| platform_build.in_index).filter_map(no_index_for_lambda));
     let mut create_repositories = Vec::new();
     let mut images: Vec<PlannedImage> = Vec::new();
     let mut indexes: Vec<PlannedIndex> = Vec::new();
     let mut notes = Vec::new();
-    for (variant, published) in variants.iter().zip(&facts.published) {
+    for (platform_build, published) in platform_builds.iter().zip(&facts.published) {
         let Some(revision) = &facts.revision else { break };
-        let selected = variant.selected;
+        let selected = platform_build.selected;
         let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
         let repository = facts.repositories.get(&name);
         if repository.is_none() && !create_repositories.contains(&name) {
@@ -96,10 +100,10 @@ pub fn plan_push(
                 refusals.push(missing_repository(environment, &facts.place, &name));
             }
         }
-        let image = pushed_image(config, environment, *variant, &facts, revision, &name, published);
-        if variant.in_list {
+        let image = pushed_image(config, environment, *platform_build, &facts, revision, &name, published);
+        if platform_build.in_index {
             let tags: Vec<_> =
-                tag_set(config, environment, *variant, revision, &timestamp(&facts.now)).plain().cloned().collect();
+                tag_set(config, environment, *platform_build, revision, &timestamp(&facts.now)).plain().cloned().collect();
             match indexes.iter_mut().find(|index| index.repository == name && index.tags == tags) {
                 Some(index) => index.images.push(images.len()),
                 None => indexes.push(PlannedIndex {
@@ -112,7 +116,7 @@ pub fn plan_push(
                 }),
             }
         } else {
-            notes.extend(list_of_before(config, environment, *variant, revision, published));
+            notes.extend(list_of_before(config, environment, *platform_build, revision, published));
         }
         refusals.extend(image.build().into_iter().flat_map(|build| missing_paths(config, build, &facts.missing)));
         refusals.extend(repository.into_iter().flat_map(|repository| immovable(&image, &name, repository)));
@@ -157,15 +161,15 @@ fn list_of_another(index: &PlannedIndex, images: &[PlannedImage], facts: &PushFa
 
 /// Whether this commit's tag names an image index: then the commit's image is that index, for every environment. A function takes
 /// none.
-pub fn has_list(
+pub fn has_index(
     config: &Config,
     environment: &Environment,
-    variant: Variant<'_>,
+    platform_build: PlatformBuild<'_>,
     revision: &Revision,
     published: &Published,
 ) -> bool {
-    let takes_lists = !revision.dirty && variant.selected.image.target.index_use() != IndexUse::Refused;
-    takes_lists && names_list(&tag_set(config, environment, variant, revision, ""), TagKind::Revision, published).is_some()
+    let takes_lists = !revision.dirty && platform_build.selected.image.target.index_use() != IndexUse::Refused;
+    takes_lists && names_list(&tag_set(config, environment, platform_build, revision, ""), TagKind::Revision, published).is_some()
 }
 
 /// The plain tag of this kind, where it names an image index.
@@ -177,13 +181,13 @@ fn names_list<'t>(tags: &'t TagSet, kind: TagKind, published: &Published) -> Opt
 fn list_of_before(
     config: &Config,
     environment: &Environment,
-    variant: Variant<'_>,
+    platform_build: PlatformBuild<'_>,
     revision: &Revision,
     published: &Published,
 ) -> Option<String> {
-    let tags = tag_set(config, environment, variant, revision, "");
+    let tags = tag_set(config, environment, platform_build, revision, "");
     let tag = names_list(&tags, TagKind::Moving, published)?;
-    let Variant { selected, arch, .. } = variant;
+    let PlatformBuild { selected, arch, .. } = platform_build;
     let name = selected.name();
     Some(format!(
         "`{}` names an image index for both CPUs now, and will name {name}'s image for {arch} alone; what the other CPU has \
@@ -192,10 +196,14 @@ fn list_of_before(
     ))
 }
 
-fn no_index_for_lambda(variant: &Variant<'_>) -> Option<Refusal> {
-    (variant.selected.image.target.index_use() == IndexUse::Refused).then(|| {
+fn no_index_for_lambda(platform_build: &PlatformBuild<'_>) -> Option<Refusal> {
+    (platform_build.selected.image.target.index_use() == IndexUse::Refused).then(|| {
         Refusal::new(
-            format!("{} is for {}, which refuses an image index", variant.selected.name(), variant.selected.image.target.title()),
+            format!(
+                "{} is for {}, which refuses an image index",
+                platform_build.selected.name(),
+                platform_build.selected.image.target.title()
+            ),
             "leave it out: name the others with `--service` or `--dockerfile`; a function has exactly one architecture",
         )
     })
@@ -234,20 +242,20 @@ fn immovable(image: &PlannedImage, name: &str, repository: &Repository) -> Vec<R
 fn pushed_image(
     config: &Config,
     environment: &Environment,
-    variant: Variant<'_>,
+    platform_build: PlatformBuild<'_>,
     facts: &PushFacts,
     revision: &Revision,
     repository: &str,
     published: &Published,
 ) -> PlannedImage {
-    let Variant { selected, arch, in_list } = variant;
+    let PlatformBuild { selected, arch, in_index } = platform_build;
     let Selected { service, image } = selected;
-    let tags = tag_set(config, environment, variant, revision, &timestamp(&facts.now));
+    let tags = tag_set(config, environment, platform_build, revision, &timestamp(&facts.now));
     let reused = reusable(published, revision, arch);
     let mutability = facts.repositories.get(repository).map(|repository| &repository.mutability);
     let planned_tags = match reused {
-        Some(digest) => reused_tags(published, digest, &tags, environment, variant, mutability),
-        None => built_tags(published, &tags, in_list, mutability),
+        Some(digest) => reused_tags(published, digest, &tags, environment, platform_build, mutability),
+        None => built_tags(published, &tags, in_index, mutability),
     };
     let pushed_tag = tags.pushed().to_owned();
     let source = match reused {
@@ -257,21 +265,21 @@ fn pushed_image(
             context: config.context.clone(),
             arch,
             builder: config.builders.get(&arch).cloned(),
-            how: None,
+            mode: None,
             args: build_args(service, Some(image), arch, Some(environment), Some(revision)),
             labels: labels(config, Some(revision)),
-            cache: cache(config, environment, variant, facts, repository),
+            cache: cache(config, environment, platform_build, facts, repository),
             names: vec![format!("{}/{repository}:{pushed_tag}", facts.place.registry)],
             ca_bundle: facts.ca_bundle.clone(),
             pushed: true,
         })),
     };
     PlannedImage {
-        name: if in_list { format!("{}-{arch}", selected.name()) } else { selected.name() },
+        name: if in_index { format!("{}-{arch}", selected.name()) } else { selected.name() },
         service: service.name.clone(),
         target: Some(image.target),
         arch,
-        because: if in_list {
+        because: if in_index {
             "it is built for both CPUs, and its plain tags name an image index of the two".to_owned()
         } else {
             because(config, image.target, Some(image.target_rule))
@@ -285,8 +293,14 @@ fn pushed_image(
 
 /// Where the build keeps its steps. A repository that this push creates after the build has nothing to give yet, and cannot take
 /// anything before.
-fn cache(config: &Config, environment: &Environment, variant: Variant<'_>, facts: &PushFacts, repository: &str) -> Option<Cache> {
-    let Variant { selected, arch, .. } = variant;
+fn cache(
+    config: &Config,
+    environment: &Environment,
+    platform_build: PlatformBuild<'_>,
+    facts: &PushFacts,
+    repository: &str,
+) -> Option<Cache> {
+    let PlatformBuild { selected, arch, .. } = platform_build;
     match environment.cache? {
         Store::Registry => facts.repositories.contains_key(repository).then(|| {
             let tag = cache::tag(&selected.image.tag_prefix, &environment.name, arch);
@@ -313,10 +327,16 @@ pub fn timestamp(time: &DateTime<Utc>) -> String {
 }
 
 /// The tags of one image at one time.
-pub fn tag_set(config: &Config, environment: &Environment, variant: Variant<'_>, revision: &Revision, timestamp: &str) -> TagSet {
+pub fn tag_set(
+    config: &Config,
+    environment: &Environment,
+    platform_build: PlatformBuild<'_>,
+    revision: &Revision,
+    timestamp: &str,
+) -> TagSet {
     let short = revision.short(config.revision_length);
-    let prefix = &variant.selected.image.tag_prefix;
-    TagSet::new(prefix, &environment.name, variant.arch, timestamp, short, revision.dirty)
+    let prefix = &platform_build.selected.image.tag_prefix;
+    TagSet::new(prefix, &environment.name, platform_build.arch, timestamp, short, revision.dirty)
 }
 
 /// The digest of this very revision's image, when the registry has it: the tag alone proves nothing, the label and the
@@ -328,14 +348,14 @@ fn reusable<'p>(published: &'p Published, revision: &Revision, arch: Arch) -> Op
 }
 
 /// A fresh image is pushed under one tag and gets the others afterwards.
-fn built_tags(published: &Published, tags: &TagSet, in_list: bool, mutability: Option<&Mutability>) -> Vec<PlannedTag> {
+fn built_tags(published: &Published, tags: &TagSet, in_index: bool, mutability: Option<&Mutability>) -> Vec<PlannedTag> {
     let others = |tag: &Tag| {
         if tag.name == tags.pushed() {
             return PlannedTag { name: tag.name.clone(), kind: tag.kind, action: TagAction::Push };
         }
         planned(tag.name.clone(), tag.kind, published, None, mutability)
     };
-    tags.iter().filter(|tag| tag.names_arch || !in_list).map(others).collect()
+    tags.iter().filter(|tag| tag.names_arch || !in_index).map(others).collect()
 }
 
 /// An image that the environment has already keeps the time at which it got there: a second run changes nothing.
@@ -344,11 +364,11 @@ fn reused_tags(
     digest: &str,
     tags: &TagSet,
     environment: &Environment,
-    variant: Variant<'_>,
+    platform_build: PlatformBuild<'_>,
     mutability: Option<&Mutability>,
 ) -> Vec<PlannedTag> {
-    let Variant { selected, arch, in_list } = variant;
-    let own = || tags.iter().filter(|tag| tag.names_arch || !in_list);
+    let PlatformBuild { selected, arch, in_index } = platform_build;
+    let own = || tags.iter().filter(|tag| tag.names_arch || !in_index);
     let is_current = own().filter(|tag| tag.kind == TagKind::Moving).all(|tag| names(published, &tag.name, digest));
     let start = format!("{}{}-", selected.image.tag_prefix, environment.name);
     let end = format!("-{arch}");
@@ -356,7 +376,7 @@ fn reused_tags(
         let time = tag.strip_prefix(&start)?.strip_suffix(&end)?;
         let plain = format!("{start}{time}");
         // A time at which the image came alone is none at which its list came.
-        let is_whole = in_list != published.revision_image_tags.contains(&plain);
+        let is_whole = in_index != published.revision_image_tags.contains(&plain);
         (tags::moment(time) == Some((time, None)) && is_whole).then(|| [tag.clone(), plain])
     });
     let kept_time = written.max().filter(|_| is_current);

@@ -16,9 +16,9 @@ use std::{
 use image_proof::{Layer, read_layer};
 
 fn main() {
-    let folder = std::env::temp_dir().join(format!("image-proof-speed-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a temporary folder");
-    let layer = folder.join("layer.tar.gz");
+    let directory = std::env::temp_dir().join(format!("image-proof-speed-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a temporary directory");
+    let layer = directory.join("layer.tar.gz");
     write_layer(&layer);
     let tool = if Command::new("pigz").arg("--version").output().is_ok() { "pigz" } else { "gzip" };
     let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
@@ -43,7 +43,7 @@ fn main() {
     let zeros = tar_header("zeros", 10_000_000_000).chain(std::io::repeat(0).take(10_000_000_000_u64.next_multiple_of(512)));
     read_layer(zeros).expect("a layer");
     println!("10 GB of zeros in {:?}, peak memory {}", start.elapsed(), peak_memory());
-    let _ = fs::remove_dir_all(&folder);
+    let _ = fs::remove_dir_all(&directory);
 }
 
 /// Text that compresses about as well as a file system does, and programs in between.
@@ -68,7 +68,7 @@ fn write_layer(file: &Path) {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o755);
-        archive.append_data(&mut header, format!("usr/lib/folder{}/file{number}", number % 50), &bytes[..]).expect("an entry");
+        archive.append_data(&mut header, format!("usr/lib/directory{}/file{number}", number % 50), &bytes[..]).expect("an entry");
     }
     archive.into_inner().and_then(|compressor| compressor.finish()).and_then(|mut file| file.flush()).expect("a layer");
 }

@@ -45,11 +45,11 @@ pub struct Porter<'t> {
     libc: Option<Libc>,
     /// Files that can be run or loaded, by their paths without platform words.
     by_key: OnceCell<HashMap<String, Files<'t>>>,
-    /// Whether a package's install script has compiled an addon for the wanted CPU, by the package's folder.
+    /// Whether a package's install script has compiled an addon for the wanted CPU, by the package's directory.
     compiled: RefCell<HashMap<String, bool>>,
-    /// The files for the wanted CPU that Python packages list, by the folder about the package and the path's key.
+    /// The files for the wanted CPU that Python packages list, by the directory about the package and the path's key.
     listed: RefCell<HashMap<String, Listed>>,
-    /// The nearest folder with a `package.json`, by folder.
+    /// The nearest directory with a `package.json`, by directory.
     roots: RefCell<HashMap<String, Option<String>>>,
 }
 
@@ -232,9 +232,9 @@ impl<'t> Porter<'t> {
         if let Some(known) = self.compiled.borrow().get(&root) {
             return *known;
         }
-        let folder = format!("{root}/build/Release/");
-        let files = self.tree.files.range(folder.clone()..).take_while(|(file, _)| file.starts_with(&folder));
-        let mut addons = files.filter(|(file, _)| is_addon(file) && !file[folder.len()..].contains('/'));
+        let directory = format!("{root}/build/Release/");
+        let files = self.tree.files.range(directory.clone()..).take_while(|(file, _)| file.starts_with(&directory));
+        let mut addons = files.filter(|(file, _)| is_addon(file) && !file[directory.len()..].contains('/'));
         let is_compiled = addons.any(|(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)));
         self.compiled.borrow_mut().insert(root, is_compiled);
         is_compiled
@@ -265,9 +265,9 @@ impl<'t> Porter<'t> {
             if parts[at].0 == parts[at].1 {
                 continue;
             }
-            // Between two packages for two platforms, pnpm's folder names differ as well.
+            // Between two packages for two platforms, pnpm's directory names differ as well.
             let is_store = at > 0 && is_store(parts[at - 1].1);
-            // Without a package's folder, the CPU may stand in several names: `linux-x64/native/x-x64.so`.
+            // Without a package's directory, the CPU may stand in several names: `linux-x64/native/x-x64.so`.
             let is_twice = self.root(path).is_none() && their.words.names_any_cpu() && our.words.names(self.wanted);
             if at < foreign.from.min(candidate_names.from) && !is_store && !is_twice {
                 return false;
@@ -337,7 +337,7 @@ impl<'t> Porter<'t> {
         self.listed_for(present.file.package.as_ref()?.about.as_deref()?, path, &self.names(path))
     }
 
-    /// Whether a file is one of several tools, a folder for each operating system, where no name tells CPUs apart: its maker
+    /// Whether a file is one of several tools, a directory for each operating system, where no name tells CPUs apart: its maker
     /// has one for Linux on amd64, and what calls it has to live without it on arm64. Libraries are never such tools.
     fn is_launcher(&self, path: &str, names: &Names, present: &Present, elf: &Elf) -> bool {
         let file = path::split(path).1;
@@ -359,7 +359,7 @@ impl<'t> Porter<'t> {
         };
         let is_there = |system: &str| ["", ".exe"].iter().any(|end| self.tree.has(&format!("{}{end}", sibling(system))));
         let has_other_systems = ["macos", "darwin", "osx", "mac", "windows", "win32", "win"].into_iter().any(is_there);
-        // A folder for a CPU beside it, of any system, says that its maker does tell them apart.
+        // A directory for a CPU beside it, of any system, says that its maker does tell them apart.
         let tells_cpus = ["linux", "macos", "darwin", "osx", "mac", "windows", "win32", "win", "win64"].iter().any(|system| {
             ["arm64", "aarch64", "x64", "x86_64", "amd64", "ia32", "arm"]
                 .iter()
@@ -391,7 +391,7 @@ impl<'t> Porter<'t> {
         let names = Name::of_path(path);
         let parts: Vec<&str> = path.split('/').collect();
         let root = self.root(path).map(|root| root.split('/').filter(|part| !part.is_empty()).count());
-        let python = parts.iter().rposition(|part| is_python_folder(part)).map(|at| at + 1);
+        let python = parts.iter().rposition(|part| is_python_directory(part)).map(|at| at + 1);
         let from = match root.max(python) {
             // A package that is named after a platform has its counterpart in another package.
             Some(inside) if Some(inside) == root && inside > 0 && names[inside - 1].words.names_any_cpu() => inside - 1,
@@ -401,38 +401,38 @@ impl<'t> Porter<'t> {
         Names { from: from.min(names.len() - 1), names }
     }
 
-    /// The folder of the npm package that a file belongs to: the nearest one with a `package.json`.
+    /// The directory of the npm package that a file belongs to: the nearest one with a `package.json`.
     pub fn root(&self, path: &str) -> Option<String> {
-        let folder = path::split(path).0;
+        let directory = path::split(path).0;
         let mut passed = Vec::new();
         let mut root = None;
-        if is_deep(folder) {
+        if is_deep(directory) {
             return root;
         }
-        for folder in std::iter::once(folder).chain(path::ancestors(folder)) {
-            if let Some(known) = self.roots.borrow().get(folder) {
+        for directory in std::iter::once(directory).chain(path::ancestors(directory)) {
+            if let Some(known) = self.roots.borrow().get(directory) {
                 root.clone_from(known);
                 break;
             }
-            passed.push(folder);
-            if self.tree.has(&format!("{folder}/package.json")) {
-                root = Some(folder.to_owned());
+            passed.push(directory);
+            if self.tree.has(&format!("{directory}/package.json")) {
+                root = Some(directory.to_owned());
                 break;
             }
         }
-        self.roots.borrow_mut().extend(passed.into_iter().map(|folder| (folder.to_owned(), root.clone())));
+        self.roots.borrow_mut().extend(passed.into_iter().map(|directory| (directory.to_owned(), root.clone())));
         root
     }
 }
 
-/// Whether a path has more folders than any real one: a few dozen. Nothing so deep is in a package or beside a counterpart.
+/// Whether a path has more directories than any real one: a few dozen. Nothing so deep is in a package or beside a counterpart.
 fn is_deep(path: &str) -> bool {
     const DEEPEST: usize = 100;
     path.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count() == DEEPEST
 }
 
 /// Where the names begin that say a platform, at the end of a path: the last one that names a CPU, and those before it that
-/// name a system. What lies above is the package's folder.
+/// name a system. What lies above is the package's directory.
 fn platform_part(names: &[Name]) -> usize {
     let Some(cpu) = names.iter().rposition(|name| name.words.names_any_cpu()) else { return names.len() - 1 };
     let is_platform = |name: &Name| name.words.names_any_cpu() || name.words.names_any_system();
@@ -445,16 +445,16 @@ fn is_library(file: &str) -> bool {
     parts.any(|part| matches!(part.as_str(), "so" | "bare"))
 }
 
-fn is_python_folder(name: &str) -> bool {
+fn is_python_directory(name: &str) -> bool {
     matches!(name, "site-packages" | "dist-packages")
 }
 
 fn is_python_packages(path: &str) -> bool {
-    path.split('/').any(is_python_folder)
+    path.split('/').any(is_python_directory)
 }
 
 /// The C library that an image's programs are loaded with: that of the program that it starts, or else the one whose loader
-/// for this CPU is in the loaders' own folders, where it is one alone.
+/// for this CPU is in the loaders' own directories, where it is one alone.
 fn libc(tree: &Tree<'_>, start: &Start, expected: Machine) -> Option<Libc> {
     let of_name = |path: &str| {
         let name = path::split(path).1;

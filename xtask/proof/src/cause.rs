@@ -31,10 +31,10 @@ pub struct Explainer<'t> {
 enum Origin {
     /// A package of Python, or of the distribution, by its name.
     Listed(String),
-    /// A package of npm, by its folder.
+    /// A package of npm, by its directory.
     Node(String),
-    /// None that is known; the folder.
-    Folder(String),
+    /// None that is known; the directory.
+    Directory(String),
 }
 
 impl<'t> Explainer<'t> {
@@ -49,7 +49,7 @@ impl<'t> Explainer<'t> {
         }
         match self.porter.root(path).filter(|root| node_name(root).is_some()) {
             Some(root) => Origin::Node(root),
-            None => Origin::Folder(path::split(path).0.to_owned()),
+            None => Origin::Directory(path::split(path).0.to_owned()),
         }
     }
 
@@ -58,7 +58,7 @@ impl<'t> Explainer<'t> {
         match self.origin(path, present) {
             Origin::Listed(name) => Some(name),
             Origin::Node(root) => node_name(&root).map(|name| format!("npm package {name}")),
-            Origin::Folder(_) => None,
+            Origin::Directory(_) => None,
         }
     }
 
@@ -117,11 +117,11 @@ impl<'t> Explainer<'t> {
         let origin = self.origin(path, present);
         let machines = self.machines(&origin);
         let carries = machines.iter().map(Machine::to_string).collect::<Vec<_>>().join(", ");
-        let in_folder = |name: &str| path.split('/').any(|part| part == name);
-        let is_python = in_folder("site-packages")
-            || in_folder("dist-packages")
+        let in_directory = |name: &str| path.split('/').any(|part| part == name);
+        let is_python = in_directory("site-packages")
+            || in_directory("dist-packages")
             || matches!(&origin, Origin::Listed(name) if name.starts_with("Python"));
-        let is_node = matches!(origin, Origin::Node(_)) || in_folder("node_modules");
+        let is_node = matches!(origin, Origin::Node(_)) || in_directory("node_modules");
         let is_package = is_python || is_node;
         let named = self.porter.named_for_wanted(path);
         if is_package && named == Some(true) {
@@ -177,8 +177,9 @@ impl<'t> Explainer<'t> {
     /// would stand in their place.
     fn others(&self, paths: &[&str]) -> Vec<String> {
         let own: HashSet<&str> = paths.iter().copied().collect();
-        let (folder, _) = pattern(paths);
-        let below = self.tree.files.range(folder.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(folder));
+        let (directory, _) = pattern(paths);
+        let below =
+            self.tree.files.range(directory.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(directory));
         let wanted = paths.iter().filter_map(|path| self.porter.counterpart_name(path));
         below.filter(|path| !own.contains(path.as_str())).cloned().chain(wanted).collect()
     }
@@ -207,7 +208,7 @@ fn allowing(patterns: &[String]) -> String {
     format!("foreign = [{}]", patterns.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
-/// The name of an npm package, from its folder: what follows the last `node_modules/`.
+/// The name of an npm package, from its directory: what follows the last `node_modules/`.
 fn node_name(root: &str) -> Option<&str> {
     let (_, name) = root.rsplit_once("node_modules/")?;
     Some(name)
@@ -215,14 +216,14 @@ fn node_name(root: &str) -> Option<&str> {
 
 /// The fewest and shortest patterns that cover some paths, and none of the others.
 fn patterns(paths: &[&str], others: &[String]) -> Vec<String> {
-    let (folder, pattern) = pattern(paths);
-    let is_too_high = matches!(path::split(folder).1, "" | "site-packages" | "dist-packages" | "node_modules");
+    let (directory, pattern) = pattern(paths);
+    let is_too_high = matches!(path::split(directory).1, "" | "site-packages" | "dist-packages" | "node_modules");
     if paths.len() < 2 || !is_too_high && !others.iter().any(|other| fits(&pattern, other)) {
         return vec![pattern];
     }
     let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for path in paths {
-        let below = path.get(folder.len()..).unwrap_or_default().trim_start_matches('/');
+        let below = path.get(directory.len()..).unwrap_or_default().trim_start_matches('/');
         parts.entry(below.split('/').next().unwrap_or_default()).or_default().push(path);
     }
     if parts.len() < 2 {
@@ -231,7 +232,7 @@ fn patterns(paths: &[&str], others: &[String]) -> Vec<String> {
     parts.values().flat_map(|paths| patterns(paths, others)).collect()
 }
 
-/// What some paths have in common at the beginning, up to the end of a word, and a star; and the folder that it is in.
+/// What some paths have in common at the beginning, up to the end of a word, and a star; and the directory that it is in.
 fn pattern<'p>(paths: &[&'p str]) -> (&'p str, String) {
     let [first, rest @ ..] = paths else { return ("", String::new()) };
     if rest.is_empty() {
@@ -241,8 +242,8 @@ fn pattern<'p>(paths: &[&'p str]) -> (&'p str, String) {
     let length = rest.iter().map(common).min().unwrap_or(0);
     let start = &first.as_bytes()[..length];
     let word = start.iter().rposition(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
-    let folder = start.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    (first.get(..folder).unwrap_or_default(), format!("{}*", first.get(..word).unwrap_or_default()))
+    let directory = start.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    (first.get(..directory).unwrap_or_default(), format!("{}*", first.get(..word).unwrap_or_default()))
 }
 
 /// A text as TOML writes it.

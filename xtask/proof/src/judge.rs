@@ -112,7 +112,7 @@ impl Judge<'_> {
             (narrow, "for the 32-bit mode of this CPU"),
             (objects, "for another CPU, but object files: nothing runs or loads them"),
             (damaged, "beginning like machine code and damaged after that: nothing runs or loads them"),
-            (test_data, "for another CPU in folders named `testdata`"),
+            (test_data, "for another CPU in directories named `testdata`"),
         ];
         let notes = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} files {what}"));
         self.verdict.notes.extend(notes);

@@ -1,7 +1,7 @@
 //! One layer, summarised: what matters of each file in it, and what it hides of the layers below.
 //!
 //! Source: the OCI image specification, "Filesystem Layers": a file `.wh.NAME` removes NAME of the layers below, and
-//! `.wh..wh..opq` removes everything that they have in its folder.
+//! `.wh..wh..opq` removes everything that they have in its directory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,17 +45,17 @@ pub struct Layer {
     pub(crate) hard_links: BTreeMap<String, String>,
     /// Paths that are removed of the layers below.
     pub(crate) whiteouts: BTreeSet<String>,
-    /// Folders of which everything is removed of the layers below.
+    /// Directories of which everything is removed of the layers below.
     pub(crate) opaque: BTreeSet<String>,
-    /// Python packages with machine code or names of CPUs, by their folder `….dist-info`.
+    /// Python packages with machine code or names of CPUs, by their directory `….dist-info`.
     pub(crate) wheels: BTreeMap<String, Wheel>,
-    /// Folders that the files of `/etc/ld.so.conf` name.
-    pub(crate) loader_folders: BTreeSet<String>,
+    /// Directories that the files of `/etc/ld.so.conf` name.
+    pub(crate) loader_directories: BTreeSet<String>,
     /// Libraries that `/etc/ld.so.preload` names.
     pub(crate) preloaded: BTreeSet<String>,
-    /// Folders.
-    pub(crate) folders: Marks,
-    /// Everything that is no folder.
+    /// Directories.
+    pub(crate) directories: Marks,
+    /// Everything that is no directory.
     pub(crate) others: Marks,
 }
 
@@ -120,7 +120,7 @@ pub fn read(stored: impl Read + Send) -> Result<Layer, Error> {
 #[derive(Default)]
 struct Reading {
     layer: Layer,
-    /// Every path and whether it is a folder, in the archive's order.
+    /// Every path and whether it is a directory, in the archive's order.
     marks: Vec<(u128, bool)>,
     entries: usize,
     names: usize,
@@ -138,10 +138,10 @@ impl Reading {
         self.own()?;
         // The last entry of a name says what it is: a stable sort keeps their order.
         self.marks.sort_by_key(|(mark, _)| *mark);
-        for (place, (mark, is_folder)) in self.marks.iter().enumerate() {
+        for (place, (mark, is_directory)) in self.marks.iter().enumerate() {
             let is_last = self.marks.get(place + 1).is_none_or(|(next, _)| next != mark);
-            match (is_last, is_folder) {
-                (true, true) => self.layer.folders.0.push(*mark),
+            match (is_last, is_directory) {
+                (true, true) => self.layer.directories.0.push(*mark),
                 (true, false) => self.layer.others.0.push(*mark),
                 (false, _) => {}
             }
@@ -155,17 +155,17 @@ impl Reading {
             return Err(Error::new(format!("the layer has more than {ENTRIES} entries")));
         }
         let path = path::normal(&entry.name).map_err(Error::new)?;
-        let (folder, name) = path::split(&path);
+        let (directory, name) = path::split(&path);
         if name == ".wh..wh..opq" {
-            self.keep(folder.len())?;
-            self.layer.opaque.insert(folder.to_owned());
+            self.keep(directory.len())?;
+            self.layer.opaque.insert(directory.to_owned());
             return Ok(());
         }
         if let Some(gone) = name.strip_prefix(".wh.") {
             // Names that begin with `.wh..wh.` are the storage's own.
             if !gone.starts_with(".wh.") && !gone.is_empty() {
                 self.keep(path.len())?;
-                self.layer.whiteouts.insert(if folder.is_empty() { gone.to_owned() } else { format!("{folder}/{gone}") });
+                self.layer.whiteouts.insert(if directory.is_empty() { gone.to_owned() } else { format!("{directory}/{gone}") });
             }
             return Ok(());
         }
@@ -173,10 +173,10 @@ impl Reading {
         self.layer.files.remove(&path);
         self.layer.links.remove(&path);
         self.layer.hard_links.remove(&path);
-        if entry.kind != Kind::Folder {
+        if entry.kind != Kind::Directory {
             self.forget_below(&path);
         }
-        self.marks.push((path::mark(&path), entry.kind == Kind::Folder));
+        self.marks.push((path::mark(&path), entry.kind == Kind::Directory));
         match entry.kind {
             Kind::File => self.file(path, entry, reader),
             Kind::HardLink => self.hard_link(path, entry),
@@ -188,11 +188,11 @@ impl Reading {
                 self.layer.links.insert(path, path::text(&entry.target));
                 Ok(())
             }
-            Kind::Folder | Kind::Special => Ok(()),
+            Kind::Directory | Kind::Special => Ok(()),
         }
     }
 
-    /// What takes a folder's place takes what was in it away.
+    /// What takes a directory's place takes what was in it away.
     fn forget_below(&mut self, path: &str) {
         let start = format!("{path}/");
         let below = |names: &BTreeMap<String, File>| -> Vec<String> {
@@ -228,7 +228,7 @@ impl Reading {
             for place in words.filter_map(|place| place.strip_prefix('/')) {
                 self.keep(place.len())?;
                 let place = place.trim_end_matches('/').to_owned();
-                if path == "etc/ld.so.preload" { &mut self.layer.preloaded } else { &mut self.layer.loader_folders }
+                if path == "etc/ld.so.preload" { &mut self.layer.preloaded } else { &mut self.layer.loader_directories }
                     .insert(place);
             }
         }
@@ -308,8 +308,8 @@ impl Reading {
 /// Whether a file tells the loader where else to look for libraries.
 /// Source: ldconfig(8); musl's manual, "Path searching".
 fn is_loader_list(path: &str) -> bool {
-    let (folder, name) = path::split(path);
-    match folder {
+    let (directory, name) = path::split(path);
+    match directory {
         "etc" => {
             name == "ld.so.conf"
                 || name == "ld.so.preload"

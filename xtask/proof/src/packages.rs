@@ -13,7 +13,7 @@ use crate::platform::Name;
 pub struct Package {
     /// What it is called, with its kind: `Python package numpy 2.3.1`.
     pub name: String,
-    /// Python's folder about it, `…/numpy-2.3.1.dist-info`.
+    /// Python's directory about it, `…/numpy-2.3.1.dist-info`.
     pub about: Option<String>,
 }
 
@@ -37,12 +37,12 @@ impl Wheel {
 /// Where a package manager lists files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum List {
-    /// A distribution's `RECORD`: names are from the folder that holds the `.dist-info`.
+    /// A distribution's `RECORD`: names are from the directory that holds the `.dist-info`.
     Python {
         /// `numpy 2.3.1`.
         package: String,
-        /// The folder, `…/site-packages`.
-        folder: String,
+        /// The directory, `…/site-packages`.
+        directory: String,
     },
     /// A package's `.list`: names are from the root.
     Debian {
@@ -61,9 +61,9 @@ impl List {
             let package = rest.strip_suffix(".list")?;
             return Some(Self::Debian { package: package.split(':').next()?.to_owned() });
         }
-        let (folder, distribution) = path.strip_suffix("/RECORD")?.rsplit_once('/')?;
+        let (directory, distribution) = path.strip_suffix("/RECORD")?.rsplit_once('/')?;
         let package = distribution.strip_suffix(".dist-info")?.replacen('-', " ", 1);
-        Some(Self::Python { package, folder: folder.to_owned() })
+        Some(Self::Python { package, directory: directory.to_owned() })
     }
 
     /// Enters the package of every file that `wanted` knows.
@@ -79,19 +79,19 @@ impl List {
     /// The package that it is the list of.
     pub fn package(&self) -> Package {
         match self {
-            Self::Python { package, folder } => Package {
+            Self::Python { package, directory } => Package {
                 name: format!("Python package {package}"),
-                about: Some(format!("{folder}/{}.dist-info", package.replacen(' ', "-", 1))),
+                about: Some(format!("{directory}/{}.dist-info", package.replacen(' ', "-", 1))),
             },
             Self::Debian { package } => Package { name: format!("Debian package {package}"), about: None },
         }
     }
 
-    /// The files that it lists and whose names from the package's own folder on name a CPU.
+    /// The files that it lists and whose names from the package's own directory on name a CPU.
     pub fn files_for_a_cpu(&self, text: &str) -> Vec<String> {
-        let Self::Python { folder, .. } = self else { return Vec::new() };
+        let Self::Python { directory, .. } = self else { return Vec::new() };
         let names_cpu = |path: &String| {
-            let inside = path.strip_prefix(folder.as_str()).unwrap_or(path);
+            let inside = path.strip_prefix(directory.as_str()).unwrap_or(path);
             inside.split('/').any(|name| Name::read(name).words.names_any_cpu())
         };
         self.files(text).filter(names_cpu).collect()
@@ -99,9 +99,9 @@ impl List {
 
     fn files<'t>(&'t self, text: &'t str) -> impl Iterator<Item = String> + 't {
         text.lines().map(move |line| match self {
-            Self::Python { folder, .. } => {
+            Self::Python { directory, .. } => {
                 let name = line.split(',').next().unwrap_or(line);
-                format!("{folder}/{}", name.trim_matches('"'))
+                format!("{directory}/{}", name.trim_matches('"'))
             }
             Self::Debian { .. } => line.trim_start_matches('/').to_owned(),
         })
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn lists_are_known_by_their_names() {
         let python = List::of("usr/lib/python3.13/site-packages/numpy-2.3.1.dist-info/RECORD").unwrap();
-        assert_eq!(python, List::Python { package: "numpy 2.3.1".into(), folder: "usr/lib/python3.13/site-packages".into() });
+        assert_eq!(python, List::Python { package: "numpy 2.3.1".into(), directory: "usr/lib/python3.13/site-packages".into() });
         assert_eq!(List::of("var/lib/dpkg/info/libc6:arm64.list"), Some(List::Debian { package: "libc6".into() }));
         assert_eq!(List::of("etc/RECORD"), None);
         let path = "usr/lib/python3.13/site-packages/numpy/core.so".to_owned();

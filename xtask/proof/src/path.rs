@@ -34,12 +34,12 @@ pub fn text(raw: &[u8]) -> String {
     raw.utf8_chunks().map(part).collect()
 }
 
-/// The folder of a path, and its last part.
+/// The directory of a path, and its last part.
 pub fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
-/// The folders above a path, nearest first, without the root.
+/// The directories above a path, nearest first, without the root.
 pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(split(path).0), |above| (!above.is_empty()).then(|| split(above).0))
         .filter(|above| !above.is_empty())

@@ -1,6 +1,6 @@
 //! Platform words in names: `linux-x64`, `aarch64`, `musl`, `abi115`.
 //!
-//! Packages that carry machine code for several platforms say which file is for which in the names of files and folders.
+//! Packages that carry machine code for several platforms say which file is for which in the names of files and directories.
 //! A name is taken apart into what says a platform, and the rest, its stem: two names with the same stem are the same thing
 //! for two platforms.
 //!
@@ -19,7 +19,7 @@ pub struct Name {
     pub stem: String,
     /// What the words say.
     pub words: Words,
-    /// The number of Node.js's binary interface, in the name of an addon or of a folder above it.
+    /// The number of Node.js's binary interface, in the name of an addon or of a directory above it.
     pub abi: Option<u16>,
 }
 
@@ -122,7 +122,7 @@ impl Name {
     }
 }
 
-/// Whether a folder is one in which package managers keep packages by names with their platforms in them.
+/// Whether a directory is one in which package managers keep packages by names with their platforms in them.
 pub fn is_store(name: &str) -> bool {
     matches!(name, ".pnpm" | ".bun" | ".deno" | ".store" | "unplugged")
 }
@@ -287,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn folders_above_an_addon_name_its_binary_interface() {
+    fn directories_above_an_addon_name_its_binary_interface() {
         let abis = |path: &str| Name::of_path(path).iter().map(|name| name.abi).collect::<Vec<_>>();
         assert_eq!(abis("build/node/115/x.node"), [None, None, Some(115), None]);
         assert_eq!(abis("build/node/115/x.so"), [None; 4]);
-        let folders = Name::of_path("bin/linux-x64-node-20/x.node");
-        assert_eq!((folders[1].stem.as_str(), folders[1].abi), ("node", Some(20)));
+        let directories = Name::of_path("bin/linux-x64-node-20/x.node");
+        assert_eq!((directories[1].stem.as_str(), directories[1].abi), ("node", Some(20)));
         let yarn = |hash: &str| Name::of_path(&format!(".yarn/unplugged/x-linux-x64-npm-1.0.0-{hash}/y")).remove(2).stem;
         assert_eq!(yarn("4f9ca1ae0e"), yarn("0123456789"));
         assert_eq!(Name::of_path("node/glibc-127-Release/x.node")[1].stem, Name::of_path("node/108/x.node")[1].stem);

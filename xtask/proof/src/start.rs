@@ -1,7 +1,7 @@
 //! The start path: everything that the kernel and the loader read when the image starts, as far as the image itself says it.
 //!
 //! A file on this path is never baggage, whatever its name is: the entry point, the interpreters of scripts, their loaders,
-//! every program that the arguments name, and whatever lies in a folder that the loader searches.
+//! every program that the arguments name, and whatever lies in a directory that the loader searches.
 //!
 //! Source: execve(2), ld.so(8), ldconfig(8), env(1).
 
@@ -44,27 +44,27 @@ pub struct Start {
     pub is_said: bool,
     /// Every file on the way, by its real path.
     files: BTreeSet<String>,
-    /// Folders in which the loader looks for libraries, besides its own.
-    loader_folders: BTreeSet<String>,
-    /// Folders that arguments and variables name, and that are named after another CPU: whatever is below them is meant.
-    named_folders: BTreeSet<String>,
-    /// Folders of `PATH`.
+    /// Directories in which the loader looks for libraries, besides its own.
+    loader_directories: BTreeSet<String>,
+    /// Directories that arguments and variables name, and that are named after another CPU: whatever is below them is meant.
+    named_directories: BTreeSet<String>,
+    /// Directories of `PATH`.
     program_path: BTreeSet<String>,
-    /// Folders of programs, in which `$ORIGIN` of a program may look for libraries.
-    program_folders: BTreeSet<String>,
+    /// Directories of programs, in which `$ORIGIN` of a program may look for libraries.
+    program_directories: BTreeSet<String>,
 }
 
 impl Start {
     /// Whether the start reads a file, or may read it.
     pub fn reads(&self, path: &str) -> bool {
-        let (folder, name) = path::split(path);
+        let (directory, name) = path::split(path);
         self.files.contains(path)
-            || self.loader_folders.contains(folder)
-            || is_loaders_own(folder)
+            || self.loader_directories.contains(directory)
+            || is_loaders_own(directory)
             // Lambda starts every program that is there.
-            || folder == "opt/extensions"
-            || name.contains(".so") && self.program_folders.contains(folder)
-            || !self.named_folders.is_empty() && path::ancestors(path).any(|above| self.named_folders.contains(above))
+            || directory == "opt/extensions"
+            || name.contains(".so") && self.program_directories.contains(directory)
+            || !self.named_directories.is_empty() && path::ancestors(path).any(|above| self.named_directories.contains(above))
     }
 
     /// Whether the start reads a file beside the programs that it comes to, each of which is judged by itself.
@@ -87,15 +87,15 @@ impl Start {
             walk.words_of_all_kinds();
             walk.links();
             walk.interpreters_and_loaders();
-            walk.folders();
+            walk.directories();
         }
         walk.start
     }
 }
 
-/// Whether a folder is one of those that loaders search by themselves, of any CPU.
-pub fn is_loaders_own(folder: &str) -> bool {
-    let below = folder.strip_prefix("usr/local/").or_else(|| folder.strip_prefix("usr/")).unwrap_or(folder);
+/// Whether a directory is one of those that loaders search by themselves, of any CPU.
+pub fn is_loaders_own(directory: &str) -> bool {
+    let below = directory.strip_prefix("usr/local/").or_else(|| directory.strip_prefix("usr/")).unwrap_or(directory);
     let mut names = below.split('/');
     let is_library = matches!(names.next(), Some("lib" | "lib32" | "lib64" | "libx32"));
     let mut rest = names.skip_while(|name| name.contains("-linux-")).peekable();
@@ -138,7 +138,7 @@ impl<'i> Walk<'i> {
         }
     }
 
-    /// Programs and folders that arguments and variables name, as in `/bin/sh -c "exec /opt/tool serve"`,
+    /// Programs and directories that arguments and variables name, as in `/bin/sh -c "exec /opt/tool serve"`,
     /// `-agentpath:/opt/x/agent.so=start` and `JAVA_HOME=/opt/jdk-linux-x64`.
     fn words_of_all_kinds(&mut self) {
         let separators = |c: char| c.is_whitespace() || "\"';&|()=`:,<>".contains(c);
@@ -149,10 +149,10 @@ impl<'i> Walk<'i> {
         for word in words.iter().filter(|word| !word.is_empty()) {
             if let Found::File(path, _) = self.look_up(word) {
                 self.start.files.insert(path);
-            } else if let Some(folder) = self.tree.resolve(&self.absolute(word)).filter(|_| word.contains('/'))
-                && self.names_other_cpu(&folder)
+            } else if let Some(directory) = self.tree.resolve(&self.absolute(word)).filter(|_| word.contains('/'))
+                && self.names_other_cpu(&directory)
             {
-                self.start.named_folders.insert(folder);
+                self.start.named_directories.insert(directory);
             }
         }
     }
@@ -166,7 +166,7 @@ impl<'i> Walk<'i> {
         let plain = self.tree.links().filter(|link| !self.names_other_cpu(link));
         let real = plain.filter_map(|link| self.tree.resolve(link)).filter(|real| self.names_other_cpu(real));
         let real: Vec<String> = real.collect();
-        self.start.named_folders.extend(real.iter().cloned());
+        self.start.named_directories.extend(real.iter().cloned());
         self.start.files.extend(real);
     }
 
@@ -192,33 +192,34 @@ impl<'i> Walk<'i> {
         }
     }
 
-    fn folders(&mut self) {
+    fn directories(&mut self) {
         let tree = self.tree;
         let said = |name: &'static str| {
             let variables = self.config.config.env.iter().flatten();
             let values = variables.filter_map(move |variable| variable.strip_prefix(name)?.strip_prefix('='));
             values.flat_map(|value| value.split([':', ';', ' ']))
         };
-        let said_folders = said("LD_LIBRARY_PATH").filter_map(|folder| tree.resolve(&self.absolute(folder)));
-        let loader_folders = said_folders.chain(tree.loader_folders().filter_map(|folder| tree.resolve(folder))).collect();
+        let said_directories = said("LD_LIBRARY_PATH").filter_map(|directory| tree.resolve(&self.absolute(directory)));
+        let loader_directories =
+            said_directories.chain(tree.loader_directories().filter_map(|directory| tree.resolve(directory))).collect();
         let preloaded: Vec<_> = said("LD_PRELOAD").filter_map(|file| tree.resolve(&self.absolute(file))).collect();
-        self.start.loader_folders = loader_folders;
+        self.start.loader_directories = loader_directories;
         self.start.files.extend(preloaded);
         self.start.files.extend(tree.preloaded().filter_map(|file| tree.resolve(file)));
-        self.start.program_path = said("PATH").filter_map(|folder| tree.resolve(&self.absolute(folder))).collect();
+        self.start.program_path = said("PATH").filter_map(|directory| tree.resolve(&self.absolute(directory))).collect();
         for program in &self.start.programs {
-            let folder = path::split(&program.path).0;
-            let near = ["", "/../lib", "/../lib64"].into_iter().filter_map(|near| tree.resolve(&format!("{folder}{near}")));
-            self.start.program_folders.extend(near);
+            let directory = path::split(&program.path).0;
+            let near = ["", "/../lib", "/../lib64"].into_iter().filter_map(|near| tree.resolve(&format!("{directory}{near}")));
+            self.start.program_directories.extend(near);
         }
     }
 
-    /// A path as the program sees it; an empty one is the working folder.
+    /// A path as the program sees it; an empty one is the working directory.
     fn absolute(&self, name: &str) -> String {
-        if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", self.working_folder()) }
+        if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", self.working_directory()) }
     }
 
-    fn working_folder(&self) -> &str {
+    fn working_directory(&self) -> &str {
         self.config.config.working_dir.as_deref().unwrap_or("/")
     }
 
@@ -289,8 +290,8 @@ impl<'i> Walk<'i> {
             return self.tree.find(&self.absolute(program));
         }
         let variables = self.config.config.env.iter().flatten();
-        let folders = variables.filter_map(|variable| variable.strip_prefix("PATH=")).next_back().unwrap_or(USUAL);
-        let places = folders.split(':').map(|folder| self.tree.find(&format!("{folder}/{program}")));
+        let directories = variables.filter_map(|variable| variable.strip_prefix("PATH=")).next_back().unwrap_or(USUAL);
+        let places = directories.split(':').map(|directory| self.tree.find(&format!("{directory}/{program}")));
         places.into_iter().find(|found| !matches!(found, Found::Missing)).unwrap_or(Found::Missing)
     }
 
@@ -320,8 +321,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loaders_own_folders_are_known() {
-        for (folder, expected) in [
+    fn the_loaders_own_directories_are_known() {
+        for (directory, expected) in [
             ("lib", true),
             ("usr/lib64", true),
             ("usr/local/lib", true),
@@ -333,7 +334,7 @@ mod tests {
             ("opt/lib", false),
             ("usr/lib/python3.13/site-packages", false),
         ] {
-            assert_eq!(is_loaders_own(folder), expected, "{folder}");
+            assert_eq!(is_loaders_own(directory), expected, "{directory}");
         }
     }
 }

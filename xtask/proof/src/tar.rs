@@ -21,8 +21,8 @@ pub enum Kind {
     HardLink,
     /// A symbolic link.
     SymbolicLink,
-    /// A folder.
-    Folder,
+    /// A directory.
+    Directory,
     /// A device or a pipe.
     Special,
 }
@@ -126,7 +126,7 @@ impl<R: Read> Reader<R> {
             b'1' => Kind::HardLink,
             b'2' => Kind::SymbolicLink,
             b'3' | b'4' | b'6' => Kind::Special,
-            b'5' => Kind::Folder,
+            b'5' => Kind::Directory,
             // Whatever else there is, POSIX says to take it for a file.
             _ => Kind::File,
         };
@@ -137,19 +137,19 @@ impl<R: Read> Reader<R> {
             if prefix.is_empty() { name } else { [prefix, b"/".to_vec(), name].concat() }
         };
         let name = extended.sparse_name.or(extended.name).unwrap_or_else(own_name);
-        // Before there was a type for folders, a slash said it. Their size counts all the same.
-        let is_folder = kind == Kind::Folder || header[156] == 0 && name.ends_with(b"/");
+        // Before there was a type for directories, a slash said it. Their size counts all the same.
+        let is_directory = kind == Kind::Directory || header[156] == 0 && name.ends_with(b"/");
         let parts = match (header[156], extended.has_first_hole) {
             (b'S', _) => self.old_sparse_parts(header)?,
             (_, Some(true)) => vec![(1, 1)],
             _ => Vec::new(),
         };
-        // Links, folders and devices have no content, whatever their header says.
+        // Links, directories and devices have no content, whatever their header says.
         let content = if kind == Kind::File { size } else { 0 };
         self.start(content);
         Ok(Entry {
             target: extended.target.unwrap_or_else(|| trimmed(header[157..257].to_vec())),
-            kind: if is_folder { Kind::Folder } else { kind },
+            kind: if is_directory { Kind::Directory } else { kind },
             mode: number(&header[100..108]).and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0),
             size: content,
             sparse_map: extended.sparse_map,

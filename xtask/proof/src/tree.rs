@@ -59,30 +59,30 @@ impl<'l> Tree<'l> {
             self.links.retain(|path, _| !hides(layer, path));
         }
         self.links.extend(layer.links.iter().map(|(path, target)| (path.clone(), target.clone())));
-        let mut folders: HashMap<String, Option<String>> = HashMap::new();
+        let mut directories: HashMap<String, Option<String>> = HashMap::new();
         for (path, file) in &layer.files {
-            let path = self.real_name(path, &mut folders);
+            let path = self.real_name(path, &mut directories);
             self.files.insert(path, Present { file: file.clone(), layer: place });
         }
         for (path, target, below) in linked {
-            // What the layer itself has under the name, perhaps through a linked folder, comes first.
+            // What the layer itself has under the name, perhaps through a linked directory, comes first.
             let own = self.resolve(target).and_then(|real| self.files.get(&real)).filter(|present| present.layer == place);
             let own = own.map(|present| present.file.clone());
             let is_own_text = layer.others.contains(target) && own.is_none();
             if let Some(file) = own.or(below).filter(|_| !is_own_text) {
-                let path = self.real_name(path, &mut folders);
+                let path = self.real_name(path, &mut directories);
                 self.files.insert(path, Present { file, layer: place });
             }
         }
     }
 
-    /// A layer may name a file by a folder that is a link below: `lib/x` where `lib` leads to `usr/lib`.
-    fn real_name(&self, path: &str, folders: &mut HashMap<String, Option<String>>) -> String {
-        let (folder, name) = path::split(path);
-        if folder.is_empty() {
+    /// A layer may name a file by a directory that is a link below: `lib/x` where `lib` leads to `usr/lib`.
+    fn real_name(&self, path: &str, directories: &mut HashMap<String, Option<String>>) -> String {
+        let (directory, name) = path::split(path);
+        if directory.is_empty() {
             return path.to_owned();
         }
-        let real = folders.entry(folder.to_owned()).or_insert_with(|| self.resolve(folder));
+        let real = directories.entry(directory.to_owned()).or_insert_with(|| self.resolve(directory));
         real.as_ref()
             .map_or_else(|| path.to_owned(), |real| if real.is_empty() { name.to_owned() } else { format!("{real}/{name}") })
     }
@@ -97,12 +97,12 @@ impl<'l> Tree<'l> {
         }
     }
 
-    /// Whether anything that is no folder is at a path.
+    /// Whether anything that is no directory is at a path.
     pub fn has(&self, path: &str) -> bool {
         !matches!(self.find(path), Found::Missing)
     }
 
-    /// What a Python package says of itself, by its folder `….dist-info`, in all layers together.
+    /// What a Python package says of itself, by its directory `….dist-info`, in all layers together.
     pub fn wheel(&self, about: &str) -> Option<Wheel> {
         let said = self.layers.iter().filter_map(|layer| layer.wheels.get(about));
         said.cloned()
@@ -119,9 +119,9 @@ impl<'l> Tree<'l> {
         self.layers.iter().flat_map(|layer| &layer.preloaded).map(String::as_str)
     }
 
-    /// Folders that the loader's own lists name.
-    pub fn loader_folders(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| &layer.loader_folders).map(String::as_str)
+    /// Directories that the loader's own lists name.
+    pub fn loader_directories(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().flat_map(|layer| &layer.loader_directories).map(String::as_str)
     }
 
     /// Whether something that is neither machine code nor script is at a real path.
@@ -130,7 +130,7 @@ impl<'l> Tree<'l> {
             if layer.others.contains(path) {
                 return true;
             }
-            if layer.folders.contains(path) || hides(layer, path) {
+            if layer.directories.contains(path) || hides(layer, path) {
                 return false;
             }
         }
@@ -171,7 +171,7 @@ impl<'l> Tree<'l> {
 
 /// Whether a layer hides a path of the layers below.
 fn hides(layer: &Layer, path: &str) -> bool {
-    if layer.whiteouts.contains(path) || layer.others.contains(path) || layer.folders.contains(path) {
+    if layer.whiteouts.contains(path) || layer.others.contains(path) || layer.directories.contains(path) {
         return true;
     }
     if layer.opaque.contains("") {

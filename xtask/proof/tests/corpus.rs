@@ -65,28 +65,28 @@ fn cases() -> Vec<Case> {
             wrong("tool"),
         ),
         (
-            "a folder that a later layer deletes",
+            "a directory that a later layer deletes",
             Image::new([app().file("opt/a/b/tool", &amd64()).gzip(), Archive::new().file(".wh.opt", b"").gzip()]),
             arm,
             vec![],
         ),
         (
-            "a folder whose name only begins like a deleted one",
+            "a directory whose name only begins like a deleted one",
             Image::new([app().file("opt2/tool", &amd64()).gzip(), Archive::new().file(".wh.opt", b"").gzip()]),
             arm,
             wrong("opt2/tool"),
         ),
         (
-            "an opaque folder",
+            "an opaque directory",
             Image::new([
                 app().file("opt/tool", &amd64()).gzip(),
-                Archive::new().folder("opt/").file("opt/.wh..wh..opq", b"").gzip(),
+                Archive::new().directory("opt/").file("opt/.wh..wh..opq", b"").gzip(),
             ]),
             arm,
             vec![],
         ),
         (
-            "an opaque folder keeps what its own layer has",
+            "an opaque directory keeps what its own layer has",
             Image::new([app().gzip(), Archive::new().file("opt/.wh..wh..opq", b"").file("opt/tool", &amd64()).gzip()]),
             arm,
             wrong("opt/tool"),
@@ -116,13 +116,13 @@ fn cases() -> Vec<Case> {
             vec![],
         ),
         (
-            "a wrong file that is replaced by a folder",
-            Image::new([app().file("tool", &amd64()).gzip(), Archive::new().folder("tool/").gzip()]),
+            "a wrong file that is replaced by a directory",
+            Image::new([app().file("tool", &amd64()).gzip(), Archive::new().directory("tool/").gzip()]),
             arm,
             vec![],
         ),
         (
-            "a folder with a wrong file that is replaced by a link",
+            "a directory with a wrong file that is replaced by a link",
             Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().symlink("opt", "/usr").gzip()]),
             arm,
             vec![],
@@ -158,8 +158,8 @@ fn cases() -> Vec<Case> {
             arm,
             wrong("a"),
         ),
-        ("a long name, GNU", Image::new([app().file(&long("gnu"), &amd64()).gzip()]), arm, wrong("gnu/folder")),
-        ("a long name, PAX", Image::new([app().pax(&long("pax"), &amd64()).gzip()]), arm, wrong("pax/folder")),
+        ("a long name, GNU", Image::new([app().file(&long("gnu"), &amd64()).gzip()]), arm, wrong("gnu/directory")),
+        ("a long name, PAX", Image::new([app().pax(&long("pax"), &amd64()).gzip()]), arm, wrong("pax/directory")),
         (
             "a long whiteout",
             Image::new([
@@ -312,7 +312,7 @@ fn cases() -> Vec<Case> {
             vec![],
         ),
         (
-            "an entry point from the working folder",
+            "an entry point from the working directory",
             Image::new([Archive::new().file("srv/serve", &arm64()).gzip()]).runs(r#"{"Cmd":["./serve"],"WorkingDir":"/srv"}"#),
             arm,
             vec![],
@@ -426,7 +426,7 @@ fn cases() -> Vec<Case> {
             vec![(MissingInterpreter, "is no program")],
         ),
         (
-            "an interpreter without a folder",
+            "an interpreter without a directory",
             Image::new([Archive::new().file("app", b"#!python3\n").file("usr/bin/python3", &arm64()).gzip()]),
             arm,
             vec![(MissingInterpreter, "python3")],
@@ -450,13 +450,13 @@ fn cases() -> Vec<Case> {
             wrong("opt/tool"),
         ),
         (
-            "a folder that comes back in the same layer",
-            Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().file("opt", b"").folder("opt/").gzip()]),
+            "a directory that comes back in the same layer",
+            Image::new([app().file("opt/tool", &amd64()).gzip(), Archive::new().file("opt", b"").directory("opt/").gzip()]),
             arm,
             wrong("opt/tool"),
         ),
         (
-            "a folder that becomes a file in the same layer",
+            "a directory that becomes a file in the same layer",
             Image::new([app().file("opt/tool", &amd64()).file("opt", b"").gzip()]),
             arm,
             vec![],
@@ -468,7 +468,7 @@ fn cases() -> Vec<Case> {
             vec![],
         ),
         (
-            "a hard link through a linked folder",
+            "a hard link through a linked directory",
             Image::new([
                 app().file("usr/lib/x", &amd64()).symlink("lib", "usr/lib").hardlink("opt/y", "lib/x").gzip(),
                 Archive::new().file("usr/lib/.wh.x", b"").gzip(),

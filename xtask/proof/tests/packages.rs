@@ -6,7 +6,7 @@ mod images;
 use image_proof::{Machine, Verdict};
 use images::{Archive, Image, elf};
 
-/// The name of a shape, the folder of its package, and its files, a pair for each: for amd64, and for arm64.
+/// The name of a shape, the directory of its package, and its files, a pair for each: for amd64, and for arm64.
 type Shape = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 const NODE: &str = "srv/node_modules/made-up";
@@ -25,7 +25,7 @@ const SHAPES: [Shape; 52] = [
         "srv/app",
         &[("runtimes/linux-x64/native/centos7-libup.so", "runtimes/linux-arm64/native/libup.so")],
     ),
-    ("versions of Node.js in a folder", NODE, &[("bin/linux-x64-node-20/up.node", "bin/linux-arm64-node-20/up.node")]),
+    ("versions of Node.js in a directory", NODE, &[("bin/linux-x64-node-20/up.node", "bin/linux-arm64-node-20/up.node")]),
     ("versions of the C library", NODE, &[("lib/linux-x64-glibc-2.36/up.node", "lib/linux-arm64-glibc-2.31/up.node")]),
     (
         "a version of OpenSSL",
@@ -33,7 +33,7 @@ const SHAPES: [Shape; 52] = [
         &[("engine-rhel-openssl-1.0.x.so.node", "engine-linux-arm64-openssl-3.0.x.so.node")],
     ),
     (
-        "bun's folders",
+        "bun's directories",
         "srv/node_modules/.bun",
         &[(
             "@made+linux-x64@1.0.0/node_modules/@made/linux-x64/bin/tool",
@@ -41,7 +41,7 @@ const SHAPES: [Shape; 52] = [
         )],
     ),
     (
-        "Yarn's folders",
+        "Yarn's directories",
         "srv/.yarn/unplugged",
         &[(
             "@made-linux-x64-npm-1.0.0-4f9ca1ae0e/node_modules/@made/linux-x64/bin/tool",
@@ -64,7 +64,7 @@ const SHAPES: [Shape; 52] = [
         ],
     ),
     (
-        "folders for the C library",
+        "directories for the C library",
         NODE,
         &[
             ("prebuilds/linuxglibc-x64/up.node", "prebuilds/linuxglibc-arm64/up.node"),
@@ -106,11 +106,15 @@ const SHAPES: [Shape; 52] = [
             ("prebuilds/linux-x64/electron.napi.node", "prebuilds/linux-arm64/node.napi.armv8.node"),
         ],
     ),
-    ("a folder of binaries", NODE, &[("dist/bin/linux-x64-glibc/up-nodejs.node", "dist/bin/linux-arm64-glibc/up-nodejs.node")]),
-    ("musl in the folder", NODE, &[("dist/bin/linux-x64-musl/up.node", "dist/bin/linux-arm64-musl/up.node")]),
+    (
+        "a directory of binaries",
+        NODE,
+        &[("dist/bin/linux-x64-glibc/up-nodejs.node", "dist/bin/linux-arm64-glibc/up-nodejs.node")],
+    ),
+    ("musl in the directory", NODE, &[("dist/bin/linux-x64-musl/up.node", "dist/bin/linux-arm64-musl/up.node")]),
     ("everything in the name of the file", NODE, &[("lib/up-linux-x64-glibc-115.node", "lib/up-linux-arm64-glibc-115.node")]),
     (
-        "a system and a CPU, a folder each",
+        "a system and a CPU, a directory each",
         NODE,
         &[
             ("bin/napi-v3/linux/x64/up_binding.node", "bin/napi-v3/linux/arm64/up_binding.node"),
@@ -118,12 +122,12 @@ const SHAPES: [Shape; 52] = [
         ],
     ),
     (
-        "a folder for the version of Node.js",
+        "a directory for the version of Node.js",
         NODE,
         &[("build/linux/x64/node/115/addon.node", "build/linux/arm64/node/115/addon.node")],
     ),
     (
-        "several words in that folder",
+        "several words in that directory",
         NODE,
         &[("build/linux/x64/node/glibc-127-Release/addon.node", "build/linux/arm64/node/glibc-127-Release/addon.node")],
     ),
@@ -147,10 +151,10 @@ const SHAPES: [Shape; 52] = [
     ("a library with a version", NODE, &[("lib/linux-x64/libup.so.3.1", "lib/linux-arm64/libup.so.3.1")]),
     ("an addon of Bare", NODE, &[("prebuilds/linux-x64/made-up.bare", "prebuilds/linux-arm64/made-up.bare")]),
     ("a WebDriver's launcher", PYTHON, &[("common/linux-x86_64/launcher", "common/linux-arm64/launcher")]),
-    ("ctypes, a folder for each CPU", PYTHON, &[("lib/linux/x86_64/libup.so", "lib/linux/aarch64/libup.so")]),
+    ("ctypes, a directory for each CPU", PYTHON, &[("lib/linux/x86_64/libup.so", "lib/linux/aarch64/libup.so")]),
     ("ctypes, in the name of the file", PYTHON, &[("libup-linux-x86_64.so", "libup-linux-aarch64.so")]),
     (
-        "extension modules of two wheels in one folder",
+        "extension modules of two wheels in one directory",
         PYTHON,
         &[("core.cpython-313-x86_64-linux-gnu.so", "core.cpython-313-aarch64-linux-gnu.so")],
     ),
@@ -235,8 +239,8 @@ fn manifests<'p>(paths: impl IntoIterator<Item = &'p String>) -> Vec<(String, St
 }
 
 /// The files of a shape for one CPU and for the other, by their paths.
-fn files((_, folder, pairs): &Shape, cpu: Cpu) -> (Vec<String>, Vec<String>) {
-    let path = |name: &str| format!("{folder}/{name}");
+fn files((_, directory, pairs): &Shape, cpu: Cpu) -> (Vec<String>, Vec<String>) {
+    let path = |name: &str| format!("{directory}/{name}");
     let mut amd64: Vec<_> = pairs.iter().map(|(amd64, _)| path(amd64)).collect();
     let mut arm64: Vec<_> = pairs.iter().map(|(_, arm64)| path(arm64)).collect();
     amd64.dedup();
@@ -327,7 +331,7 @@ fn what_stands_elsewhere_takes_no_file_s_place() {
             &[("a/node_modules/x/prebuilds/linux-x64/x.node", Amd64), ("a/node_modules/x/prebuilds/android-arm64/x.node", Arm64)],
         ),
         (
-            "FreeBSD, a folder above",
+            "FreeBSD, a directory above",
             &[("a/node_modules/x/bin/linux/x64/x", Amd64), ("a/node_modules/x/bin/freebsd/arm64/x", Arm64)],
         ),
         (
@@ -374,12 +378,12 @@ fn what_the_start_reads_is_never_baggage() {
     assert_eq!(beside(&libraries, r#"{"Cmd":["/app"],"Env":["LD_LIBRARY_PATH=/a:/opt/linux-x64"]}"#), 1, "LD_LIBRARY_PATH");
     assert_eq!(beside(&libraries, r#"{"Cmd":["/app"],"Env":["LD_PRELOAD=/opt/linux-x64/x.so"]}"#), 1, "LD_PRELOAD");
     assert_eq!(beside(&[("opt/conf/linux-x64/x.so", Amd64), ("opt/conf/linux-arm64/x.so", Arm64)], app), 1, "ld.so.conf");
-    for folder in ["lib", "usr/lib", "usr/local/lib", "usr/lib64"] {
-        let (amd64, arm64) = (format!("{folder}/libx-amd64.so"), format!("{folder}/libx-arm64.so"));
-        assert_eq!(beside(&[(&amd64, Amd64), (&arm64, Arm64)], app), 1, "{folder}");
+    for directory in ["lib", "usr/lib", "usr/local/lib", "usr/lib64"] {
+        let (amd64, arm64) = (format!("{directory}/libx-amd64.so"), format!("{directory}/libx-arm64.so"));
+        assert_eq!(beside(&[(&amd64, Amd64), (&arm64, Arm64)], app), 1, "{directory}");
     }
-    let folders = [("usr/lib/x86_64-linux-gnu/libc.so.6", Amd64), ("usr/lib/aarch64-linux-gnu/libc.so.6", Arm64)];
-    assert_eq!(beside(&folders, app), 1, "the loader's own folders, of any CPU");
+    let directories = [("usr/lib/x86_64-linux-gnu/libc.so.6", Amd64), ("usr/lib/aarch64-linux-gnu/libc.so.6", Arm64)];
+    assert_eq!(beside(&directories, app), 1, "the loader's own directories, of any CPU");
 }
 
 /// What is found in an image for arm64 of some files, links and texts, that is run in some way.
@@ -567,7 +571,7 @@ fn one_tool_of_several_for_several_systems_is_a_launcher() {
     assert_eq!(launcher(&[]), 1, "the only one");
     assert_eq!(launcher(&["macos/other"]), 1, "another tool");
     assert_eq!(launcher(&["macos/launcher", "macos-arm64/launcher"]), 1, "its maker tells CPUs apart");
-    assert_eq!(launcher(&["macos/launcher", "linux/arm64/launcher"]), 1, "in folders below, too");
+    assert_eq!(launcher(&["macos/launcher", "linux/arm64/launcher"]), 1, "in directories below, too");
     let library = arm64(&[("a/node_modules/x/bin/linux/x.so", Amd64)], &[("a/node_modules/x/bin/macos/x.so", "")]);
     assert_eq!(library.findings.len(), 1, "a library");
 }

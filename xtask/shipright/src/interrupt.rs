@@ -2,7 +2,7 @@
 //!
 //! Architecture Invariant: a run that is interrupted anywhere can be run again and ends like one that was not. A push has
 //! nothing to undo: a moving tag is written last, and is either old or new. A deployment has: while a [`Deferral`] lives, the
-//! first interrupt is only noted, and the deployment puts back what is half done. A second one ends the program at once.
+//! first interrupt is only noted, and the deployment restores what is half done. A second one ends the program at once.
 #![expect(clippy::disallowed_methods, reason = "an interrupt ends the program")]
 
 use std::{
@@ -32,7 +32,7 @@ pub const INTERRUPTED: u8 = 130;
 /// Whether standard output has to be a JSON document, however the run ends.
 pub static JSON: AtomicBool = AtomicBool::new(false);
 
-/// Folders that must not outlive the run.
+/// Directories that must not outlive the run.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// How many deferrals there are.
@@ -61,7 +61,7 @@ impl Drop for Counted {
     }
 }
 
-/// From here on an interrupt is only noted: something must be finished or put back before the program ends.
+/// From here on an interrupt is only noted: something must be finished or restored before the program ends.
 pub fn defer() -> Counted {
     Counted::by(&DEFERRALS)
 }
@@ -87,12 +87,12 @@ pub fn listen() {
                 continue;
             }
             if DEFERRALS.load(Ordering::SeqCst) > 0 && !REQUESTED.swap(true, Ordering::SeqCst) {
-                let text = "interrupted: what is half done is put back first; once more ends this at once";
+                let text = "interrupted: what is half done is restored first; once more ends this at once";
                 Terminal::new(Verbosity::Normal).warning(text);
                 continue;
             }
-            for folder in FOLDERS.lock().map(|folders| folders.clone()).unwrap_or_default() {
-                let _ = std::fs::remove_dir_all(folder);
+            for directory in FOLDERS.lock().map(|directories| directories.clone()).unwrap_or_default() {
+                let _ = std::fs::remove_dir_all(directory);
             }
             Terminal::new(Verbosity::Normal).error("interrupted; the same command goes on from what is there");
             if JSON.load(Ordering::Relaxed) {
@@ -103,20 +103,20 @@ pub fn listen() {
     });
 }
 
-/// A folder that is removed when this ends, however it ends short of `SIGKILL`.
+/// A directory that is removed when this ends, however it ends short of `SIGKILL`.
 #[derive(Debug)]
 pub struct Transient(PathBuf);
 
 impl Transient {
-    /// Takes care of a folder.
-    pub fn new(folder: PathBuf) -> Self {
-        if let Ok(mut folders) = FOLDERS.lock() {
-            folders.push(folder.clone());
+    /// Takes care of a directory.
+    pub fn new(directory: PathBuf) -> Self {
+        if let Ok(mut directories) = FOLDERS.lock() {
+            directories.push(directory.clone());
         }
-        Self(folder)
+        Self(directory)
     }
 
-    /// The folder.
+    /// The directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -125,8 +125,8 @@ impl Transient {
 impl Drop for Transient {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-        if let Ok(mut folders) = FOLDERS.lock() {
-            folders.retain(|folder| *folder != self.0);
+        if let Ok(mut directories) = FOLDERS.lock() {
+            directories.retain(|directory| *directory != self.0);
         }
     }
 }

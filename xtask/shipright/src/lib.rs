@@ -25,15 +25,15 @@
 //! The way of the data, and no arrow goes back:
 //!
 //! ```text
-//! argv ─ cli ─▶ Task ─────────────┐
-//! deploy.toml ─ config ─▶ Config ─┤
-//! git, clock, docker, AWS reads ─▶ Facts ─┤
-//!                                 ▼
-//!                                 plan ─▶ Plan ── `--dry-run` shows it and stops
-//!                                 ▼
-//!          execute: build all ─▶ prove all ─▶ push all ─▶ tag all ─▶ confirm all ─▶ Report
+//! argv ─ cli ─▶ Task ───────────────────────────┐
+//! deploy.toml ─ config ─▶ Workspace ─▶ Session ─┤
+//! git, clock, docker, AWS reads ─▶ facts ───────┤
+//!                                               ▼
+//!                                             plan ── `--dry-run` shows it and stops
+//!                                               ▼
+//!       execute: make all ─▶ push all ─▶ read all back ─▶ tag all ─▶ confirm all ─▶ Report
 //!
-//! tag or digest ─ proof ─▶ Candidate ─ deploy: read, update, wait, try, publish, move the alias, or put back ─▶ Move
+//! tag or digest ─ resolver ─▶ Choice ─ plan::targets ─▶ Workload ─ targets: apply, confirm, or restore ─▶ Move
 //! ```
 //!
 //! Architecture Invariants:
@@ -48,20 +48,26 @@
 pub mod aws;
 pub mod cli;
 pub mod config;
-pub mod deploy;
+mod context;
 pub mod docker;
 pub mod execute;
 pub mod facts;
+pub mod index_check;
 mod interrupt;
 pub mod problem;
 pub mod process;
 mod program;
 pub mod proof;
 pub mod record;
+mod refused;
 pub mod registry;
 pub mod report;
+pub mod resolver;
 pub mod sandbox;
+pub mod session;
+pub mod targets;
 pub mod tasks;
+pub mod workspace;
 
 pub use anyhow;
 pub use clap;
@@ -70,7 +76,8 @@ pub use shipright_model as model;
 pub use shipright_plan as plan;
 
 pub use crate::{
+    context::Context,
     interrupt::Transient,
     program::{NoArguments, Program},
-    tasks::{Context, Refused},
+    refused::Refused,
 };

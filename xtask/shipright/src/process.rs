@@ -28,7 +28,7 @@ static CHILDREN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 #[derive(Debug, Clone)]
 pub struct Tool {
     program: PathBuf,
-    folder: Option<PathBuf>,
+    directory: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     removed: Vec<&'static str>,
 }
@@ -63,13 +63,13 @@ impl Outcome {
 impl Tool {
     /// A program, found on `PATH`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), folder: None, env: Vec::new(), removed: Vec::new() }
+        Self { program: program.into(), directory: None, env: Vec::new(), removed: Vec::new() }
     }
 
-    /// Starts it in this folder.
+    /// Starts it in this directory.
     #[must_use]
-    pub fn folder(mut self, folder: &Path) -> Self {
-        self.folder = Some(folder.to_path_buf());
+    pub fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_path_buf());
         self
     }
 
@@ -227,7 +227,7 @@ impl Tool {
         let mut command = self.plain_command(args);
         command.stdin(Stdio::null()).stdout(log_file).stderr(errors);
         // The directory that this program was started in may be deleted while the daemon runs.
-        if self.folder.is_none() {
+        if self.directory.is_none() {
             command.current_dir("/");
         }
         new_session(&mut command);
@@ -251,8 +251,8 @@ impl Tool {
             },
             |shell| Command::from(shell.cmd(&self.program).args(args)),
         );
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
         }
         for name in &self.removed {
             command.env_remove(name);

@@ -8,14 +8,16 @@ use serde_json::json;
 
 use crate::{
     cli::{self, Typed},
+    context::{self, Context},
     interrupt,
     problem::Problems,
+    refused::Refused,
     report::{
         document,
         name::{self, as_typed},
         terminal::{self, Terminal, Verbosity},
     },
-    tasks::{self, Context, Refused},
+    tasks,
 };
 
 /// The exit code of a command that was refused before anything was done.
@@ -107,7 +109,7 @@ fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
 /// The environments that have commands of their own. A deploy.toml with mistakes has none; the command that is then run
 /// tells of them.
 fn environments(words: &[String]) -> Vec<String> {
-    let config = tasks::load_config(cli::config_file(words).as_deref());
+    let config = context::load_config(cli::config_file(words).as_deref());
     let known = config.map(|config| config.environments.into_keys().collect::<Vec<_>>()).unwrap_or_default();
     let mut all = [known, cli::named_environments(words)].concat();
     all.sort();

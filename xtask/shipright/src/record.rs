@@ -7,47 +7,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::host;
 
-/// The file, in cargo's target folder.
+/// The file, in cargo's target directory.
 pub const FILE: &str = "xtask-record.jsonl";
 
 /// One thing that was done.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Record<'r> {
+pub struct Record {
     /// By whom: the ARN that AWS has for the credentials.
-    pub who: &'r str,
+    pub who: String,
     /// `push`, `migrate`, `rollback` or `promote`.
-    pub action: &'r str,
+    pub action: &'static str,
     /// Where.
-    pub environment: &'r str,
+    pub environment: String,
     /// What people call the image.
-    pub image: &'r str,
+    pub image: String,
     /// The function, service, deployment or repository.
-    pub workload: &'r str,
+    pub workload: String,
     /// What was there before, where that could be told.
-    pub from: Option<&'r str>,
+    pub from: Option<String>,
     /// The digest that was to be there.
-    pub to: &'r str,
+    pub to: String,
     /// What came of it.
-    pub outcome: &'r str,
+    pub outcome: &'static str,
 }
 
 /// Appends lines. Each is written at once, so that two runs do not mix theirs.
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn append(root: &Path, records: &[Record<'_>]) -> Result<()> {
+pub fn append(root: &Path, records: &[Record]) -> Result<()> {
     #[derive(Serialize)]
     struct Line<'r> {
         /// RFC 3339 in UTC.
         when: &'r str,
         #[serde(flatten)]
-        record: &'r Record<'r>,
+        record: &'r Record,
     }
     if records.is_empty() {
         return Ok(());
     }
-    let path = host::state_folder(root)?.join(FILE);
+    let path = host::state_directory(root)?.join(FILE);
     let about = || format!("failed to write the record `{}`", path.display());
     let mut file = File::options().create(true).append(true).open(&path).with_context(about)?;
     let when = host::timestamp();
@@ -58,7 +58,7 @@ pub fn append(root: &Path, records: &[Record<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Digests that a workload was put back from, or rolled back from, and not moved to again since.
+/// Digests that a workload was restored from, or rolled back from, and not moved to again since.
 pub fn bad(root: &Path, environment: &str, workload: &str) -> BTreeSet<String> {
     #[derive(Deserialize)]
     struct Line {
@@ -69,7 +69,7 @@ pub fn bad(root: &Path, environment: &str, workload: &str) -> BTreeSet<String> {
         to: String,
         outcome: String,
     }
-    let text = std::fs::read_to_string(host::target_folder(root).join(FILE)).unwrap_or_default();
+    let text = std::fs::read_to_string(host::target_directory(root).join(FILE)).unwrap_or_default();
     let mut bad = BTreeSet::new();
     // A line that cannot be read says nothing.
     for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {

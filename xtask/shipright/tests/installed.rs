@@ -22,14 +22,14 @@ region = "eu-west-1"
 images = [{ dockerfile = "Dockerfile", target = "eks" }]
 "#;
 
-/// What the program says in a folder that has a Dockerfile, a deploy.toml, and no Cargo.toml.
+/// What the program says in a directory that has a Dockerfile, a deploy.toml, and no Cargo.toml.
 fn said(line: &str) -> (i32, String) {
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("deploy.toml"), DEPLOY).unwrap();
-    fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
-    fs::create_dir(folder.path().join("inner")).unwrap();
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("deploy.toml"), DEPLOY).unwrap();
+    fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    fs::create_dir(directory.path().join("inner")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_shipright"));
-    command.current_dir(folder.path().join("inner")).args(line.split(' ')).env_clear();
+    command.current_dir(directory.path().join("inner")).args(line.split(' ')).env_clear();
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     assert!(!text.contains("xtask "), "the program is not called that here: {text}");
@@ -61,7 +61,7 @@ fn tasks_of_another_repository_are_no_commands() {
 }
 
 #[test]
-fn a_plan_is_made_from_any_folder_below_the_file() {
+fn a_plan_is_made_from_any_directory_below_the_file() {
     let (code, plan) = said("docker-build --dockerfile Dockerfile --dry-run");
     assert!(code == 0 && plan.contains("shop:cart-arm64-latest"), "{plan}");
 }

@@ -9,7 +9,7 @@ fn builds(project: &Project) -> Vec<String> {
     log.lines().filter(|line| line.starts_with("buildx build") && line.contains("--metadata-file")).map(str::to_owned).collect()
 }
 
-/// A folder of builders, as buildx would tell of them.
+/// A directory of builders, as buildx would tell of them.
 fn builders_of(project: &Project, builders: &[(&str, &str)]) {
     fs::create_dir(project.path("docker/builders")).unwrap();
     for (name, text) in builders {
@@ -140,10 +140,10 @@ fn the_plan_says_where_each_image_is_built_and_how() {
     for line in ["builder      graviton, natively", "builder      docker's current builder, natively"] {
         assert!(dry.stderr.contains(line), "{line} is not in {}", dry.stderr);
     }
-    assert_eq!(dry.json()["plan"]["images"][0]["source"]["build"]["how"], "native");
+    assert_eq!(dry.json()["plan"]["images"][0]["source"]["build"]["mode"], "native");
     let rows = project.run("builders --json").expect(0).json();
     let row = |arch: &str| rows.as_array().unwrap().iter().find(|row| row["arch"] == arch).unwrap().clone();
-    assert_eq!((&row("arm64")["how"], &row("amd64")["how"]), (&"native".into(), &"native".into()), "{rows}");
+    assert_eq!((&row("arm64")["mode"], &row("amd64")["mode"]), (&"native".into(), &"native".into()), "{rows}");
     let local = Project::new();
     local.write("docker/native", "amd64");
     builders_of(&local, &[("default", own)]);

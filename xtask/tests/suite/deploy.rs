@@ -77,7 +77,7 @@ impl Migration {
         assert!(function.aliases["live"].weights.is_empty());
     }
 
-    fn assert_put_back(&self) {
+    fn assert_restored(&self) {
         let function = self.function();
         assert_eq!((function.arch.as_str(), &function.digest), ("x86_64", &self.old), "image and architecture together");
         assert_eq!(function.aliases["live"].version, "7");
@@ -96,7 +96,7 @@ fn a_function_for_x86_64_ends_on_arm64_with_version_and_alias_and_a_second_run_c
     let migration = Migration::new();
     let dry = migration.run(&format!("{MIGRATE} --dry-run --json")).expect(0).json();
     assert_eq!(dry["plan"]["workloads"][0]["steps"][0], "update-code");
-    migration.assert_put_back();
+    migration.assert_restored();
     let done = migration.run(&format!("{MIGRATE} --json")).expect(0).json();
     assert_eq!(done["moves"][0]["outcome"], "moved");
     migration.assert_moved();
@@ -133,28 +133,28 @@ fn what_ran_before_becomes_a_version_first_so_that_there_is_a_way_back() {
 }
 
 #[test]
-fn an_update_that_fails_is_put_back_with_its_architecture() {
+fn an_update_that_fails_is_restored_with_its_architecture() {
     let migration = Migration::new();
     let new = migration.new.clone();
     migration.project.aws.state().lambda.fails.insert(new, "InvalidImage: it has no entry point".into());
     let run = migration.run(&format!("{MIGRATE} --json")).expect(1);
-    assert_eq!(run.json()["moves"][0]["outcome"], "put-back");
+    assert_eq!(run.json()["moves"][0]["outcome"], "restored");
     assert!(run.stderr.contains("InvalidImage: it has no entry point"), "{}", run.stderr);
-    migration.assert_put_back();
+    migration.assert_restored();
 }
 
 #[test]
-fn an_invocation_that_fails_puts_everything_back() {
+fn an_invocation_that_fails_restores_everything() {
     let migration = Migration::new();
     let new = migration.new.clone();
     migration.project.aws.state().lambda.crashes.push(new);
     let run = migration.run(MIGRATE).expect(1);
     assert!(run.stderr.contains("it broke") && run.stderr.contains("runs what it ran before"), "{}", run.stderr);
-    migration.assert_put_back();
+    migration.assert_restored();
 }
 
 #[test]
-fn a_run_that_goes_on_from_a_killed_one_still_knows_the_way_back() {
+fn a_run_that_resumes_a_killed_one_still_knows_what_to_restore() {
     let migration = Migration::new();
     {
         let mut state = migration.project.aws.state();
@@ -164,7 +164,7 @@ fn a_run_that_goes_on_from_a_killed_one_still_knows_the_way_back() {
         (function.arch, function.digest) = ("arm64".into(), new);
     }
     migration.run(MIGRATE).expect(1);
-    migration.assert_put_back();
+    migration.assert_restored();
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_busy_function_is_waited_for_and_a_changed_one_is_somebody_else_s() {
     other.project.aws.fail("UpdateFunctionCode", 1, Fault::Error(412, "PreconditionFailedException"));
     let run = other.run(MIGRATE).expect(1);
     assert!(run.stderr.contains("somebody else has changed it"), "{}", run.stderr);
-    other.assert_put_back();
+    other.assert_restored();
 }
 
 #[test]
@@ -233,12 +233,12 @@ fn a_healthy_function_is_not_moved_back_when_only_its_alias_was_to_be_made() {
 }
 
 #[test]
-fn an_alias_that_may_not_be_moved_puts_the_code_back() {
+fn an_alias_that_may_not_be_moved_restores_the_code() {
     let migration = Migration::new();
     migration.project.aws.fail("UpdateAlias", 9, Fault::Error(403, "AccessDeniedException"));
     let run = migration.run(MIGRATE).expect(1);
     assert!(run.stderr.contains("AccessDeniedException"), "{}", run.stderr);
-    migration.assert_put_back();
+    migration.assert_restored();
     let lost = Migration::new();
     lost.project.aws.state().functions.get_mut(FUNCTION).unwrap().aliases.clear();
     lost.project.aws.fail("CreateAlias", 1, Fault::Lost);
@@ -256,7 +256,7 @@ fn a_rollback_passes_over_what_is_known_to_be_bad() {
     migration.run("deploy dev --service worker").expect(0);
     // Version 8 is newer than 7, and was rolled back from.
     migration.run("rollback dev --service worker").expect(0);
-    migration.assert_put_back();
+    migration.assert_restored();
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn credentials_that_end_in_the_middle_are_named_and_nothing_is_hidden() {
     migration.project.aws.fail("PublishVersion", 1, Fault::Error(403, "ExpiredTokenException"));
     let run = migration.run(MIGRATE).expect(1);
     assert!(run.stderr.contains("ExpiredTokenException") && run.stderr.contains("aws sso login"), "{}", run.stderr);
-    migration.assert_put_back();
+    migration.assert_restored();
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_canary_watches_and_completes_or_goes_back() {
     bad.project.aws.state().lambda.errors = 3.0;
     let run = bad.run(&format!("{MIGRATE} --canary 10% --for 1s")).expect(1);
     assert!(run.stderr.contains("has had 3 errors"), "{}", run.stderr);
-    bad.assert_put_back();
+    bad.assert_restored();
 }
 
 /// Runs a command and kills it after each call to one side of AWS in turn; every time the same command, run again, ends in
@@ -361,7 +361,7 @@ fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(project: &Project, sid
 }
 
 #[test]
-fn a_migration_that_is_killed_after_any_call_is_gone_on_with() {
+fn a_migration_that_is_killed_after_any_call_is_resumed() {
     let migration = Migration::new();
     killed_after_each_call(&migration.project, &[&migration.project.aws], MIGRATE, || {
         migration.assert_moved();
@@ -371,11 +371,11 @@ fn a_migration_that_is_killed_after_any_call_is_gone_on_with() {
 }
 
 #[test]
-fn a_rollback_that_is_killed_after_any_call_is_gone_on_with() {
+fn a_rollback_that_is_killed_after_any_call_is_resumed() {
     let migration = Migration::new();
     migration.run(MIGRATE).expect(0);
     killed_after_each_call(&migration.project, &[&migration.project.aws], "rollback dev --service worker --to 7", || {
-        migration.assert_put_back();
+        migration.assert_restored();
         migration.function().versions.len()
     });
 }
@@ -388,14 +388,14 @@ fn a_rollback_goes_to_the_version_before_and_no_further_by_itself() {
     assert_eq!(dry["plan"]["workloads"][0]["to"]["digest"], migration.old.as_str());
     migration.assert_moved();
     migration.run("rollback dev --service worker").expect(0);
-    migration.assert_put_back();
+    migration.assert_restored();
     let again = migration.run("rollback dev --service worker").expect(2);
     assert!(again.stderr.contains("no earlier version") && again.stderr.contains("  8  sha256:"), "{}", again.stderr);
     for to in ["8", &migration.new.clone(), "dev-latest"] {
         migration.run(&format!("rollback dev --service worker --to {to}")).expect(0);
         migration.assert_moved();
         migration.run("rollback dev --service worker --to 7").expect(0);
-        migration.assert_put_back();
+        migration.assert_restored();
     }
     migration.run("rollback dev --service worker --to 99").expect(2);
     migration.project.aws.state().repositories.get_mut("backend").unwrap().manifests.remove(&migration.new);
@@ -404,7 +404,7 @@ fn a_rollback_goes_to_the_version_before_and_no_further_by_itself() {
 }
 
 #[test]
-fn an_interrupt_puts_back_what_is_half_done() {
+fn an_interrupt_restores_what_is_half_done() {
     let migration = Migration::new();
     migration.project.aws.state().lambda.slow = Some(100_000);
     let child = migration.project.command(MIGRATE).stderr(Stdio::piped()).spawn().unwrap();
@@ -420,8 +420,8 @@ fn an_interrupt_puts_back_what_is_half_done() {
         state.functions.get_mut(FUNCTION).unwrap().polls = 1;
     }
     let run = Run::from(child.wait_with_output().unwrap()).expect(130);
-    assert!(run.stderr.contains("is put back first") && run.stderr.contains("Put back"), "{}", run.stderr);
-    migration.assert_put_back();
+    assert!(run.stderr.contains("is restored first") && run.stderr.contains("Restored"), "{}", run.stderr);
+    migration.assert_restored();
 }
 
 #[test]
@@ -444,6 +444,34 @@ fn deploy_pushes_and_moves_in_one_command() {
     let function = migration.function();
     assert_eq!(function.digest, migration.project.aws.state().repositories["backend"].tags["worker-dev-latest"]);
     assert_ne!(function.digest, migration.new);
+}
+
+#[test]
+fn a_dry_run_of_deploy_shows_the_push_and_what_is_moved_to_it() {
+    let migration = Migration::new();
+    migration.project.write("backend/changed", "2");
+    migration.project.commit();
+    let before = migration.project.aws.state().calls.len();
+    let dry = migration.run("deploy dev --service worker --dry-run").expect(0);
+    let move_line = "update image and architecture in one call:";
+    for part in ["docker buildx build", move_line, "@DIGEST-OF-THE-PUSH on arm64", "move the alias live to that version"] {
+        assert!(dry.stderr.contains(part), "{part} is not in {}", dry.stderr);
+    }
+    let plan = &migration.run("deploy dev --service worker --dry-run --json").expect(0).json()["plan"];
+    assert_eq!(plan["images"][0]["name"], "worker");
+    let workload = &plan["workloads"][0];
+    assert_eq!((&workload["target"], &workload["to"]["digest"]), (&"lambda".into(), &"DIGEST-OF-THE-PUSH".into()));
+    let calls = migration.project.aws.state().calls[before..].to_vec();
+    let changes = ["Put", "Update", "Publish", "Create", "Invoke", "Tag", "Initiate"];
+    let is_change = |call: &&String| changes.iter().any(|word| call.starts_with(word));
+    assert_eq!(calls.iter().find(is_change), None, "{calls:?}");
+}
+
+#[test]
+fn a_dry_run_of_deploy_names_the_digest_of_what_is_pushed_already() {
+    let migration = Migration::new();
+    let plan = &migration.run("deploy dev --service worker --dry-run --json").expect(0).json()["plan"];
+    assert_eq!(plan["workloads"][0]["to"]["digest"], migration.new);
 }
 
 const APPRUNNER: &str = "migrate-apprunner dev --service api";
@@ -472,7 +500,7 @@ fn an_app_runner_service_is_followed_by_its_operation() {
 
 #[test]
 fn a_service_that_aws_rolled_back_is_a_failure_though_it_says_running() {
-    for (status, outcome) in [("ROLLBACK_SUCCEEDED", "put-back"), ("ROLLBACK_FAILED", "failed"), ("FAILED", "failed")] {
+    for (status, outcome) in [("ROLLBACK_SUCCEEDED", "restored"), ("ROLLBACK_FAILED", "failed"), ("FAILED", "failed")] {
         let (project, _) = apprunner();
         project.aws.state().services.get_mut("backend-dev-api").unwrap().ends = status.into();
         let run = project.run(&format!("{APPRUNNER} --json")).expect(1);
@@ -511,7 +539,7 @@ fn eks() -> (Project, String) {
     let project = Project::with_deploy(&deploy);
     let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
     let digest = report["images"][0]["digest"].as_str().unwrap().to_owned();
-    fs::copy(crate::support::project::fixture("kubectl"), project.path("bin/kubectl")).unwrap();
+    project.install("kubectl");
     let image = format!("{}/backend@{digest}", project.aws.registry);
     (project, image)
 }
@@ -538,7 +566,7 @@ fn a_rollout_that_fails_is_explained_and_undone() {
     project.write("docker/broken", "");
     let run = project.run(&format!("{EKS} --json")).expect(1);
     assert!(run.stderr.contains("CrashLoopBackOff: exec format error. Its node is of the other CPU"), "{}", run.stderr);
-    assert_eq!(run.json()["moves"][0]["outcome"], "put-back");
+    assert_eq!(run.json()["moves"][0]["outcome"], "restored");
     assert!(kubectl_log(&project).contains("rollout undo deployment/api"));
 }
 
@@ -627,7 +655,7 @@ fn a_promotion_takes_what_runs_and_mounts_within_one_registry() {
 }
 
 #[test]
-fn a_promotion_that_is_killed_after_any_call_is_gone_on_with() {
+fn a_promotion_that_is_killed_after_any_call_is_resumed() {
     let (project, far) = two_accounts();
     project.run("push dev --service worker").expect(0);
     killed_after_each_call(&project, &[&project.aws, &far], "promote dev prod --service worker --yes", || {
@@ -639,7 +667,7 @@ fn a_promotion_that_is_killed_after_any_call_is_gone_on_with() {
 
 /// The same for a push: its kill points are calls here, and not what it prints.
 #[test]
-fn a_push_that_is_killed_after_any_call_is_gone_on_with() {
+fn a_push_that_is_killed_after_any_call_is_resumed() {
     let project = Project::new();
     killed_after_each_call(&project, &[&project.aws], "push dev --service worker", || {
         let there = &project.aws.state().repositories["backend"];

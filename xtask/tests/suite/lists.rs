@@ -3,7 +3,7 @@ use std::fs;
 
 use crate::support::{
     aws::{Aws, digest},
-    project::{DEPLOY, Project, deploy_to, fixture},
+    project::{DEPLOY, Project, deploy_to},
 };
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn project_with_cluster(nodes: &str) -> Project {
         .replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"\nnamespace = \"{env}\"", 1)
         .replace("  { dockerfile = \"Dockerfile.lambda\" },\n  { dockerfile = \"Dockerfile.apprunner\" },\n", "");
     let project = Project::with_deploy(&deploy);
-    fs::copy(fixture("kubectl"), project.path("bin/kubectl")).unwrap();
+    project.install("kubectl");
     project.write("docker/nodes", nodes);
     project
 }
@@ -86,7 +86,7 @@ fn a_list_with_an_image_that_is_not_what_it_says_runs_nowhere_and_travels_nowher
     let far = Aws::start();
     let deploy = deploy_to(&far).replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"", 1);
     let project = Project::with_deploy(&deploy);
-    fs::copy(fixture("kubectl"), project.path("bin/kubectl")).unwrap();
+    project.install("kubectl");
     let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
     let arm64 = report["images"][0]["digest"].as_str().unwrap().to_owned();
     project.write("backend/more", "x");

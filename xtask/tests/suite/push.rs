@@ -453,7 +453,7 @@ fn wait_until_gone(process: u32) {
     }
 }
 
-fn private_folders(project: &Project) -> usize {
+fn private_directories(project: &Project) -> usize {
     let names = fs::read_dir(project.path("docker")).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter(|name| name.to_string_lossy().starts_with("xtask-docker")).count()
 }
@@ -469,7 +469,7 @@ fn an_interrupted_push_ends_docker_removes_the_login_and_can_be_run_again() {
         assert_eq!(output.status.code(), Some(130), "{stage} {signal}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
         wait_until_gone(docker);
-        assert_eq!(private_folders(&project), 0);
+        assert_eq!(private_directories(&project), 0);
         project.run("push dev --service worker").expect(0);
         assert!(tags(&project, "backend").len() >= 6);
     }
@@ -484,7 +484,7 @@ fn docker_does_not_outlive_a_push_that_is_killed_outright() {
     child.wait().unwrap();
     wait_until_gone(docker);
     project.run("push dev --service worker").expect(0);
-    assert_eq!(private_folders(&project), 0, "the next run removes what is left of a login");
+    assert_eq!(private_directories(&project), 0, "the next run removes what is left of a login");
     assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
 }
 
@@ -670,9 +670,9 @@ fn two_images_of_one_service_are_two_lists() {
     let two = "[{ dockerfile = \"a/Dockerfile.eks\", tag-prefix = \"a-\", multi-arch = true }, \
                { dockerfile = \"b/Dockerfile.eks\", tag-prefix = \"b-\", multi-arch = true }]";
     let project = Project::with_deploy(&DEPLOY.replace("[{ dockerfile = \"Dockerfile.lambda\" }]", two));
-    for folder in ["a", "b"] {
-        fs::create_dir(project.path(&format!("backend/{folder}"))).unwrap();
-        project.write(&format!("backend/{folder}/Dockerfile.eks"), &format!("FROM scratch\nLABEL of={folder}\n"));
+    for directory in ["a", "b"] {
+        fs::create_dir(project.path(&format!("backend/{directory}"))).unwrap();
+        project.write(&format!("backend/{directory}/Dockerfile.eks"), &format!("FROM scratch\nLABEL of={directory}\n"));
     }
     project.commit();
     project.run("push dev --service worker").expect(0);

@@ -128,9 +128,9 @@ impl Manager {
 /// A package manager at work, and where its packages end up.
 struct Install {
     manager: Manager,
-    /// The folders that it is told to fill.
-    folders: Vec<String>,
-    /// The folder that it works in.
+    /// The directories that it is told to fill.
+    directories: Vec<String>,
+    /// The directory that it works in.
     workdir: Option<String>,
 }
 
@@ -158,15 +158,15 @@ fn installs(step: &Step, stage: &Stage, at: usize) -> Vec<Install> {
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     let flags = ["--target", "-t", "--prefix", "venv"];
-    let given = words.iter().zip(words.iter().skip(1)).filter(|(word, _)| flags.contains(word)).map(|(_, folder)| *folder);
+    let given = words.iter().zip(words.iter().skip(1)).filter(|(word, _)| flags.contains(word)).map(|(_, directory)| *directory);
     let joined = words.iter().filter_map(|word| word.strip_prefix("--target=").or_else(|| word.strip_prefix("--prefix=")));
-    let folders: Vec<_> = given.chain(joined).map(|folder| folder.trim_end_matches('/').to_owned()).collect();
+    let directories: Vec<_> = given.chain(joined).map(|directory| directory.trim_end_matches('/').to_owned()).collect();
     let workdir = stage.steps[..at].iter().rev().find_map(|step| match &step.kind {
-        StepKind::Workdir(folder) => Some(folder.trim_end_matches('/').to_owned()),
+        StepKind::Workdir(directory) => Some(directory.trim_end_matches('/').to_owned()),
         _ => None,
     });
     let runs = INSTALLERS.into_iter().filter(|(_, signs)| signs.iter().any(|sign| has_command(text, sign)));
-    runs.map(|(manager, _)| Install { manager, folders: folders.clone(), workdir: workdir.clone() }).collect()
+    runs.map(|(manager, _)| Install { manager, directories: directories.clone(), workdir: workdir.clone() }).collect()
 }
 
 impl Install {
@@ -176,24 +176,24 @@ impl Install {
         let parts: Vec<_> = source.split('/').collect();
         let has = |names: &[&str]| parts.iter().any(|part| names.contains(part));
         let ends = |names: &[&str]| parts.last().is_some_and(|part| names.contains(part));
-        let below = |folder: &String| source == folder || source.starts_with(&format!("{folder}/"));
+        let below = |directory: &String| source == directory || source.starts_with(&format!("{directory}/"));
         let is_workdir = source.is_empty() || source == "." || self.workdir.as_deref() == Some(source);
         match self.manager {
             Manager::Python => {
-                let local = self.folders.is_empty() && is_workdir && runs(model, place, &["uv sync", "poetry install"]);
+                let local = self.directories.is_empty() && is_workdir && runs(model, place, &["uv sync", "poetry install"]);
                 has(&["site-packages", "dist-packages"])
                     || ends(&["venv", ".venv", ".local"])
                     || source == "/usr/local"
                     || local
-                    || self.folders.iter().any(below)
+                    || self.directories.iter().any(below)
             }
             Manager::Node => {
-                let whole = is_workdir || self.folders.iter().any(|folder| folder == source);
+                let whole = is_workdir || self.directories.iter().any(|directory| directory == source);
                 let global = runs(model, place, &["npm install -g", "npm i -g", "npm install --global"]);
                 let removed = runs(model, place, &["rm -rf node_modules", "rm -r node_modules"]);
                 ends(&["node_modules"]) || whole && !global && !removed
             }
-            Manager::Ruby => ends(&["bundle", "gems"]) || self.folders.iter().any(below),
+            Manager::Ruby => ends(&["bundle", "gems"]) || self.directories.iter().any(below),
             Manager::System => is_system_code(source) && !is_workshop(model, place),
         }
     }
@@ -203,9 +203,10 @@ impl Install {
 fn is_system_code(source: &str) -> bool {
     let is_text = [".py", ".sh", ".conf", ".txt", ".json", ".pem", ".crt", "release"].iter().any(|end| source.ends_with(end));
     let below = source.strip_prefix("/usr").unwrap_or(source);
-    let folders = ["/bin", "/sbin", "/lib", "/lib64"];
-    let is_inside = |folder: &&str| below.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    !is_text && (source == "/usr" || folders.iter().any(is_inside))
+    let directories = ["/bin", "/sbin", "/lib", "/lib64"];
+    let is_inside =
+        |directory: &&str| below.strip_prefix(*directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    !is_text && (source == "/usr" || directories.iter().any(is_inside))
 }
 
 /// Whether a stage, or one that goes on from it, does more than to install: then what is copied may have been made there.

@@ -31,36 +31,36 @@ fn main() {
     let all: Vec<String> = list.split_whitespace().map(str::to_owned).collect();
     let mut counts = Counts::default();
     for name in if names.is_empty() { &all } else { names } {
-        let folder = std::env::temp_dir().join(format!("image-proof-packages-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).expect("a temporary folder");
-        match install(kind, arch, name, &folder) {
-            Ok(()) => counts.judge(name, &Package::read(&folder), machine),
+        let directory = std::env::temp_dir().join(format!("image-proof-packages-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("a temporary directory");
+        match install(kind, arch, name, &directory) {
+            Ok(()) => counts.judge(name, &Package::read(&directory), machine),
             Err(why) => counts.skip(name, &why),
         }
-        let _ = fs::remove_dir_all(&folder);
+        let _ = fs::remove_dir_all(&directory);
     }
     counts.print();
 }
 
-/// Installs a package below a folder as it would lie in an image.
-fn install(kind: &str, arch: &str, name: &str, folder: &Path) -> Result<(), String> {
+/// Installs a package below a directory as it would lie in an image.
+fn install(kind: &str, arch: &str, name: &str, directory: &Path) -> Result<(), String> {
     let mut command = if kind == "npm" {
-        let folder = folder.join("srv");
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join("package.json"), "{}").expect("a file");
+        let directory = directory.join("srv");
+        fs::create_dir_all(&directory).expect("a directory");
+        fs::write(directory.join("package.json"), "{}").expect("a file");
         let mut command = Command::new("npm");
         let cpu = if arch == "arm64" { "arm64" } else { "x64" };
         let platform = [format!("--cpu={cpu}"), "--os=linux".to_owned(), "--libc=glibc".to_owned()];
         command.arg("install").args(platform).args(["--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps"]);
-        command.current_dir(folder);
+        command.current_dir(directory);
         command
     } else {
         let platform = if arch == "arm64" { "aarch64-manylinux_2_34" } else { "x86_64-manylinux_2_34" };
         let mut command = Command::new("uv");
         command.args(["pip", "install", "--quiet", "--no-deps", "--python-version=3.12", "--only-binary=:all:"]);
         command.arg(format!("--python-platform={platform}")).arg("--target");
-        command.arg(folder.join("usr/local/lib/python3.12/site-packages"));
+        command.arg(directory.join("usr/local/lib/python3.12/site-packages"));
         command
     };
     let output = command.arg(name).output().map_err(|error| error.to_string())?;
@@ -81,16 +81,16 @@ enum Lie {
 }
 
 impl Package {
-    fn read(folder: &Path) -> Self {
+    fn read(directory: &Path) -> Self {
         let mut files = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(next) = folders.pop() {
-            for entry in fs::read_dir(next).expect("a folder").flatten() {
+        let mut directories = vec![directory.to_owned()];
+        while let Some(next) = directories.pop() {
+            for entry in fs::read_dir(next).expect("a directory").flatten() {
                 let kind = entry.file_type().expect("a kind");
                 if kind.is_dir() {
-                    folders.push(entry.path());
+                    directories.push(entry.path());
                 } else if kind.is_file() {
-                    let path = entry.path().strip_prefix(folder).expect("a path below").to_owned();
+                    let path = entry.path().strip_prefix(directory).expect("a path below").to_owned();
                     files.push((path, Self::content(&entry.path())));
                 }
             }

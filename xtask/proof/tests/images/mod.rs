@@ -52,7 +52,7 @@ impl Archive {
         self
     }
 
-    pub fn folder(mut self, path: &str) -> Self {
+    pub fn directory(mut self, path: &str) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);
         header.set_size(0);
@@ -189,5 +189,5 @@ pub fn app() -> Archive {
 }
 
 pub fn long(start: &str) -> String {
-    format!("{start}/{}/tool", "folder-with-a-long-name/".repeat(12).trim_end_matches('/'))
+    format!("{start}/{}/tool", "directory-with-a-long-name/".repeat(12).trim_end_matches('/'))
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use aws_sdk_apprunner::types::{ImageRepository, OperationStatus, ServiceStatus, SourceConfiguration};
 
 use super::{Reader, Writer, error::explain};
+use crate::plan::targets::apprunner::Shape;
 
 /// A service as App Runner describes it.
 #[derive(Debug, Clone)]
@@ -19,17 +20,6 @@ pub struct Service {
     /// CPU and memory of an instance, and its port: what another service would need.
     pub shape: Shape,
     source: Option<SourceConfiguration>,
-}
-
-/// What an instance of a service is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// In units of 1/1024 vCPU.
-    pub cpu: Option<String>,
-    /// In megabytes.
-    pub memory: Option<String>,
-    /// Where it listens.
-    pub port: Option<String>,
 }
 
 /// An operation on a service. A service says `RUNNING` again after a failed deployment was rolled back; its operation tells.

@@ -36,7 +36,7 @@ pub struct Reply {
     pub payload: String,
 }
 
-/// How many versions are looked at: a way back further than that is no way back.
+/// How many versions are looked at: a rollback further than that is none.
 const VERSIONS: usize = 20;
 
 impl Reader<'_> {

@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 
 use super::{Aws, error::explain};
 use crate::{
-    facts::nodes::{self, Nodes},
+    model::nodes::Nodes,
     model::published::{Mutability, Repository, Stored},
+    plan::nodes,
     registry::Login,
 };
 
@@ -141,7 +142,7 @@ impl Reader<'_> {
                 let answer = call.await.map_err(|e| explain("eks:DescribeNodegroup", &format!("`{name}` of {about}"), &e))?;
                 let Some(group) = answer.nodegroup() else { continue };
                 let ami_type = group.ami_type().map_or("CUSTOM", |kind| kind.as_str());
-                groups.push(nodes::from_group(&name, ami_type, group.instance_types()));
+                groups.push(nodes::of_group(&name, ami_type, group.instance_types()));
             }
             Ok(groups)
         })

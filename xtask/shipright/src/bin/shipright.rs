@@ -1,4 +1,4 @@
-//! The commands as one program, for repositories without Rust: `shipright push dev` in any folder with a deploy.toml.
+//! The commands as one program, for repositories without Rust: `shipright push dev` in any directory with a deploy.toml.
 
 use std::process::ExitCode;
 

@@ -103,6 +103,25 @@ pub struct Status {
     pub check: bool,
 }
 
+/// Reads `10%`.
+/// Refuses anything but a number above 0 and below 100 with a percent sign.
 fn percent(text: &str) -> Result<f64, String> {
-    crate::plan::deployment::percent(text)
+    let number: Option<f64> = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    number
+        .filter(|number| *number > 0.0 && *number < 100.0)
+        .map(|number| number / 100.0)
+        .ok_or_else(|| "write a part of the calls, above 0% and below 100%: `10%`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_percentages() {
+        assert_eq!(percent("10%"), Ok(0.1));
+        for text in ["10", "0%", "100%", "-1%", "NaN%", "inf%", "%", ""] {
+            assert!(percent(text).is_err(), "{text}");
+        }
+    }
 }

@@ -21,12 +21,12 @@ use crate::{
     problem::{Problem, Problems},
 };
 
-/// The file's name, looked for in the current folder and those above it.
+/// The file's name, looked for in the current directory and those above it.
 pub const FILE: &str = "deploy.toml";
 
-/// Finds deploy.toml in `from` or the nearest folder above it.
+/// Finds deploy.toml in `from` or the nearest directory above it.
 pub fn find(from: &Path) -> Option<PathBuf> {
-    from.ancestors().map(|folder| folder.join(FILE)).find(|file| file.is_file())
+    from.ancestors().map(|directory| directory.join(FILE)).find(|file| file.is_file())
 }
 
 /// Reads and checks a deploy.toml.

@@ -27,7 +27,7 @@ use crate::{
 
 /// Finishes the file's content. With problems the result is of use for finding more of them alone.
 pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Config {
-    let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let directory = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut finding = Finding::new(problems);
 
     finding.name("project.name", &root.project.name, name::is_repository_part, REPOSITORY_PART);
@@ -53,8 +53,8 @@ pub fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Con
         stand_ins,
         builders,
         file: file.to_path_buf(),
-        context: folder.join(context.unwrap_or_default()),
-        root: folder,
+        context: directory.join(context.unwrap_or_default()),
+        root: directory,
         project,
         default_service: default_service.unwrap_or_default(),
         revision_length,
@@ -121,7 +121,7 @@ impl Finding<'_> {
         }
     }
 
-    /// A path that stays inside deploy.toml's folder.
+    /// A path that stays inside deploy.toml's directory.
     fn inner_path(&mut self, key: &str, path: &Located<String>) -> Option<PathBuf> {
         let given = Path::new(&path.value);
         let stays = given.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -322,10 +322,10 @@ impl Finding<'_> {
                 "use letters, digits, `.`, `_` and `-`, starting with a letter, a digit or `_`, or leave it empty",
             );
         }
-        let multi_arch = image.multi_arch.as_ref().is_some_and(|wish| wish.value);
-        if let (Some(wish), true, Some((Target::Lambda, _))) = (&image.multi_arch, multi_arch, &target) {
+        let multi_arch = image.multi_arch.as_ref().is_some_and(|scope| scope.value);
+        if let (Some(scope), true, Some((Target::Lambda, _))) = (&image.multi_arch, multi_arch, &target) {
             self.problem(
-                &wish.span,
+                &scope.span,
                 format!("`{path}.multi-arch` is `true`, and the image is for AWS Lambda, which refuses an image index"),
                 "remove the key: a function has exactly one architecture",
             );

@@ -6,7 +6,7 @@ use super::Docker;
 use crate::{
     arch::Arch,
     model::builder::Builder,
-    plan::{How, Plan, Source},
+    plan::{BuildMode, Plan, Source},
 };
 
 /// A builder, as `docker buildx inspect` describes it.
@@ -57,25 +57,25 @@ impl Described {
 
     /// How an image is built: buildx takes a node that is pinned to the platform, and then the first that has it. Of what nobody
     /// has pinned, a node names its own platform first.
-    fn how(&self, arch: Arch, engine: Option<Arch>) -> Option<How> {
+    fn mode(&self, arch: Arch, engine: Option<Arch>) -> Option<BuildMode> {
         let mut nodes = self.nodes.iter().filter(|node| !node.is_empty()).peekable();
         nodes.peek()?;
         let offers: Vec<_> = nodes.filter(|node| node.iter().any(|offer| offer.is_for(arch))).collect();
         if self.driver == "docker" {
             return Some(match engine {
-                Some(own) if own == arch => How::Native,
-                _ if offers.is_empty() => How::Cross,
-                _ => How::Emulated,
+                Some(own) if own == arch => BuildMode::Native,
+                _ if offers.is_empty() => BuildMode::Cross,
+                _ => BuildMode::Emulated,
             });
         }
         if offers.iter().any(|node| node.iter().any(|offer| offer.pinned && offer.is_for(arch))) {
-            return Some(How::Pinned);
+            return Some(BuildMode::Pinned);
         }
         let is_native = |node: &&&Vec<Offer>| node.iter().find(|offer| !offer.pinned).is_some_and(|own| own.is_for(arch));
         Some(match offers.first() {
-            None => How::Cross,
-            Some(first) if is_native(&first) => How::Native,
-            Some(_) => How::Emulated,
+            None => BuildMode::Cross,
+            Some(first) if is_native(&first) => BuildMode::Native,
+            Some(_) => BuildMode::Emulated,
         })
     }
 }
@@ -89,29 +89,29 @@ impl Docker {
         Ok(self.builder(None, true)?.platforms())
     }
 
-    /// The platforms that a builder says it builds, and how it builds for a CPU; docker's current one where none is named. With
+    /// The platforms that a builder says it builds, and mode it builds for a CPU; docker's current one where none is named. With
     /// `start` it is made where it is not there yet, and started.
     ///
     /// # Errors
     /// A builder that does not exist or does not answer.
-    pub fn builder_for(&self, builder: Option<&Builder>, arch: Arch, start: bool) -> Result<(Vec<String>, Option<How>)> {
+    pub fn builder_for(&self, builder: Option<&Builder>, arch: Arch, start: bool) -> Result<(Vec<String>, Option<BuildMode>)> {
         let described = self.builder(builder, start)?;
-        Ok((described.platforms(), described.how(arch, self.engine_of(builder))))
+        Ok((described.platforms(), described.mode(arch, self.engine_of(builder))))
     }
 
-    /// Says of each build of a plan how it is done, as far as that can be told without starting anything. Every builder is
+    /// Says of each build of a plan mode it is done, as far as that can be told without starting anything. Every builder is
     /// asked once.
-    pub fn tell_how(&self, plan: &mut Plan) {
-        let mut asked: Vec<(Option<Builder>, Arch, Option<How>)> = Vec::new();
+    pub fn resolve_build_modes(&self, plan: &mut Plan) {
+        let mut asked: Vec<(Option<Builder>, Arch, Option<BuildMode>)> = Vec::new();
         for image in &mut plan.images {
             let Source::Build(build) = &mut image.source else { continue };
             let is_it = |(builder, arch, _): &&(Option<Builder>, Arch, _)| *builder == build.builder && *arch == build.arch;
-            build.how = match asked.iter().find(is_it) {
-                Some((_, _, how)) => *how,
+            build.mode = match asked.iter().find(is_it) {
+                Some((_, _, mode)) => *mode,
                 None => {
-                    let how = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, how)| how);
-                    asked.push((build.builder.clone(), build.arch, how));
-                    how
+                    let mode = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, mode)| mode);
+                    asked.push((build.builder.clone(), build.arch, mode));
+                    mode
                 }
             };
         }
@@ -121,7 +121,7 @@ impl Docker {
     ///
     /// # Errors
     /// A builder that does not answer, by its place in deploy.toml.
-    pub(super) fn awaken(&self, builder: &Builder, arch: Arch) -> Result<()> {
+    pub(super) fn bootstrap(&self, builder: &Builder, arch: Arch) -> Result<()> {
         let asked = self.builder(Some(builder), true);
         let about = || format!("[builders] {arch} of deploy.toml cannot be used, {}", Builder::shown(Some(builder)));
         asked.with_context(about).map(drop)
@@ -151,35 +151,35 @@ impl Docker {
 mod tests {
     use super::*;
 
-    fn how(driver: &str, nodes: &[&str]) -> Vec<Option<How>> {
+    fn mode(driver: &str, nodes: &[&str]) -> Vec<Option<BuildMode>> {
         let nodes: Vec<_> = nodes.iter().map(|node| format!("Name: n\nPlatforms:        {node}\nLabels:\n a.b: c\n")).collect();
         let described = Described::read(&format!("Name: x\nDriver:        {driver}\n\nNodes:\n{}", nodes.concat()));
-        Arch::ALL.map(|arch| described.how(arch, Some(Arch::Amd64))).into()
+        Arch::ALL.map(|arch| described.mode(arch, Some(Arch::Amd64))).into()
     }
 
     #[test]
     fn a_builder_s_nodes_tell_how_it_builds() {
         // Of arm64, and of amd64.
         let order = Arch::ALL.map(Arch::oci);
-        let expected = |arm64: How, amd64: How| -> Vec<_> {
+        let expected = |arm64: BuildMode, amd64: BuildMode| -> Vec<_> {
             order.iter().map(|name| Some(if *name == Arch::Arm64.oci() { arm64 } else { amd64 })).collect()
         };
         let plain = "linux/amd64, linux/amd64/v2, linux/arm64, linux/arm/v7";
         let cases = [
-            ("docker", vec![plain], expected(How::Emulated, How::Native)),
-            ("docker", vec!["linux/amd64, linux/386"], expected(How::Cross, How::Native)),
-            ("docker-container", vec![plain], expected(How::Emulated, How::Native)),
-            ("docker-container", vec!["linux/amd64"], expected(How::Cross, How::Native)),
+            ("docker", vec![plain], expected(BuildMode::Emulated, BuildMode::Native)),
+            ("docker", vec!["linux/amd64, linux/386"], expected(BuildMode::Cross, BuildMode::Native)),
+            ("docker-container", vec![plain], expected(BuildMode::Emulated, BuildMode::Native)),
+            ("docker-container", vec!["linux/amd64"], expected(BuildMode::Cross, BuildMode::Native)),
             // Each node its own CPU: buildx takes the first that has the platform.
-            ("remote", vec!["linux/amd64", "linux/arm64"], expected(How::Native, How::Native)),
-            ("docker-container", vec![plain, "linux/arm64, linux/arm/v7"], expected(How::Emulated, How::Native)),
-            ("docker-container", vec!["linux/arm64*, linux/amd64"], expected(How::Pinned, How::Native)),
-            ("kubernetes", vec!["linux/amd64*", "linux/arm64*"], expected(How::Pinned, How::Pinned)),
+            ("remote", vec!["linux/amd64", "linux/arm64"], expected(BuildMode::Native, BuildMode::Native)),
+            ("docker-container", vec![plain, "linux/arm64, linux/arm/v7"], expected(BuildMode::Emulated, BuildMode::Native)),
+            ("docker-container", vec!["linux/arm64*, linux/amd64"], expected(BuildMode::Pinned, BuildMode::Native)),
+            ("kubernetes", vec!["linux/amd64*", "linux/arm64*"], expected(BuildMode::Pinned, BuildMode::Pinned)),
         ];
         for (driver, nodes, expected) in cases {
-            assert_eq!(how(driver, &nodes), expected, "{driver} {nodes:?}");
+            assert_eq!(mode(driver, &nodes), expected, "{driver} {nodes:?}");
         }
-        assert_eq!(how("docker-container", &[]), [None, None], "it is not started");
-        assert_eq!(how("docker-container", &[""]), [None, None]);
+        assert_eq!(mode("docker-container", &[]), [None, None], "it is not started");
+        assert_eq!(mode("docker-container", &[""]), [None, None]);
     }
 }

@@ -1,4 +1,4 @@
-//! A login that leaves no trace: docker's configuration for pushing, in a private folder, gone afterwards.
+//! A login that leaves no trace: docker's configuration for pushing, in a private directory, gone afterwards.
 //!
 //! Architecture Invariant: the token goes to `docker login` by standard input. It is on no command line, in no output, and
 //! never in the user's own `~/.docker/config.json` or keychain.
@@ -19,7 +19,7 @@ const PREFIX: &str = "xtask-docker-";
 
 /// What a session does with the user's logins to other registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
+pub enum ExistingLogins {
     /// A push has no use for them.
     LeftOut,
     /// A build may need them for its base images.
@@ -27,41 +27,41 @@ pub enum Others {
 }
 
 /// A docker configuration that is logged in to one registry.
-pub struct Session<'a> {
-    folder: Transient,
+pub struct LoginSession<'a> {
+    directory: Transient,
     registry: String,
     aws: Reader<'a>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> LoginSession<'a> {
     /// Logs in to the registry.
     ///
     /// # Errors
     /// ECR that gives no token, or a registry that refuses it.
-    pub fn open(docker: &Docker, registry: &str, aws: Reader<'a>, others: Others) -> Result<Self> {
-        let place = memory_folder();
+    pub fn open(docker: &Docker, registry: &str, aws: Reader<'a>, others: ExistingLogins) -> Result<Self> {
+        let place = memory_directory();
         remove_leftovers(&place);
-        let folder =
+        let directory =
             place.join(format!("{PREFIX}{}-{}", std::process::id(), registry.replace(|c: char| !c.is_ascii_alphanumeric(), "-")));
         fs::DirBuilder::new()
             .mode(0o700)
-            .create(&folder)
-            .with_context(|| format!("failed to create the private folder `{}`", folder.display()))?;
-        let session = Self { folder: Transient::new(folder), registry: registry.to_owned(), aws };
+            .create(&directory)
+            .with_context(|| format!("failed to create the private directory `{}`", directory.display()))?;
+        let session = Self { directory: Transient::new(directory), registry: registry.to_owned(), aws };
         session.write_config(docker.config.as_deref(), others)?;
         session.login(docker)?;
         Ok(session)
     }
 
-    /// The folder, for `DOCKER_CONFIG`.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
+    /// The directory, for `DOCKER_CONFIG`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Fetches a token and gives it to docker.
     pub fn login(&self, docker: &Docker) -> Result<()> {
         let login = self.aws.login()?;
-        let tool = docker.with_config(self.folder());
+        let tool = docker.with_config(self.directory());
         let words = ["login", "--username", &login.user, "--password-stdin", &self.registry];
         tool.read_with_input(&words, login.password().as_bytes())
             .with_context(|| format!("failed to log in to `{}`", self.registry))?;
@@ -69,15 +69,15 @@ impl<'a> Session<'a> {
     }
 
     /// The user's contexts, builders, plugins and proxies go on to work.
-    fn write_config(&self, theirs: Option<&Path>, others: Others) -> Result<()> {
-        let text = theirs.and_then(|folder| fs::read_to_string(folder.join("config.json")).ok());
+    fn write_config(&self, theirs: Option<&Path>, others: ExistingLogins) -> Result<()> {
+        let text = theirs.and_then(|directory| fs::read_to_string(directory.join("config.json")).ok());
         let config = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let config = with_login(config, &self.registry, others);
-        let file = self.folder().join("config.json");
+        let file = self.directory().join("config.json");
         fs::write(&file, Value::Object(config).to_string()).with_context(|| format!("failed to write `{}`", file.display()))?;
         for part in ["contexts", "buildx", "cli-plugins"] {
-            if let Some(folder) = theirs.map(|folder| folder.join(part)).filter(|folder| folder.is_dir()) {
-                symlink(&folder, self.folder().join(part)).with_context(|| format!("failed to link docker's {part}"))?;
+            if let Some(directory) = theirs.map(|directory| directory.join(part)).filter(|directory| directory.is_dir()) {
+                symlink(&directory, self.directory().join(part)).with_context(|| format!("failed to link docker's {part}"))?;
             }
         }
         Ok(())
@@ -88,14 +88,14 @@ impl<'a> Session<'a> {
 ///
 /// An entry without a login keeps docker from picking the desktop's keychain, as it does for an empty configuration. A keychain
 /// that is there already is asked for the registries that it has logins of, and for no others.
-fn with_login(mut config: Map<String, Value>, registry: &str, others: Others) -> Map<String, Value> {
+fn with_login(mut config: Map<String, Value>, registry: &str, others: ExistingLogins) -> Map<String, Value> {
     let part = |config: &mut Map<String, Value>, key: &str| match config.remove(key) {
-        Some(Value::Object(part)) if others == Others::Kept => part,
+        Some(Value::Object(part)) if others == ExistingLogins::Kept => part,
         _ => Map::new(),
     };
     let mut auths = part(&mut config, "auths");
     let mut helpers = part(&mut config, "credHelpers");
-    if let Some(keychain) = config.remove("credsStore").filter(|_| others == Others::Kept) {
+    if let Some(keychain) = config.remove("credsStore").filter(|_| others == ExistingLogins::Kept) {
         for name in auths.keys().filter(|name| !helpers.contains_key(*name)).cloned().collect::<Vec<_>>() {
             helpers.insert(name, keychain.clone());
         }
@@ -109,11 +109,11 @@ fn with_login(mut config: Map<String, Value>, registry: &str, others: Others) ->
     config
 }
 
-/// A folder that is kept in memory where there is one: what is in it does not survive a power cut.
-fn memory_folder() -> PathBuf {
+/// A directory that is kept in memory where there is one: what is in it does not survive a power cut.
+fn memory_directory() -> PathBuf {
     let run = host::variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     let candidates = [run, Some(PathBuf::from("/dev/shm"))];
-    let writable = |folder: &PathBuf| folder.is_dir() && tempfile::tempdir_in(folder).is_ok();
+    let writable = |directory: &PathBuf| directory.is_dir() && tempfile::tempdir_in(directory).is_ok();
     candidates.into_iter().flatten().find(writable).unwrap_or_else(std::env::temp_dir)
 }
 
@@ -142,7 +142,7 @@ mod tests {
             "currentContext": "remote",
         });
         let Value::Object(theirs) = theirs else { unreachable!("it is an object") };
-        let kept = Value::Object(with_login(theirs.clone(), "ours", Others::Kept));
+        let kept = Value::Object(with_login(theirs.clone(), "ours", ExistingLogins::Kept));
         assert_eq!(
             kept,
             json!({
@@ -151,10 +151,10 @@ mod tests {
                 "currentContext": "remote",
             })
         );
-        let left_out = Value::Object(with_login(theirs, "ours", Others::LeftOut));
+        let left_out = Value::Object(with_login(theirs, "ours", ExistingLogins::LeftOut));
         assert_eq!(left_out, json!({ "auths": { "ours": {} }, "currentContext": "remote" }));
         let odd = json!({ "auths": 3, "credsStore": "x" });
         let Value::Object(odd) = odd else { unreachable!("it is an object") };
-        assert_eq!(Value::Object(with_login(odd, "ours", Others::Kept)), json!({ "auths": { "ours": {} } }));
+        assert_eq!(Value::Object(with_login(odd, "ours", ExistingLogins::Kept)), json!({ "auths": { "ours": {} } }));
     }
 }

@@ -11,15 +11,15 @@ mod progress;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    process::ChildStdout,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use image_proof::Allowed;
 use serde::Deserialize;
 
-pub use credentials::{Others, Session};
+pub use credentials::{ExistingLogins, LoginSession};
 use progress::CacheWatch;
 
 use crate::{
@@ -28,7 +28,6 @@ use crate::{
     model::builder::Builder,
     plan::{Build, command, trouble},
     process::{Outcome, Tool},
-    proof::{Archive, Kept, Proof},
 };
 
 /// A build or push that says nothing for this long has lost its other side.
@@ -109,7 +108,7 @@ impl Docker {
     pub fn new(env: &[(String, String)]) -> Self {
         // BuildKit adds an attestation by default, which makes an index of every image; Lambda refuses it.
         let tool = Tool::new("docker").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
-        let config = env.iter().find(|(name, _)| name == "DOCKER_CONFIG").map(|(_, folder)| PathBuf::from(folder));
+        let config = env.iter().find(|(name, _)| name == "DOCKER_CONFIG").map(|(_, directory)| PathBuf::from(directory));
         let tool = env.iter().fold(tool, |tool, (name, value)| tool.env(name, value));
         Self { tool, config: config.or_else(host::docker_config) }
     }
@@ -138,16 +137,16 @@ impl Docker {
     ///
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.
-    pub fn build(&self, build: &Build, session: Option<&Session<'_>>, mut line: impl FnMut(&str)) -> Result<Built> {
+    pub fn build(&self, build: &Build, session: Option<&LoginSession<'_>>, mut line: impl FnMut(&str)) -> Result<Built> {
         if let Some(builder) = &build.builder {
-            self.awaken(builder, build.arch)?;
+            self.bootstrap(builder, build.arch)?;
         }
-        let folder = tempfile::tempdir().context("failed to make a temporary folder")?;
-        let metadata = folder.path().join("metadata.json");
+        let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
+        let metadata = directory.path().join("metadata.json");
         let mut words = command::build(build);
         words.splice(2..2, ["--metadata-file".to_owned(), metadata.display().to_string()]);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let tool = session.map_or_else(|| self.tool.clone(), |session| self.with_config(session.folder()));
+        let tool = session.map_or_else(|| self.tool.clone(), |session| self.with_config(session.directory()));
         let mut watch = CacheWatch::default();
         let outcome = tool.stream(&words, SILENCE, |said| {
             watch.read(said);
@@ -217,8 +216,8 @@ impl Docker {
 
     /// Gibibytes that are free where the engine keeps its images, if that is on this machine.
     pub fn free_disk(&self) -> Option<u64> {
-        let folder = self.tool.read(&["info", "--format", "{{.DockerRootDir}}"]).ok()?;
-        let said = Tool::new("df").read(&["--output=avail", "--block-size=1G", &folder]).ok()?;
+        let directory = self.tool.read(&["info", "--format", "{{.DockerRootDir}}"]).ok()?;
+        let said = Tool::new("df").read(&["--output=avail", "--block-size=1G", &directory]).ok()?;
         said.lines().nth(1)?.trim().parse().ok()
     }
 
@@ -236,7 +235,7 @@ impl Docker {
     ///
     /// # Errors
     /// A docker that cannot be started.
-    pub fn run(&self, words: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
+    pub fn run_in_foreground(&self, words: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
         self.tool.inherit(words, is_stdout_ours)
     }
 
@@ -244,7 +243,7 @@ impl Docker {
     ///
     /// # Errors
     /// A program that ends with an error.
-    pub fn ask(&self, image: &str, arch: Arch, program: &[&str]) -> Result<String> {
+    pub fn run(&self, image: &str, arch: Arch, program: &[&str]) -> Result<String> {
         let (first, rest) = program.split_first().context("no program is named")?;
         let platform = arch.platform();
         let words = [&["run", "--rm", "--platform", &platform, "--entrypoint", first, image], rest].concat();
@@ -255,7 +254,7 @@ impl Docker {
     ///
     /// # Errors
     /// An image that is not there.
-    pub fn name(&self, image: &str, name: &str) -> Result<()> {
+    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
         self.tool.read(&["tag", image, name]).map(drop)
     }
 
@@ -263,9 +262,9 @@ impl Docker {
     ///
     /// # Errors
     /// An image that is not there, or a registry that refuses.
-    pub fn pull(&self, session: &Session<'_>, image: &str, arch: Arch) -> Result<()> {
+    pub fn pull(&self, session: &LoginSession<'_>, image: &str, arch: Arch) -> Result<()> {
         let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
-        self.with_config(session.folder()).read(&words).with_context(|| format!("failed to pull `{image}`"))?;
+        self.with_config(session.directory()).read(&words).with_context(|| format!("failed to pull `{image}`"))?;
         Ok(())
     }
 
@@ -297,24 +296,23 @@ impl Docker {
         !name.starts_with('-') && self.tool.read(&["image", "inspect", "--format", "{{.Id}}", name]).is_ok()
     }
 
-    /// Judges an image of the local engine by its bytes, as `docker save` hands them out.
+    /// Hands an image of the local engine to `work`, as `docker save` writes it.
     ///
     /// # Errors
-    /// An image that the engine does not have, or a damaged one.
-    pub fn prove(&self, name: &str, arch: Option<Arch>, allowed: &[Allowed], kept: &Kept) -> Result<Proof> {
-        let archive = self.tool.pipe(&["image", "save", name], |stream| Archive::read(stream, kept));
-        archive?.prove(arch, allowed).with_context(|| format!("failed to prove `{name}`"))
+    /// An image that the engine does not have, and whatever `work` finds.
+    pub fn save<T>(&self, name: &str, work: impl FnOnce(ChildStdout) -> Result<T>) -> Result<T> {
+        self.tool.pipe(&["image", "save", name], work)
     }
 
     /// Takes a name away from an image of the local engine. An image that has no other goes with it.
-    pub fn forget(&self, name: &str) {
+    pub fn untag(&self, name: &str) {
         // Housekeeping: a name that stays does no harm.
         let _ = self.tool.read(&["image", "rm", "--no-prune", name]);
     }
 
-    /// Docker with a configuration folder of its own.
-    fn with_config(&self, folder: &Path) -> Tool {
-        self.tool.clone().env("DOCKER_CONFIG", folder)
+    /// Docker with a configuration directory of its own.
+    fn with_config(&self, directory: &Path) -> Tool {
+        self.tool.clone().env("DOCKER_CONFIG", directory)
     }
 
     /// Pushes one name. A connection that breaks, a server that fails for a moment and a token that has run out are
@@ -322,13 +320,13 @@ impl Docker {
     ///
     /// # Errors
     /// A push that fails for good.
-    pub fn push(&self, session: &Session, name: &str, mut line: impl FnMut(&str)) -> Result<()> {
+    pub fn push(&self, session: &LoginSession<'_>, name: &str, mut line: impl FnMut(&str)) -> Result<()> {
         let words = command::push(name);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut delays = [1, 3, 9].map(Duration::from_secs).into_iter();
         let mut renewed = false;
         loop {
-            let outcome = self.with_config(session.folder()).stream(&words, SILENCE, &mut line)?;
+            let outcome = self.with_config(session.directory()).stream(&words, SILENCE, &mut line)?;
             if outcome.success() {
                 return Ok(());
             }

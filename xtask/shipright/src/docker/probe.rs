@@ -27,15 +27,16 @@ impl Docker {
     /// Nothing is kept of it.
     ///
     /// # Errors
-    /// A folder that cannot be made. A builder that cannot execute the program is `Ok(false)`.
+    /// A directory that cannot be made. A builder that cannot execute the program is `Ok(false)`.
     pub fn executes(&self, arch: Arch, builder: Option<&str>) -> Result<bool> {
-        let folder = tempfile::Builder::new().prefix("xtask-probe-").tempdir().context("no temporary folder can be made")?;
-        let folder = Transient::new(folder.keep());
-        let program = folder.path().join("probe");
+        let directory =
+            tempfile::Builder::new().prefix("xtask-probe-").tempdir().context("no temporary directory can be made")?;
+        let directory = Transient::new(directory.keep());
+        let program = directory.path().join("probe");
         fs::write(&program, exits_well(arch))?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n")?;
-        let place = folder.path().to_string_lossy();
+        fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n")?;
+        let place = directory.path().to_string_lossy();
         let platform = arch.platform();
         let mut words = vec!["buildx", "build", "--platform", &platform, "--no-cache", "--output", "type=cacheonly"];
         words.extend(builder.into_iter().flat_map(|name| ["--builder", name]));
@@ -76,7 +77,7 @@ fn exits_well(arch: Arch) -> Vec<u8> {
     let mut program = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut put = |bytes: &[u8]| program.extend_from_slice(bytes);
     put(&2_u16.to_le_bytes()); // an executable
-    put(&machine(arch).number.to_le_bytes());
+    put(&machine::of(arch).number.to_le_bytes());
     put(&1_u32.to_le_bytes());
     put(&(ADDRESS + u64::from(HEADERS)).to_le_bytes()); // where it starts
     put(&64_u64.to_le_bytes()); // program headers
@@ -102,7 +103,7 @@ mod tests {
     fn the_program_is_for_its_cpu() {
         for arch in Arch::ALL {
             let program = exits_well(arch);
-            assert_eq!(image_proof::read_elf(&program).unwrap().unwrap().machine, machine(arch));
+            assert_eq!(image_proof::read_elf(&program).unwrap().unwrap().machine, machine::of(arch));
         }
     }
 }

@@ -13,18 +13,18 @@ use crate::{
     process::Tool,
 };
 
-/// Reads the revision of the repository that `folder` lies in. `None` when it lies in none, or nothing is committed.
+/// Reads the revision of the repository that `directory` lies in. `None` when it lies in none, or nothing is committed.
 ///
 /// # Errors
 /// A repository that neither git2 nor `git` can read.
-pub fn revision(folder: &Path) -> Result<Option<Revision>> {
-    let outcome = Repository::discover(folder).and_then(|repository| from_library(&repository));
+pub fn revision(directory: &Path) -> Result<Option<Revision>> {
+    let outcome = Repository::discover(directory).and_then(|repository| from_library(&repository));
     match outcome {
         Ok(revision) => Ok(Some(revision)),
         Err(error) if matches!(error.code(), ErrorCode::UnbornBranch) => Ok(None),
-        Err(error) if error.code() == ErrorCode::NotFound && !has_git_folder(folder) => Ok(None),
+        Err(error) if error.code() == ErrorCode::NotFound && !has_git_directory(directory) => Ok(None),
         Err(error) => {
-            from_program(folder).with_context(|| format!("git2 cannot read the repository either: {}", error.message()))
+            from_program(directory).with_context(|| format!("git2 cannot read the repository either: {}", error.message()))
         }
     }
 }
@@ -37,8 +37,8 @@ pub fn project_revision(config: &Config) -> Result<Option<Revision>> {
     revision(&config.root).with_context(|| format!("failed to read the git revision of `{}`", config.root.display()))
 }
 
-fn has_git_folder(folder: &Path) -> bool {
-    folder.ancestors().any(|above| above.join(".git").exists())
+fn has_git_directory(directory: &Path) -> bool {
+    directory.ancestors().any(|above| above.join(".git").exists())
 }
 
 fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
@@ -63,8 +63,8 @@ fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
     })
 }
 
-fn from_program(folder: &Path) -> Result<Option<Revision>> {
-    let git = Tool::new("git").folder(folder);
+fn from_program(directory: &Path) -> Result<Option<Revision>> {
+    let git = Tool::new("git").directory(directory);
     let head = git.read(&["rev-parse", "--verify", "HEAD"]);
     let Ok(commit) = head else {
         let error = head.unwrap_err();
@@ -73,7 +73,7 @@ fn from_program(folder: &Path) -> Result<Option<Revision>> {
             return Ok(None);
         }
         if text.contains("dubious ownership") {
-            bail!("{error:#}\nrun: git config --global --add safe.directory {}", folder.display());
+            bail!("{error:#}\nrun: git config --global --add safe.directory {}", directory.display());
         }
         return Err(error);
     };
@@ -119,32 +119,32 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_outside_any_repository_has_no_revision() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(revision(folder.path()).unwrap(), None);
+    fn a_directory_outside_any_repository_has_no_revision() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(revision(directory.path()).unwrap(), None);
     }
 
     #[test]
     fn an_untracked_file_makes_the_tree_dirty_and_an_ignored_one_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let git = Tool::new("git").folder(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let git = Tool::new("git").directory(directory.path());
         let run = |words: &str| git.read(&words.split(' ').collect::<Vec<_>>()).unwrap();
         run("init --quiet --initial-branch=main");
-        assert_eq!(revision(folder.path()).unwrap(), None, "nothing is committed yet");
-        std::fs::write(folder.path().join(".gitignore"), "ignored\n").unwrap();
+        assert_eq!(revision(directory.path()).unwrap(), None, "nothing is committed yet");
+        std::fs::write(directory.path().join(".gitignore"), "ignored\n").unwrap();
         run("add .gitignore");
         run("-c user.name=a -c user.email=a@example.com commit --quiet --message=first");
 
-        let clean = revision(folder.path()).unwrap().unwrap();
+        let clean = revision(directory.path()).unwrap().unwrap();
         assert_eq!((clean.dirty, clean.branch.as_deref()), (false, Some("main")));
         assert_eq!(clean.commit, run("rev-parse HEAD"));
-        assert_eq!(from_program(folder.path()).unwrap().unwrap().commit, clean.commit);
+        assert_eq!(from_program(directory.path()).unwrap().unwrap().commit, clean.commit);
 
-        std::fs::write(folder.path().join("ignored"), "").unwrap();
-        assert!(!revision(folder.path()).unwrap().unwrap().dirty);
-        std::fs::write(folder.path().join("new"), "").unwrap();
-        let dirty = revision(folder.path()).unwrap().unwrap();
+        std::fs::write(directory.path().join("ignored"), "").unwrap();
+        assert!(!revision(directory.path()).unwrap().unwrap().dirty);
+        std::fs::write(directory.path().join("new"), "").unwrap();
+        let dirty = revision(directory.path()).unwrap().unwrap();
         assert!(dirty.dirty && dirty.description.ends_with("-dirty"), "{dirty:?}");
-        assert!(from_program(folder.path()).unwrap().unwrap().dirty);
+        assert!(from_program(directory.path()).unwrap().unwrap().dirty);
     }
 }

@@ -38,14 +38,14 @@ pub fn ca_bundle() -> Option<PathBuf> {
     variable("SSL_CERT_FILE").map(PathBuf::from).filter(|file| file.is_file())
 }
 
-/// docker's configuration folder.
+/// docker's configuration directory.
 pub fn docker_config() -> Option<PathBuf> {
     variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| variable("HOME").map(|home| Path::new(&home).join(".docker")))
 }
 
 /// Where cargo puts what it builds, and we put what a sandbox needs: inside the project, unless cargo is told otherwise.
-pub fn target_folder(root: &Path) -> PathBuf {
-    variable("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |folder| root.join(folder))
+pub fn target_directory(root: &Path) -> PathBuf {
+    variable("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
 /// Where this tool keeps what outlives a run: the record, locks, proofs and the sandbox. It says to git that all this is to be
@@ -54,17 +54,17 @@ pub fn target_folder(root: &Path) -> PathBuf {
 ///
 /// # Errors
 /// A directory that cannot be made.
-pub fn state_folder(root: &Path) -> anyhow::Result<PathBuf> {
+pub fn state_directory(root: &Path) -> anyhow::Result<PathBuf> {
     const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/manifests/\n/sandbox/\n";
-    let folder = target_folder(root);
-    let ignore = folder.join(".gitignore");
+    let directory = target_directory(root);
+    let ignore = directory.join(".gitignore");
     if !ignore.exists() {
-        let is_build_output = !folder.exists() || folder.join("CACHEDIR.TAG").is_file();
-        std::fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+        let is_build_output = !directory.exists() || directory.join("CACHEDIR.TAG").is_file();
+        std::fs::create_dir_all(&directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
         let text = if is_build_output { "*\n" } else { OURS };
         std::fs::write(&ignore, text).with_context(|| format!("failed to write `{}`", ignore.display()))?;
     }
-    Ok(folder)
+    Ok(directory)
 }
 
 /// The CPU of this machine.

@@ -4,6 +4,6 @@
 
 pub mod git;
 pub mod host;
-pub mod nodes;
 pub mod paths;
+pub mod published;
 pub mod terraform;

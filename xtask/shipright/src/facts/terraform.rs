@@ -2,24 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use crate::model::nodes::Mention;
 
-/// An instance type where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mention {
-    /// The file.
-    pub file: PathBuf,
-    /// What it belongs to, as a path of blocks and keys.
-    pub path: String,
-    /// The instance type.
-    pub instance_type: String,
-}
-
-/// How deep folders are searched, and how many files are read.
+/// How deep directories are searched, and how many files are read.
 const DEPTH: usize = 8;
 const FILES: usize = 2000;
 
-/// Every instance type in `instance_types` and `instance_type` of the Terraform files below a folder, and the files that
+/// Every instance type in `instance_types` and `instance_type` of the Terraform files below a directory, and the files that
 /// could not be read.
 pub fn instance_types(root: &Path) -> (Vec<Mention>, Vec<String>) {
     let mut files = Vec::new();
@@ -41,14 +30,14 @@ pub fn instance_types(root: &Path) -> (Vec<Mention>, Vec<String>) {
     (mentions, unread)
 }
 
-fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+fn find(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if files.len() >= FILES || name.starts_with('.') || matches!(name.as_str(), "target" | "node_modules") {
             continue;
         }
-        if is_folder && depth > 0 {
+        if is_directory && depth > 0 {
             find(&path, depth - 1, files);
         } else if path.extension().is_some_and(|end| end == "tf") {
             files.push(path);

@@ -13,7 +13,7 @@ use image_oci::Config;
 use image_proof::{Allowed, Layer, TarReader};
 use serde::Deserialize;
 
-use super::{Blobs, Kept, Proof, judge, prove, read_small};
+use super::{Blobs, LayerCache, Proof, judge, prove, read_small};
 use crate::{arch::Arch, registry::CONFIG_LIMIT};
 
 /// Everything of an archive that matters.
@@ -22,7 +22,7 @@ pub struct Archive {
     layers: HashMap<String, Result<Layer, String>>,
     /// Links of docker's old form: a layer that several images share is stored once.
     links: HashMap<String, String>,
-    kept: Kept,
+    cache: LayerCache,
 }
 
 /// An entry of docker's `manifest.json`.
@@ -34,20 +34,20 @@ struct Saved {
 }
 
 impl Archive {
-    /// Reads a stream to its end. `kept` has summaries of layers by their digest; they are used in place of the stream's
-    /// bytes, so it must be [`Kept::nothing`] for a stream whose names may lie.
+    /// Reads a stream to its end. `cache` has summaries of layers by their digest; they are used in place of the stream's
+    /// bytes, so it must be [`LayerCache::nothing`] for a stream whose names may lie.
     ///
     /// # Errors
     /// Bytes that are no archive.
-    pub fn read(stream: impl Read + Send, kept: &Kept) -> Result<Self> {
+    pub fn read(stream: impl Read + Send, cache: &LayerCache) -> Result<Self> {
         // `docker save | gzip` is what people pass around; `docker load` takes it too.
         Ok(image_proof::unpacked(stream, |archive| {
-            Self::read_archive(archive, kept).map_err(|error| image_proof::Error::new(format!("{error:#}")))
+            Self::read_archive(archive, cache).map_err(|error| image_proof::Error::new(format!("{error:#}")))
         })?)
     }
 
-    fn read_archive(stream: impl Read + Send, kept: &Kept) -> Result<Self> {
-        let mut archive = Self { texts: HashMap::new(), layers: HashMap::new(), links: HashMap::new(), kept: kept.clone() };
+    fn read_archive(stream: impl Read + Send, cache: &LayerCache) -> Result<Self> {
+        let mut archive = Self { texts: HashMap::new(), layers: HashMap::new(), links: HashMap::new(), cache: cache.clone() };
         let mut reader = TarReader::new(stream);
         while let Some(entry) = reader.next_entry()? {
             let name = String::from_utf8_lossy(&entry.name).trim_start_matches("./").to_owned();
@@ -59,7 +59,7 @@ impl Archive {
                 }
                 _ => continue,
             }
-            if name.strip_prefix("blobs/sha256/").and_then(|hex| kept.get(&format!("sha256:{hex}"))).is_some() {
+            if name.strip_prefix("blobs/sha256/").and_then(|hex| cache.get(&format!("sha256:{hex}"))).is_some() {
                 continue;
             }
             let head = reader.head(&entry, 512)?;
@@ -100,13 +100,13 @@ impl Archive {
 
     fn named(&self, name: &str) -> Result<Layer> {
         let digest = name.strip_prefix("blobs/sha256/").map(|hex| format!("sha256:{hex}"));
-        if let Some(layer) = digest.and_then(|digest| self.kept.get(&digest)) {
+        if let Some(layer) = digest.and_then(|digest| self.cache.get(&digest)) {
             return Ok(layer);
         }
         let real = self.links.get(name).map_or(name, String::as_str);
         let found = self.layers.get(real).with_context(|| format!("the layer `{name}` is missing"))?;
         let layer = found.clone().map_err(|reason| anyhow!("the layer `{name}` cannot be read: {reason}"))?;
-        self.kept.put(&layer);
+        self.cache.put(&layer);
         Ok(layer)
     }
 }

@@ -1,4 +1,4 @@
-//! Where blobs lie: in a folder in the OCI layout, or in a registry.
+//! Where blobs lie: in a directory in the OCI layout, or in a registry.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Error, Result, bail};
 use image_proof::Layer;
 
-use super::{Kept, read_small};
+use super::{LayerCache, read_small};
 use crate::registry::{CONFIG_LIMIT, NoAnswer, Registry};
 
 /// An image's blobs, wherever they lie.
@@ -20,7 +20,7 @@ pub trait Blobs {
     /// A place that has none.
     fn root(&mut self) -> Result<Vec<u8>>;
 
-    /// Whether the root is what a reference names. A folder's or archive's table of contents is not.
+    /// Whether the root is what a reference names. A directory's or archive's table of contents is not.
     fn root_has_name(&self) -> bool {
         false
     }
@@ -38,16 +38,16 @@ pub trait Blobs {
     fn layer(&mut self, digest: &str) -> Result<Layer>;
 }
 
-/// A folder in the OCI image layout.
+/// A directory in the OCI image layout.
 #[derive(Debug)]
 pub struct Layout {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Layout {
-    /// A layout in this folder.
-    pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf() }
+    /// A layout in this directory.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_path_buf() }
     }
 
     fn open(&self, digest: &str) -> Result<File> {
@@ -55,14 +55,14 @@ impl Layout {
         if algorithm.is_empty() || ![algorithm, hex].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
             bail!("`{}` is no digest", digest.escape_debug());
         }
-        let file = self.folder.join("blobs").join(algorithm).join(hex);
+        let file = self.directory.join("blobs").join(algorithm).join(hex);
         File::open(&file).with_context(|| format!("failed to open `{}`", file.display()))
     }
 }
 
 impl Blobs for Layout {
     fn root(&mut self) -> Result<Vec<u8>> {
-        let file = self.folder.join("index.json");
+        let file = self.directory.join("index.json");
         let mut open =
             File::open(&file).with_context(|| format!("failed to open `{}`: this is no OCI layout", file.display()))?;
         read_small(&mut open)
@@ -72,7 +72,7 @@ impl Blobs for Layout {
         read_small(&mut self.open(digest)?)
     }
 
-    /// Read anew each time: anybody can write into a folder.
+    /// Read anew each time: anybody can write into a directory.
     fn layer(&mut self, digest: &str) -> Result<Layer> {
         Ok(image_proof::read_layer(self.open(digest)?)?)
     }
@@ -87,7 +87,7 @@ pub struct Remote<'r> {
     /// The tag or digest.
     pub reference: String,
     /// Summaries of layers that were read before: the digest was checked then.
-    pub kept: Kept,
+    pub cache: LayerCache,
 }
 
 impl Blobs for Remote<'_> {
@@ -106,7 +106,7 @@ impl Blobs for Remote<'_> {
     }
 
     fn layer(&mut self, digest: &str) -> Result<Layer> {
-        if let Some(layer) = self.kept.get(digest) {
+        if let Some(layer) = self.cache.get(digest) {
             return Ok(layer);
         }
         let mut attempt = 1;
@@ -115,7 +115,7 @@ impl Blobs for Remote<'_> {
             let read = image_proof::read_layer(&mut stream);
             match (read, stream.broken) {
                 (Ok(layer), _) => {
-                    self.kept.put(&layer);
+                    self.cache.put(&layer);
                     return Ok(layer);
                 }
                 (Err(_), Some(_)) if attempt < ATTEMPTS => attempt += 1,
@@ -185,7 +185,7 @@ mod tests {
         let read = |breaks: usize| {
             let registry = registry(layer.clone(), breaks);
             let (repository, reference) = ("a".to_owned(), "b".to_owned());
-            Remote { registry: &registry, repository, reference, kept: Kept::nothing() }.layer(&digest)
+            Remote { registry: &registry, repository, reference, cache: LayerCache::nothing() }.layer(&digest)
         };
         assert_eq!(read(ATTEMPTS - 1).unwrap().digest, digest);
         let error = read(ATTEMPTS).unwrap_err();

@@ -6,7 +6,9 @@
 
 mod archive;
 mod blobs;
-mod kept;
+mod layer_cache;
+pub mod machine;
+mod prover;
 
 use std::io::Read;
 
@@ -15,9 +17,10 @@ use image_oci::{Config, Descriptor, Document, digest_of};
 use image_proof::{Allowed, Layer, Machine, Verdict};
 use serde::Serialize;
 
-pub use archive::Archive;
-pub use blobs::{Blobs, Layout, Remote};
-pub use kept::Kept;
+use archive::Archive;
+use blobs::{Blobs, Layout, Remote};
+pub use layer_cache::LayerCache;
+pub use prover::Prover;
 
 use crate::{arch::Arch, model::config::Foreign, registry::CONFIG_LIMIT};
 
@@ -63,16 +66,8 @@ const MOST_LAYERS: usize = 500;
 pub const SHOWN: usize = 10;
 
 /// Foreign machine code of deploy.toml, as the proof takes it.
-pub fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
+fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
     foreign.iter().map(|one| Allowed { path: one.path.clone(), reason: one.reason.clone() }).collect()
-}
-
-/// The machine code of an architecture.
-pub fn machine(arch: Arch) -> Machine {
-    match arch {
-        Arch::Amd64 => Machine::AMD64,
-        Arch::Arm64 => Machine::ARM64,
-    }
 }
 
 /// Judges the one image that `blobs` has for this architecture. Without an architecture, the image's own config says what
@@ -80,7 +75,7 @@ pub fn machine(arch: Arch) -> Machine {
 ///
 /// # Errors
 /// An image that cannot be read, or is damaged.
-pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
+fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
     let root = blobs.root()?;
     let mut list = None;
     let (bytes, digest) = choose(blobs, root, arch, 0, &mut list)?;
@@ -118,7 +113,7 @@ pub fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> 
 fn judge(config: &Config, bytes: &[u8], layers: &[Layer], arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
     let claimed = Machine::from_oci(&config.architecture);
     let platform = format!("{}/{}", config.os.escape_debug(), config.architecture.escape_debug());
-    let expected = arch.map(machine).or(claimed);
+    let expected = arch.map(machine::of).or(claimed);
     let expected = expected.with_context(|| {
         format!("the image says that it is for `{platform}`, which is none of ours: say `--arch arm64` or `--arch amd64`")
     })?;

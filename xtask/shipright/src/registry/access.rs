@@ -25,7 +25,7 @@ pub struct Login {
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
+pub enum Actions {
     /// To read.
     Pull,
     /// To read and to write.
@@ -51,7 +51,7 @@ impl Login {
     pub fn from_docker(host: &str) -> Result<Option<Self>> {
         // Docker keeps the login of its Hub under the address that it had first.
         let server = if host == HUB { "https://index.docker.io/v1/" } else { host };
-        let Some(file) = host::docker_config().map(|folder| folder.join("config.json")) else { return Ok(None) };
+        let Some(file) = host::docker_config().map(|directory| directory.join("config.json")) else { return Ok(None) };
         let reader = match File::open(&file) {
             Ok(reader) => reader,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -122,7 +122,7 @@ pub(super) fn authorization(
     host: &str,
     base: &str,
     repositories: &[String],
-    right: Right,
+    actions: Actions,
 ) -> Result<Option<String>> {
     let answer = agent.get(&format!("{base}/")).call().with_context(|| format!("failed to reach the registry `{host}`"))?;
     if answer.status() != 401 {
@@ -140,7 +140,7 @@ pub(super) fn authorization(
     if !is_safe {
         bail!("the registry `{host}` names no safe place to get a token: `{}`", challenge.realm.escape_debug());
     }
-    let actions = if right == Right::Push { "pull,push" } else { "pull" };
+    let actions = if actions == Actions::Push { "pull,push" } else { "pull" };
     let mut request = agent.get(&challenge.realm);
     for repository in repositories {
         request = request.query("scope", format!("repository:{repository}:{actions}"));

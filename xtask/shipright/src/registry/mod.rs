@@ -20,11 +20,11 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-pub use access::{Login, Right};
+pub use access::{Actions, Login};
 use failure::Failure;
 pub use failure::NoAnswer;
 pub use reference::{Reference, is_loopback};
-pub use write::Arrival;
+pub use write::BlobUpload;
 
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -36,7 +36,7 @@ pub struct Registry {
     base: String,
     authorization: Mutex<Option<String>>,
     /// What a token is asked for, again where it has run out: some live for a minute.
-    wish: Option<(Vec<String>, Right)>,
+    scope: Option<(Vec<String>, Actions)>,
 }
 
 impl Registry {
@@ -44,7 +44,7 @@ impl Registry {
     /// spoken with this machine only, as docker does.
     pub fn new(host: &str, login: Option<&Login>) -> Self {
         let authorization = Mutex::new(login.map(Login::basic));
-        Self { agent: agent(), host: host.to_owned(), base: base(host), authorization, wish: None }
+        Self { agent: agent(), host: host.to_owned(), base: base(host), authorization, scope: None }
     }
 
     /// Prepares to speak with any registry: with the login that docker has for it, and without one where docker has none.
@@ -52,15 +52,15 @@ impl Registry {
     ///
     /// # Errors
     /// A registry that cannot be reached or gives no token, or a login of docker's that cannot be read.
-    pub fn open(host: &str, repositories: &[&str], right: Right) -> Result<Self> {
+    pub fn open(host: &str, repositories: &[&str], actions: Actions) -> Result<Self> {
         let mut registry = Self::new(host, None);
-        registry.wish = Some((repositories.iter().map(|name| (*name).to_owned()).collect(), right));
+        registry.scope = Some((repositories.iter().map(|name| (*name).to_owned()).collect(), actions));
         registry.authorize()?;
         Ok(registry)
     }
 
     fn authorize(&self) -> Result<()> {
-        let Some((repositories, right)) = &self.wish else { return Ok(()) };
+        let Some((repositories, right)) = &self.scope else { return Ok(()) };
         let header = access::authorization(&self.agent, &self.host, &self.base, repositories, *right)?;
         *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = header;
         Ok(())
@@ -135,7 +135,7 @@ impl Registry {
 
     fn retried<T>(&self, about: &str, attempt: impl Fn() -> Result<T, Failure>) -> Result<T> {
         let mut delays = [Duration::from_secs(1), Duration::from_secs(3)].into_iter();
-        let mut renewed = self.wish.is_none();
+        let mut renewed = self.scope.is_none();
         loop {
             let failure = match attempt() {
                 Ok(done) => return Ok(done),

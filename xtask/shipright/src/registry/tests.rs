@@ -41,7 +41,7 @@ fn a_token_that_has_run_out_is_renewed_once_a_call() {
             let _ = answer(&mut stream, &server, &valid);
         }
     });
-    let registry = Registry::open(&host, &["a"], Right::Pull).unwrap();
+    let registry = Registry::open(&host, &["a"], Actions::Pull).unwrap();
     assert_eq!(registry.manifest("a", "x").unwrap(), b"{}");
     assert_eq!(registry.manifest("a", "x").unwrap(), b"{}", "the first token is used up");
     assert_eq!(TOKENS.load(Ordering::SeqCst), 2);

@@ -9,7 +9,7 @@ use super::{Failure, Registry};
 
 /// How a blob came to be where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub enum BlobUpload {
     /// It was there.
     Present,
     /// The registry had it in another repository.
@@ -45,17 +45,17 @@ impl Registry {
         (digest, size): (&str, u64),
         from: Option<&str>,
         open: impl Fn() -> Result<R>,
-    ) -> Result<Arrival> {
+    ) -> Result<BlobUpload> {
         self.retried(&format!("write blob {digest} to `{repository}`"), || {
             // An earlier attempt may have arrived though its answer did not.
             if self.has_blob(repository, digest).map_err(Failure::lasting)? {
-                return Ok(Arrival::Present);
+                return Ok(BlobUpload::Present);
             }
-            let wish = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
-            let url = self.url(&format!("{repository}/blobs/uploads/{wish}"));
+            let scope = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
+            let url = self.url(&format!("{repository}/blobs/uploads/{scope}"));
             let begun = self.send("POST", &url, &[], &[][..])?;
             match begun.status().as_u16() {
-                201 => return Ok(Arrival::Mounted),
+                201 => return Ok(BlobUpload::Mounted),
                 202 => {}
                 _ => return Err(Failure::refused(&self.host, begun)),
             }
@@ -73,7 +73,7 @@ impl Registry {
             let end = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
             let done = self.send("PUT", &end, &[], &[][..])?;
             match done.status().as_u16() {
-                201 | 204 => Ok(Arrival::Sent),
+                201 | 204 => Ok(BlobUpload::Sent),
                 _ => Err(Failure::refused(&self.host, done)),
             }
         })

@@ -73,9 +73,9 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
 fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
     let file = build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()));
     writeln!(f, "    build        {file}")?;
-    let how = build.how.map_or_else(String::new, |how| format!(", {}", how.words()));
-    if build.builder.is_some() || build.how.is_some() {
-        writeln!(f, "    builder      {}{how}", printable(&Builder::shown(build.builder.as_ref())))?;
+    let mode = build.mode.map_or_else(String::new, |mode| format!(", {}", mode.words()));
+    if build.builder.is_some() || build.mode.is_some() {
+        writeln!(f, "    builder      {}{mode}", printable(&Builder::shown(build.builder.as_ref())))?;
     }
     match &build.cache {
         Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),

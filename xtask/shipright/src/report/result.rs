@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     model::{place::Place, target::Target},
+    plan::PlannedImage,
     proof::Proof,
 };
 
@@ -74,6 +75,31 @@ pub struct ImageReport {
     pub local_names: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+impl ImageReport {
+    /// An image to which nothing was done yet.
+    pub fn planned(image: &PlannedImage) -> Self {
+        let publication = image.publication.as_ref();
+        let build = image.build().filter(|_| publication.is_none());
+        Self {
+            name: image.name.clone(),
+            service: image.service.clone(),
+            target: image.target,
+            arch: image.arch,
+            built: false,
+            changed: false,
+            digest: None,
+            media_type: None,
+            platform: None,
+            repository: publication.map(|publication| publication.repository.clone()),
+            tags: BTreeMap::new(),
+            image_index: None,
+            proof: None,
+            local_names: build.map(|build| build.names.clone()).unwrap_or_default(),
+            error: None,
+        }
+    }
 }
 
 impl Report {

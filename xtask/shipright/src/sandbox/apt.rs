@@ -15,7 +15,7 @@ pub const RELEASE: &str = "trixie";
 
 /// A private apt for one architecture.
 pub struct Apt {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Apt {
@@ -23,31 +23,31 @@ impl Apt {
     ///
     /// # Errors
     /// A host without a Debian mirror in its sources, or a mirror that does not answer.
-    pub fn prepare(folder: &Path, architecture: &str, releases: &[&str]) -> Result<Self> {
+    pub fn prepare(directory: &Path, architecture: &str, releases: &[&str]) -> Result<Self> {
         for inner in ["parts", "lists/partial", "cache/archives/partial"] {
-            let inner = folder.join(inner);
+            let inner = directory.join(inner);
             fs::create_dir_all(&inner).with_context(|| format!("failed to create `{}`", inner.display()))?;
         }
         let mirror = mirror()?;
         let lines = releases
             .iter()
             .map(|release| format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {release} main\n"));
-        write(&folder.join("sources.list"), &lines.collect::<String>())?;
-        write(&folder.join("status"), "")?;
-        write(&folder.join("apt.conf"), &configuration(folder, architecture)?)?;
-        let apt = Self { folder: folder.to_path_buf() };
+        write(&directory.join("sources.list"), &lines.collect::<String>())?;
+        write(&directory.join("status"), "")?;
+        write(&directory.join("apt.conf"), &configuration(directory, architecture)?)?;
+        let apt = Self { directory: directory.to_path_buf() };
         apt.tool().read(&["update", "-q=2"]).context("failed to fetch the package lists")?;
         Ok(apt)
     }
 
-    /// Fetches these packages, without what they depend on, into `folder`. A name may end in `/RELEASE`.
+    /// Fetches these packages, without what they depend on, into `directory`. A name may end in `/RELEASE`.
     ///
     /// # Errors
     /// A package that the mirror lacks.
-    pub fn download(&self, packages: &[&str], folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
+    pub fn download(&self, packages: &[&str], directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
         let words: Vec<&str> = ["download", "-q=2"].into_iter().chain(packages.iter().copied()).collect();
-        self.tool().folder(folder).read(&words).context("failed to fetch packages")?;
+        self.tool().directory(directory).read(&words).context("failed to fetch packages")?;
         Ok(())
     }
 
@@ -59,17 +59,17 @@ impl Apt {
         let words = ["install", "-q=2", "--yes", "--no-install-recommends", "--download-only"];
         let words: Vec<&str> = words.into_iter().chain(packages.iter().copied()).collect();
         self.tool().read(&words).context("failed to fetch packages")?;
-        packages_in(&self.folder.join("cache/archives"))
+        packages_in(&self.directory.join("cache/archives"))
     }
 
     fn tool(&self) -> Tool {
-        Tool::new("apt-get").env("APT_CONFIG", self.folder.join("apt.conf")).env("LC_ALL", "C")
+        Tool::new("apt-get").env("APT_CONFIG", self.directory.join("apt.conf")).env("LC_ALL", "C")
     }
 }
 
-/// The `.deb` files of a folder, in a fixed order.
-pub fn packages_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("failed to read `{}`", folder.display()))?;
+/// The `.deb` files of a directory, in a fixed order.
+pub fn packages_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))?;
     let files = entries.flatten().map(|entry| entry.path());
     let mut packages: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "deb")).collect();
     packages.sort();
@@ -98,21 +98,21 @@ fn mirror() -> Result<String> {
         .context("this host's apt sources name no Debian mirror: install Docker Engine and its buildx plugin yourself")
 }
 
-fn configuration(folder: &Path, architecture: &str) -> Result<String> {
+fn configuration(directory: &Path, architecture: &str) -> Result<String> {
     // The host's proxies and retries apply here too; its hooks must not.
     let theirs = Tool::new("apt-config").read(&["dump"])?;
     let kept = ["Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv"];
     let kept = theirs.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
-    let folder = folder.display();
+    let directory = directory.display();
     let ours = format!(
         "APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n\
          APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\n\
          Acquire::Languages \"none\";\nAcquire::PDiffs \"false\";\nAcquire::Retries \"3\";\n\
-         Dir::Etc::main \"/dev/null\";\nDir::Etc::parts \"{folder}/parts\";\n\
-         Dir::Etc::sourcelist \"{folder}/sources.list\";\nDir::Etc::sourceparts \"{folder}/parts\";\n\
-         Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"{folder}/parts\";\n\
-         Dir::State \"{folder}\";\nDir::State::lists \"{folder}/lists\";\nDir::State::status \"{folder}/status\";\n\
-         Dir::Cache \"{folder}/cache\";\nDir::Log \"{folder}\";\n"
+         Dir::Etc::main \"/dev/null\";\nDir::Etc::parts \"{directory}/parts\";\n\
+         Dir::Etc::sourcelist \"{directory}/sources.list\";\nDir::Etc::sourceparts \"{directory}/parts\";\n\
+         Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"{directory}/parts\";\n\
+         Dir::State \"{directory}\";\nDir::State::lists \"{directory}/lists\";\nDir::State::status \"{directory}/status\";\n\
+         Dir::Cache \"{directory}/cache\";\nDir::Log \"{directory}\";\n"
     );
     Ok(kept.chain(ours.lines()).collect::<Vec<_>>().join("\n") + "\n")
 }

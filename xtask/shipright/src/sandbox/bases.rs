@@ -125,7 +125,7 @@ fn is_there(aws: &Aws, stand_in: &StandIn) -> Result<bool> {
     Ok(!aws.reader().manifests(stand_in.repository, &[stand_in.tag.to_owned()])?.is_empty())
 }
 
-/// A folder with a file system for each CPU, made once.
+/// A directory with a file system for each CPU, made once.
 fn build_context(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
     let finished = home.path("bases");
     if !finished.is_dir() {
@@ -140,7 +140,7 @@ fn build_context(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
         remove(&work)?;
         fs::create_dir_all(work.join("context")).with_context(|| format!("failed to create `{}`", work.display()))?;
         make_file_systems(&work)?;
-        fs::rename(work.join("context"), &finished).context("failed to finish the base images' folder")?;
+        fs::rename(work.join("context"), &finished).context("failed to finish the base images' directory")?;
         remove(&work)?;
     }
     let entry_point = finished.join("stand_in_lambda.py");
@@ -174,8 +174,8 @@ fn make_root(work: &Path, arch: Arch) -> Result<PathBuf> {
     for package in apt.download_all(&PACKAGES)? {
         apt::unpack(&package, &root)?;
     }
-    for folder in LEFT_OUT {
-        remove(&root.join(folder))?;
+    for directory in LEFT_OUT {
+        remove(&root.join(directory))?;
     }
     finish(&root).with_context(|| format!("failed to finish the base image for {arch}"))?;
     Ok(root)

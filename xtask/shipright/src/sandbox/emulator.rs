@@ -66,7 +66,7 @@ pub fn start(home: &Home, docker_host: Option<&str>, terminal: &Terminal) -> Res
         if let Some(docker_host) = docker_host {
             tool = tool.env("DOCKER_HOST", docker_host);
         }
-        fs::create_dir_all(home.path("tmp")).context("failed to create a folder for the emulator")?;
+        fs::create_dir_all(home.path("tmp")).context("failed to create a directory for the emulator")?;
         let process = tool.daemon(&["-m", "ministack"], &log)?;
         let emulator = Emulator { process, port };
         if wait(&emulator) {
@@ -129,19 +129,19 @@ fn free_port() -> Result<u16> {
 
 /// Makes a virtual environment, once. A half-made one is not left under the final name.
 fn install(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
-    let folder = home.path(&format!("emulator-{VERSION}"));
-    let python = folder.join("bin/python");
-    let stamp = folder.join("installed");
+    let directory = home.path(&format!("emulator-{VERSION}"));
+    let python = directory.join("bin/python");
+    let stamp = directory.join("installed");
     if stamp.is_file() && python.exists() {
         return Ok(python);
     }
-    terminal.status("Installing", &format!("ministack {VERSION}, the local AWS, into {}", folder.display()));
-    super::home::remove(&folder)?;
-    let place = folder.display().to_string();
+    terminal.status("Installing", &format!("ministack {VERSION}, the local AWS, into {}", directory.display()));
+    super::home::remove(&directory)?;
+    let place = directory.display().to_string();
     Tool::new("python3").read(&["-m", "venv", &place]).context(
         "failed to make a Python environment: install Python 3.10 or newer with its venv module (Debian: apt-get install python3-venv)",
     )?;
-    let lock = folder.join("emulator.lock");
+    let lock = directory.join("emulator.lock");
     fs::write(&lock, LOCK).with_context(|| format!("failed to write `{}`", lock.display()))?;
     let lock = lock.display().to_string();
     let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement", &lock];

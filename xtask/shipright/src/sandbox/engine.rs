@@ -2,7 +2,7 @@
 //! own socket, data and command line.
 //!
 //! It runs in its own process and mount namespace. So everything that it starts ends with one process, however that ends,
-//! and its emulation of the other CPU is gone with it. What it changes outside, the network, is put back.
+//! and its emulation of the other CPU is gone with it. What it changes outside, the network, is restored.
 //!
 //! Docker 26.1 and buildx of Debian 13 run on Debian 12 as they are; `runc` must be the host's own release's (glibc).
 
@@ -97,7 +97,7 @@ impl<'h> Engine<'h> {
         refuse_unless_possible()?;
         self.install(terminal)?;
         self.stop()?;
-        terminal.status("Starting", &format!("a private Docker Engine in {}", self.folder().display()));
+        terminal.status("Starting", &format!("a private Docker Engine in {}", self.directory().display()));
         if let Some(foreign) = foreign() {
             terminal.note(&format!(
                 "emulation of {foreign} is registered with QEMU, as a one-time setup for as long as the engine runs"
@@ -105,18 +105,18 @@ impl<'h> Engine<'h> {
         }
         let run = self.run();
         fs::create_dir_all(&run).with_context(|| format!("failed to create `{}`", run.display()))?;
-        fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).context("failed to protect the engine's folder")?;
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).context("failed to protect the engine's directory")?;
         Network::save(&self.bin())?;
-        let settings = self.folder().join("daemon.json");
+        let settings = self.directory().join("daemon.json");
         fs::write(&settings, self.settings().to_string()).with_context(|| format!("failed to write `{}`", settings.display()))?;
         self.launch(&settings)?;
         self.wait()
     }
 
-    /// Stops it and puts back what it changed. Stopping what does not run is fine.
+    /// Stops it and restores what it changed. Stopping what does not run is fine.
     ///
     /// # Errors
-    /// A folder or a setting that cannot be put back.
+    /// A directory or a setting that cannot be restored.
     pub fn stop(&self) -> Result<()> {
         for process in self.processes() {
             let keeper = process::parent(process);
@@ -178,7 +178,7 @@ impl<'h> Engine<'h> {
         json!({
             "features": { "containerd-snapshotter": true },
             "hosts": [self.docker_host()],
-            "data-root": self.folder().join("data"),
+            "data-root": self.directory().join("data"),
             "exec-root": run.join("exec"),
             "pidfile": run.join("docker.pid"),
             "init-path": self.bin().join("tini-static"),
@@ -189,7 +189,7 @@ impl<'h> Engine<'h> {
         })
     }
 
-    /// Fetches and unpacks the programs, once. The last step puts the finished folder under its name.
+    /// Fetches and unpacks the programs, once. The last step puts the finished directory under its name.
     fn install(&self, terminal: &Terminal) -> Result<()> {
         // An earlier version of this program may have fetched less.
         let files = || PROGRAMS.iter().flat_map(|(_, files)| *files);
@@ -199,8 +199,8 @@ impl<'h> Engine<'h> {
         }
         remove(&self.config())?;
         terminal.status("Fetching", "Docker Engine, buildx and QEMU from Debian's packages; nothing is installed on this system");
-        let folder = self.folder();
-        let work = folder.join("work");
+        let directory = self.directory();
+        let work = directory.join("work");
         remove(&work)?;
         remove(&self.bin())?;
         fs::create_dir_all(&work).with_context(|| format!("failed to create `{}`", work.display()))?;
@@ -231,7 +231,7 @@ impl<'h> Engine<'h> {
             let name = Path::new(file).file_name().context("a program without a name")?;
             fs::rename(root.join(file), bin.join(name)).with_context(|| format!("Debian's packages have no `{file}`"))?;
         }
-        let libraries = self.folder().join("lib");
+        let libraries = self.directory().join("lib");
         remove(&libraries)?;
         let found = fs::read_dir(root.join("usr/lib")).context("failed to read the unpacked libraries")?;
         let multiarch = found.flatten().map(|entry| entry.path()).find(|path| path.join("xtables").is_dir());
@@ -247,7 +247,7 @@ impl<'h> Engine<'h> {
             fs::write(&file, script).with_context(|| format!("failed to write `{}`", file.display()))?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("failed to make iptables executable")?;
         }
-        let next = self.folder().join("config.next");
+        let next = self.directory().join("config.next");
         remove(&next)?;
         fs::create_dir_all(next.join("cli-plugins")).context("failed to create docker's configuration")?;
         symlink(bin.join("docker-buildx"), next.join("cli-plugins/docker-buildx")).context("failed to link buildx")?;
@@ -277,17 +277,17 @@ impl<'h> Engine<'h> {
         self.env().into_iter().fold(tool, |tool, (name, value)| tool.env(name, value))
     }
 
-    fn folder(&self) -> PathBuf {
+    fn directory(&self) -> PathBuf {
         self.home.path("engine")
     }
     fn bin(&self) -> PathBuf {
-        self.folder().join("bin")
+        self.directory().join("bin")
     }
     fn dockerd(&self) -> PathBuf {
         self.bin().join("dockerd")
     }
     fn config(&self) -> PathBuf {
-        self.folder().join("config")
+        self.directory().join("config")
     }
     fn log(&self) -> PathBuf {
         self.home.path("engine.log")
@@ -307,7 +307,7 @@ fn remove_group(group: &Path) {
     for inner in fs::read_dir(group).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir()) {
         remove_group(&inner.path());
     }
-    // Only a folder without processes goes, and that is what is wanted.
+    // Only a directory without processes goes, and that is what is wanted.
     let _ = fs::remove_dir(group);
 }
 

@@ -1,4 +1,4 @@
-//! Where a sandbox lives, and what is known of the one that runs: a folder under `target/`, a lock and a state file.
+//! Where a sandbox lives, and what is known of the one that runs: a directory under `target/`, a lock and a state file.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::host;
 
-/// The folder of a sandbox.
+/// The directory of a sandbox.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
@@ -53,12 +53,12 @@ impl Home {
     /// The sandbox of a project.
     ///
     /// # Errors
-    /// A folder that cannot be made.
+    /// A directory that cannot be made.
     pub fn of(root: &Path) -> Result<Self> {
-        let folder = host::state_folder(root)?.join("sandbox");
-        fs::create_dir_all(&folder).with_context(|| format!("failed to create `{}`", folder.display()))?;
-        let folder = folder.canonicalize().with_context(|| format!("failed to resolve `{}`", folder.display()))?;
-        Ok(Self(folder))
+        let directory = host::state_directory(root)?.join("sandbox");
+        fs::create_dir_all(&directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
+        let directory = directory.canonicalize().with_context(|| format!("failed to resolve `{}`", directory.display()))?;
+        Ok(Self(directory))
     }
 
     /// A path inside.
@@ -106,14 +106,14 @@ impl Home {
     }
 }
 
-/// Removes a folder and everything in it, if it is there.
+/// Removes a directory and everything in it, if it is there.
 ///
 /// # Errors
-/// A folder that stays.
-pub fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
+/// A directory that stays.
+pub fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", folder.display()))
+            Err(error).with_context(|| format!("failed to remove `{}`", directory.display()))
         }
         _ => Ok(()),
     }

@@ -31,24 +31,23 @@ use engine::Engine;
 use home::{Bases, Home, State};
 
 /// A sandbox as commands use it.
-pub struct Session {
+pub struct Sandbox {
     home: Home,
     state: State,
-    stand_ins: BTreeMap<String, String>,
 }
 
 /// The port that a plan names while no sandbox runs.
 const NO_PORT: u16 = 0;
 
-impl Session {
-    /// The sandbox of the project in this folder as it is, without starting anything.
+impl Sandbox {
+    /// The sandbox of the project in this directory as it is, without starting anything.
     ///
     /// # Errors
-    /// A folder that cannot be made.
+    /// A directory that cannot be made.
     pub fn look(root: &Path) -> Result<Self> {
         let home = Home::of(root)?;
         let state = home.state();
-        Ok(Self { home, state, stand_ins: BTreeMap::new() })
+        Ok(Self { home, state })
     }
 
     /// Starts what is missing. Two calls at once wait for each other.
@@ -67,7 +66,7 @@ impl Session {
     /// Stops everything. Returns whether anything ran.
     ///
     /// # Errors
-    /// A setting of the host that cannot be put back.
+    /// A setting of the host that cannot be restored.
     pub fn down(root: &Path) -> Result<bool> {
         let session = Self::look(root)?;
         let _lock = session.home.lock()?;
@@ -126,20 +125,26 @@ impl Session {
         aws.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.docker_env()).collect()
     }
 
-    /// Gives builds base images that this machine can have.
+    /// Gives builds base images that this machine can have. `stand_ins` are build arguments that name base images, and the
+    /// public image that each stands for.
     ///
     /// # Errors
     /// Base images that can neither be pulled nor made.
-    pub fn provide_bases(&mut self, plan: &mut Plan, dry_run: bool, terminal: &Terminal) -> Result<()> {
+    pub fn provide_bases(
+        &mut self,
+        plan: &mut Plan,
+        stand_ins: &BTreeMap<String, String>,
+        dry_run: bool,
+        terminal: &Terminal,
+    ) -> Result<()> {
         let builds = plan.images.iter().any(|image| image.build().is_some());
-        if !builds || self.stand_ins.is_empty() {
+        if !builds || stand_ins.is_empty() {
             return Ok(());
         }
         let made = if dry_run { self.promised_bases() } else { self.made_bases(plan, terminal)? };
         for image in &mut plan.images {
             if let Source::Build(build) = &mut image.source {
-                let args =
-                    self.stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
+                let args = stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
                 build.args.extend(args);
             }
         }
@@ -219,23 +224,11 @@ impl Session {
     }
 }
 
-/// The sandbox for a command that was given `--sandbox`, with every environment moved into it. A dry run starts nothing.
-///
-/// # Errors
-/// A sandbox that does not start.
-pub fn for_command(wanted: bool, dry_run: bool, config: &mut Config, terminal: &Terminal) -> Result<Option<Session>> {
-    if !wanted {
-        return Ok(None);
-    }
-    let mut session = if dry_run { Session::look(&config.root)? } else { Session::up(&config.root, terminal)? };
-    session.stand_ins = config.stand_ins.clone();
-    if !session.is_up() {
-        terminal.note("no sandbox runs: this is the plan for an empty one");
-    }
+/// Moves every environment into the sandbox: its account and region, and repositories that a push may make.
+pub fn move_in(config: &mut Config) {
     for environment in config.environments.values_mut() {
         emulator::ACCOUNT.clone_into(&mut environment.account);
         REGION.clone_into(&mut environment.region);
         environment.create_repository = true;
     }
-    Ok(Some(session))
 }

@@ -1,4 +1,4 @@
-//! What an engine changes in the host's network, kept so that it can be put back: packet filter rules, forwarding and the
+//! What an engine changes in the host's network, kept so that it can be restored: packet filter rules, forwarding and the
 //! bridge.
 
 use std::{fs, path::Path};
@@ -22,7 +22,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Writes down what is, unless an earlier state has not been put back yet.
+    /// Writes down what is, unless an earlier state has not been restored yet.
     ///
     /// # Errors
     /// A packet filter that cannot be read: then a container could not reach the network either.
@@ -42,7 +42,7 @@ impl Network {
         fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
     }
 
-    /// Puts back what was written down, if anything was. Not to be called while another sandbox's engine runs.
+    /// restores what was written down, if anything was. Not to be called while another sandbox's engine runs.
     ///
     /// # Errors
     /// Rules that the packet filter does not take back.

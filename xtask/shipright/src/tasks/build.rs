@@ -4,19 +4,22 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::{Context, Refused};
+use super::images;
 use crate::{
     cli::{Archs, LocalSelection},
-    docker::Docker,
+    context::Context,
     facts::{git, host, paths},
     model::refusal::Refusal,
     plan::{LocalRequest, plan_local},
-    sandbox,
+    refused::Refused,
+    sandbox::Sandbox,
+    workspace::Workspace,
 };
 
 /// Builds local images.
 pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) -> Result<ExitCode> {
-    let mut config = context.config()?;
+    let workspace = Workspace::of(context)?;
+    let config = &workspace.config;
     // As make had them: a variable that is empty is not set, and a flag wins.
     let (archs, arch_from) = match (arch, host::variable("ARCH")) {
         (Some(Archs(archs)), _) => (archs, "--arch"),
@@ -25,25 +28,26 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
     };
     let dockerfile = selection.dockerfile.or_else(|| host::variable("DOCKERFILE"));
     let request = LocalRequest { services: selection.service, archs, arch_from, dockerfile };
-    let revision = git::project_revision(&config)?;
-    let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-    let missing = paths::missing(&config, request.dockerfile.as_deref());
+    let revision = git::project_revision(config)?;
+    let mut sandbox = workspace.sandbox()?;
+    let missing = paths::missing(config, request.dockerfile.as_deref());
     let ca_bundle = host::ca_bundle();
-    let mut plan = plan_local(&config, &request, revision, ca_bundle.as_deref(), &missing).map_err(Refused)?;
+    let mut plan = plan_local(config, &request, revision, ca_bundle.as_deref(), &missing).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
-        sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
+        sandbox.provide_bases(&mut plan, &config.stand_ins, context.global.dry_run, &context.terminal)?;
     }
-    let docker = Docker::new(&sandbox.as_ref().map(sandbox::Session::docker_env).unwrap_or_default());
+    let docker = Workspace::docker(sandbox.as_ref());
     // A sandbox that is not there yet has no engine to ask.
-    if sandbox.as_ref().is_none_or(sandbox::Session::is_up) {
-        docker.tell_how(&mut plan);
+    if sandbox.as_ref().is_none_or(Sandbox::is_up) {
+        docker.resolve_build_modes(&mut plan);
     }
-    if let Some(done) = context.announce(&plan) {
-        return Ok(done);
+    if images::show_or_announce(context, &plan) {
+        return Ok(ExitCode::SUCCESS);
     }
-    context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
-    context.look_at_dockerfiles(&config, &plan, &docker)?;
-    Ok(context.carry_out(&config, &plan, &docker, None, selection.jobs))
+    let run = images::Run { context, config, docker: &docker, aws: None, jobs: selection.jobs };
+    let report = run.carry_out(&plan)?;
+    context.print(&report);
+    Ok(images::exit_code(&report))
 }
 
 fn from_environment(word: &str) -> Result<Archs, Refused> {

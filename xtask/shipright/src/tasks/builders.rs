@@ -1,18 +1,17 @@
-//! `builders`: where each CPU's images are built, and how.
+//! `builders`: where each CPU's images are built, and mode.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::Context;
 use crate::{
     arch::Arch,
-    docker::Docker,
+    context::Context,
     model::builder::Builder,
-    plan::{How, Selected},
+    plan::{BuildMode, Selected},
     report::document,
-    sandbox,
+    workspace::Workspace,
 };
 
 /// One CPU's builder.
@@ -25,7 +24,7 @@ struct Row {
     /// The platforms that it says it builds.
     platforms: Vec<String>,
     /// Whether that takes emulation. `None`: it cannot be told.
-    how: Option<How>,
+    mode: Option<BuildMode>,
     /// Why it cannot be asked.
     problem: Option<String>,
     images: Vec<String>,
@@ -33,9 +32,9 @@ struct Row {
 
 /// Lists them.
 pub fn run(context: &Context) -> Result<ExitCode> {
-    let mut config = context.config()?;
-    let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
+    let workspace = Workspace::of(context)?;
+    let (config, sandbox) = (&workspace.config, workspace.sandbox()?);
+    let docker = Workspace::docker(sandbox.as_ref());
     let mut images: BTreeMap<Arch, Vec<String>> = BTreeMap::new();
     for service in config.services.values() {
         for image in &service.images {
@@ -51,15 +50,15 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         let asked = docker.builder_for(builder.as_ref(), arch, !context.global.dry_run);
         let (platforms, told) = asked.as_ref().map(Clone::clone).unwrap_or_default();
         // What the engine emulates may have changed since its builder was asked.
-        let how = match (&builder, told) {
-            (None, Some(How::Emulated | How::Cross)) if !context.global.dry_run => {
-                Some(if docker.executes(arch, None).unwrap_or(false) { How::Emulated } else { How::Cross })
+        let mode = match (&builder, told) {
+            (None, Some(BuildMode::Emulated | BuildMode::Cross)) if !context.global.dry_run => {
+                Some(if docker.executes(arch, None).unwrap_or(false) { BuildMode::Emulated } else { BuildMode::Cross })
             }
             _ => told,
         };
         let problem = asked.as_ref().err().map(|error| format!("{error:#}"));
         let images = images.remove(&arch).unwrap_or_default();
-        rows.push(Row { arch, builder, platforms, how, problem, images });
+        rows.push(Row { arch, builder, platforms, mode, problem, images });
     }
     if context.global.json {
         document::print(&rows);
@@ -67,8 +66,8 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     for row in &rows {
         let name = Builder::shown(row.builder.as_ref());
         let images = if row.images.is_empty() { "no image".to_owned() } else { row.images.join(", ") };
-        let how = row.how.map_or("and whether natively is not known", How::words);
-        context.terminal.status(&row.arch.to_string(), &format!("{name}, {how}: {images}"));
+        let mode = row.mode.map_or("and whether natively is not known", BuildMode::words);
+        context.terminal.status(&row.arch.to_string(), &format!("{name}, {mode}: {images}"));
         if !row.platforms.is_empty() {
             context.terminal.detail(&format!("it says that it builds {}", row.platforms.join(", ")));
         }

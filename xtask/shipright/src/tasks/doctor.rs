@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Context, reach};
 use crate::{
     arch::Arch,
     aws::Aws,
+    context::Context,
     docker::Docker,
     facts::{git, paths},
     model::{
@@ -18,7 +18,9 @@ use crate::{
         target::Target,
     },
     plan::{self, Selected, account_guard, command::let_tags_move, guards},
-    sandbox,
+    sandbox::Sandbox,
+    session,
+    workspace::Workspace,
 };
 
 /// One thing that was looked at.
@@ -58,18 +60,18 @@ impl Check {
 
 /// Looks at everything, and installs emulation where `fix` asks for it.
 pub fn run(context: &Context, fix: bool) -> Result<ExitCode> {
-    let mut config = context.config()?;
-    let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-    let docker = Docker::new(&sandbox.as_ref().map(sandbox::Session::docker_env).unwrap_or_default());
+    let workspace = Workspace::of(context)?;
+    let (config, sandbox) = (&workspace.config, workspace.sandbox()?);
+    let docker = Workspace::docker(sandbox.as_ref());
     let mut checks = vec![Check::good(
         "deploy.toml",
         format!("{} services, {} environments", config.services.len(), config.environments.len()),
     )];
-    checks.extend(files(&config));
-    checks.extend(repository(&config)?);
-    checks.extend(engine(context, &config, &docker, fix && !context.global.dry_run));
+    checks.extend(files(config));
+    checks.extend(repository(config)?);
+    checks.extend(engine(context, config, &docker, fix && !context.global.dry_run));
     for environment in config.environments.values() {
-        checks.extend(cloud(&config, environment, sandbox.as_ref()));
+        checks.extend(cloud(config, environment, sandbox.as_ref()));
     }
     Ok(show(context, &checks))
 }
@@ -174,9 +176,9 @@ fn install(context: &Context, docker: &Docker, arch: Arch, what: &str) -> Check 
 }
 
 /// The account, the repositories and the functions of an environment.
-fn cloud(config: &Config, environment: &Environment, sandbox: Option<&sandbox::Session>) -> Vec<Check> {
+fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) -> Vec<Check> {
     let what = format!("AWS for {}", environment.name);
-    let aws = match Aws::connect(&reach::connection(environment, sandbox)) {
+    let aws = match Aws::connect(&session::connection(environment, sandbox)) {
         Ok(aws) => aws,
         Err(error) => return vec![Check::bad(&what, format!("{error:#}"), "correct ~/.aws/config")],
     };

@@ -10,11 +10,12 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{Context, Refused};
 use crate::{
     arch::Arch,
+    context::Context,
     model::{refusal::Refusal, suggestion::suggestion, target::Target},
     plan::{Selected, reason, trouble},
+    refused::Refused,
     report::document,
 };
 

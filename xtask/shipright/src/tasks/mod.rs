@@ -2,35 +2,36 @@
 
 mod build;
 mod builders;
-mod candidate;
-mod context;
 mod deploy;
 mod doctor;
 mod explain;
+mod images;
 mod manifest;
 mod migrate;
+mod migration;
+mod moves;
 mod promote;
 mod push;
-mod reach;
 mod rollback;
 mod run;
-mod running;
 mod sandbox;
 mod schema;
 mod status;
+mod transfer;
 mod verify;
-mod workload;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-pub use context::{Context, Refused, load_config};
-pub use reach::Reached;
 pub(crate) use schema::completions;
 pub use schema::text as schema_text;
 
-use crate::cli::{Archs, Task, VerifyAll};
+use crate::{
+    cli::{self, Archs, Task, Typed, VerifyAll},
+    context::Context,
+    model::target::Target,
+};
 
 /// Does what was typed.
 ///
@@ -46,8 +47,8 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Push(push) => push::run(context, &push),
         Task::Deploy(arguments) => deploy::run(context, &arguments),
         Task::MigrateLambda(arguments) => migrate::lambda(context, &arguments),
-        Task::MigrateApprunner(arguments) => migrate::apprunner(context, &arguments),
-        Task::MigrateEks(arguments) => migrate::eks(context, &arguments),
+        Task::MigrateApprunner(arguments) => migrate::run(context, &arguments, Target::AppRunner),
+        Task::MigrateEks(arguments) => migrate::run(context, &arguments, Target::Eks),
         Task::Rollback(arguments) => rollback::run(context, &arguments),
         Task::Promote(arguments) => promote::run(context, &arguments),
         Task::Status(arguments) => status::run(context, &arguments),
@@ -60,5 +61,20 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Schema => Ok(schema::print()),
         // The command line that they complete is known where it was read.
         Task::Completions(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+impl Context {
+    /// Runs one of our commands as if it had been typed, with the global options of this one: `call(&["push", "dev"])`.
+    ///
+    /// # Errors
+    /// What the command ends with; words that are no command.
+    pub fn call(&self, words: &[&str]) -> Result<ExitCode> {
+        let words: Vec<String> = std::iter::once("cargo xtask").chain(words.iter().copied()).map(str::to_owned).collect();
+        let mut command = cli::command("cargo xtask", &cli::named_environments(&words), Vec::new());
+        match cli::parse(&mut command, &words, &[])?.1 {
+            Typed::Ours(task) => run(self, task),
+            Typed::Completions(_) | Typed::Theirs(..) => bail!("`{}` cannot be called", words[1..].join(" ")),
+        }
     }
 }

@@ -1,138 +1,133 @@
 //! `push`: images for an environment, built, pushed under their six tags, and checked.
 
-use std::{collections::BTreeMap, fs::File, process::ExitCode};
+use std::{fs::File, process::ExitCode};
 
 use anyhow::{Context as _, Result};
-use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Context, Refused, reach};
+use super::images;
 use crate::{
-    aws::{Aws, Reader},
+    aws::Aws,
     cli::Push,
+    context::Context,
     docker::Docker,
-    facts::{
-        git::{self},
-        host, paths,
-    },
+    facts::{git, host, paths, published::Read},
     model::{
         config::{Config, Environment},
-        function::Function,
-        place::Place,
-        published::{Found, Published, Repository},
-        refusal::Refusal,
         revision::Revision,
-        tags::{TagKind, TagSet},
+        tags::TagKind,
     },
-    plan::{self, PushFacts, Selected, Variant, account_guard, guards, plan_push},
-    registry::{CONFIG_LIMIT, Registry},
-    sandbox,
+    plan::{self, Plan, PlannedImage, PlatformBuild, PushFacts, Selected, guards, plan_push},
+    refused::Refused,
+    report::result::Report,
+    session::{self, Session},
+    workspace::Workspace,
 };
+
+/// Which images go where.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'r> {
+    /// The environment.
+    pub environment: &'r str,
+    /// Services; none means all.
+    pub services: &'r [String],
+    /// The Dockerfile, where one is named.
+    pub dockerfile: Option<&'r str>,
+    /// Whether each image is built for both CPUs.
+    pub multi_arch: bool,
+}
 
 /// Pushes to an environment.
 pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
-    let mut config = context.config()?;
-    let dockerfile = push.selection.dockerfile.as_deref();
-    let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
-    plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
-    let revision = git::project_revision(&config)?;
-    refuse_any(guards(environment, revision.as_ref()))?;
-
-    // Two pushes of one project at once would give their images the same names in the local engine.
-    let _turn = if context.global.dry_run { None } else { Some(turn(context, &config)?) };
-    // Everything that needs no network has been asked; only now a sandbox is started.
-    let mut sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-    let environment = plan::environment(&config, &push.environment).map_err(Refused::from)?;
-    let connection = reach::connection(environment, sandbox.as_ref());
-    let aws = Aws::connect(&connection)?;
-    let place = reach::place(environment, sandbox.as_ref())?;
-    let readable = sandbox.as_ref().is_none_or(sandbox::Session::is_up);
-    if environment.protected && readable {
-        let identity = aws.reader().identity()?;
-        account_guard(environment, &identity.account, &identity.arn).map_err(Refused::from)?;
-    }
-    let selection = plan::select(&config, environment, &push.selection.service, dockerfile).map_err(Refused)?;
-    let mut variants = plan::variants(&config, &selection, |_| push.selection.multi_arch);
-    let facts = if readable {
-        context.terminal.detail(&format!("reading what `{}` has", place.registry));
-        let look = |variants: &[Variant<'_>]| read(&config, environment, variants, &place, revision.as_ref(), aws.reader());
-        let facts = look(&variants)?;
-        let both = listed(context, &config, environment, &variants, revision.as_ref(), &facts.published);
-        if both.is_empty() {
-            facts
-        } else {
-            let is_listed = |selected: &Selected<'_>| both.contains(&selected.name());
-            variants = plan::variants(&config, &selection, |selected| push.selection.multi_arch || is_listed(selected));
-            look(&variants)?
-        }
-    } else {
-        Read::nothing(variants.len())
+    let selection = &push.selection;
+    let request = Request {
+        environment: &push.environment,
+        services: &selection.service,
+        dockerfile: selection.dockerfile.as_deref(),
+        multi_arch: selection.multi_arch,
     };
-    let facts = PushFacts {
-        place,
-        revision,
-        now: facts.now,
-        repositories: facts.repositories,
-        published: facts.published,
-        functions: facts.functions,
-        ca_bundle: host::ca_bundle(),
-        missing: paths::missing(&config, None),
-    };
-    let mut plan = plan_push(&config, environment, &variants, facts).map_err(Refused)?;
-    if let Some(sandbox) = &mut sandbox {
-        sandbox.provide_bases(&mut plan, context.global.dry_run, &context.terminal)?;
+    let workspace = Workspace::of(context)?;
+    let push = Prepared::of(context, &workspace, request)?;
+    if images::show_or_announce(context, &push.plan) {
+        return Ok(ExitCode::SUCCESS);
     }
-    if environment.protected && plan.images.iter().any(|image| image.build().is_some()) && sandbox.is_none() {
-        say_if_promotion_would_do(context, &config, environment, &plan);
-    }
-    let docker = Docker::new(&sandbox.as_ref().map(sandbox::Session::docker_env).unwrap_or_default());
-    // A sandbox that is not there yet has no engine to ask.
-    if sandbox.as_ref().is_none_or(sandbox::Session::is_up) {
-        docker.tell_how(&mut plan);
-    }
-    if let Some(done) = context.announce(&plan) {
-        return Ok(done);
-    }
-    reach::confirm_protected(context, environment)?;
-    if plan.images.iter().any(|image| image.build().is_some()) {
-        context.terminal.detail(&format!("Docker Engine {}", docker.check()?));
-        context.look_at_dockerfiles(&config, &plan, &docker)?;
-    }
-    Ok(context.carry_out(&config, &plan, &docker, Some(&aws), push.selection.jobs))
+    session::confirm_protected(context, push.session.environment)?;
+    let report = push.carry_out(context, selection.jobs)?;
+    context.print(&report);
+    Ok(images::exit_code(&report))
 }
 
-/// Another environment may have this very revision, tried and proven: then nothing needs to be built.
-fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &Environment, plan: &plan::Plan) {
-    let others = config.environments.values().filter(|other| other.name != environment.name && !other.protected);
-    for other in others {
-        let Ok(aws) = Aws::connect(&reach::connection(other, None)) else { continue };
-        let has = |image: &&plan::PlannedImage| {
-            let service = config.services.get(&image.service)?;
-            let found = service.images.iter().find(|one| Some(one.target) == image.target)?;
-            let revision = plan.revision.as_ref()?;
-            let selected = Selected { service, image: found };
-            let variant = Variant { selected, arch: image.arch, in_list: false };
-            let tags = plan::tag_set(config, other, variant, revision, "");
-            let tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && !tag.names_arch)?.name.clone();
-            let repository = other.repository(&config.project, &image.service, found.target);
-            aws.reader().manifests(&repository, std::slice::from_ref(&tag)).ok()?.contains_key(&tag).then_some(())
+/// A push that is planned.
+pub struct Prepared<'w> {
+    /// The environment, open.
+    pub session: Session<'w>,
+    /// The images.
+    pub selection: Vec<Selected<'w>>,
+    /// What will be done.
+    pub plan: Plan,
+    docker: Docker,
+    /// Until the end nobody else pushes from here.
+    _turn: Option<File>,
+}
+
+impl<'w> Prepared<'w> {
+    /// Reads what there is, and plans.
+    ///
+    /// # Errors
+    /// Every reason why nothing can be done.
+    pub fn of(context: &Context, workspace: &'w Workspace<'_>, request: Request<'_>) -> Result<Self> {
+        let config = &workspace.config;
+        let environment = workspace.environment(request.environment)?;
+        let selection = plan::select(config, environment, request.services, request.dockerfile).map_err(Refused)?;
+        let revision = git::project_revision(config)?;
+        Refused::unless_none(guards(environment, revision.as_ref()))?;
+
+        // Two pushes of one project at once would give their images the same names in the local engine.
+        let turn = if context.global.dry_run { None } else { Some(turn(context, config)?) };
+        // Everything that needs no network has been asked; only now a sandbox is started.
+        let mut session = Session::open_or_empty(workspace, environment)?;
+        if environment.protected && session.is_readable() {
+            session.guard()?;
+        }
+        let look = Look { context, session: &session, selection: &selection, revision: revision.as_ref() };
+        let (platform_builds, read) = look.read(request.multi_arch)?;
+        let facts = PushFacts {
+            place: session.place.clone(),
+            revision,
+            now: read.now,
+            repositories: read.repositories,
+            published: read.published,
+            functions: read.functions,
+            ca_bundle: host::ca_bundle(),
+            missing: paths::missing(config, None),
         };
-        let built = plan.images.iter().filter(|image| image.build().is_some());
-        if built.clone().all(|image| has(&image).is_some()) {
-            context.terminal.note(&format!(
-                "`{0}` has this revision: `cargo xtask promote {0} {1}` takes the very same images, without a build",
-                other.name, environment.name
-            ));
+        let mut plan = plan_push(config, environment, &platform_builds, facts).map_err(Refused)?;
+        if let Some(sandbox) = &mut session.sandbox {
+            sandbox.provide_bases(&mut plan, &config.stand_ins, context.global.dry_run, &context.terminal)?;
         }
+        if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
+            say_if_promotion_would_do(context, config, environment, &plan);
+        }
+        let docker = session.docker();
+        // A sandbox that is not there yet has no engine to ask.
+        if session.is_readable() {
+            docker.resolve_build_modes(&mut plan);
+        }
+        Ok(Self { session, selection, plan, docker, _turn: turn })
     }
-}
 
-fn refuse_any(refusals: Vec<Refusal>) -> Result<(), Refused> {
-    if refusals.is_empty() { Ok(()) } else { Err(Refused(refusals)) }
+    /// Carries the plan out. What failed is in the report.
+    ///
+    /// # Errors
+    /// What is in the way before anything is done.
+    pub fn carry_out(&self, context: &Context, jobs: u8) -> Result<Report> {
+        let (config, docker, aws) = (self.session.config, &self.docker, Some(&self.session.aws));
+        images::Run { context, config, docker, aws, jobs }.carry_out(&self.plan)
+    }
 }
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.
 fn turn(context: &Context, config: &Config) -> Result<File> {
-    let path = host::state_folder(&config.root)?.join("push.lock");
+    let path = host::state_directory(&config.root)?.join("push.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("failed to open `{}`", path.display()))?;
     if file.try_lock().is_err() {
@@ -142,111 +137,74 @@ fn turn(context: &Context, config: &Config) -> Result<File> {
     Ok(file)
 }
 
-/// The images of which this commit has an index already: it stays one.
-fn listed(
-    context: &Context,
-    config: &Config,
-    environment: &Environment,
-    variants: &[Variant<'_>],
-    revision: Option<&Revision>,
-    published: &[Published],
-) -> Vec<String> {
-    let Some(revision) = revision else { return Vec::new() };
-    let single = variants.iter().zip(published).filter(|(variant, _)| !variant.in_list);
-    let listed = single.filter(|(variant, published)| plan::has_list(config, environment, **variant, revision, published));
-    let names: Vec<_> = listed.map(|(variant, _)| variant.selected.name()).collect();
-    for name in &names {
-        context.terminal.note(&format!("{name} of this commit is an image index for both CPUs, and stays one"));
+/// A look at what the registry has of the images of a push.
+struct Look<'l, 'w> {
+    context: &'l Context,
+    session: &'l Session<'w>,
+    selection: &'l [Selected<'w>],
+    revision: Option<&'l Revision>,
+}
+
+impl<'w> Look<'_, 'w> {
+    /// The builds of each image, and what there is of each. An image of which this commit has an index already stays one.
+    fn read(&self, multi_arch: bool) -> Result<(Vec<PlatformBuild<'w>>, Read)> {
+        let config = self.session.config;
+        let platform_builds = plan::platform_builds(config, self.selection, |_| multi_arch);
+        if !self.session.is_readable() {
+            let nothing = Read::nothing(platform_builds.len());
+            return Ok((platform_builds, nothing));
+        }
+        self.context.terminal.detail(&format!("reading what `{}` has", self.session.place.registry));
+        let read = Read::of(self.session, &platform_builds, self.revision)?;
+        let both = self.indexes(&platform_builds, &read);
+        if both.is_empty() {
+            return Ok((platform_builds, read));
+        }
+        let is_index = |selected: &Selected<'_>| both.contains(&selected.name());
+        let platform_builds = plan::platform_builds(config, self.selection, |selected| multi_arch || is_index(selected));
+        let read = Read::of(self.session, &platform_builds, self.revision)?;
+        Ok((platform_builds, read))
     }
-    names
+
+    fn indexes(&self, platform_builds: &[PlatformBuild<'_>], read: &Read) -> Vec<String> {
+        let Some(revision) = self.revision else { return Vec::new() };
+        let (config, environment) = (self.session.config, self.session.environment);
+        let single = platform_builds.iter().zip(&read.published).filter(|(platform_build, _)| !platform_build.in_index);
+        let indexes = single
+            .filter(|(platform_build, published)| plan::has_index(config, environment, **platform_build, revision, published));
+        let names: Vec<_> = indexes.map(|(platform_build, _)| platform_build.selected.name()).collect();
+        for name in &names {
+            let text = format!("{name} of this commit is an image index for both CPUs, and stays one");
+            self.context.terminal.note(&text);
+        }
+        names
+    }
 }
 
-/// What the registry has of some images.
-struct Read {
-    now: DateTime<Utc>,
-    repositories: BTreeMap<String, Repository>,
-    published: Vec<Published>,
-    functions: BTreeMap<String, Function>,
-}
-
-impl Read {
-    /// An empty registry.
-    fn nothing(images: usize) -> Self {
-        Self {
-            now: host::now(),
-            repositories: BTreeMap::new(),
-            published: vec![Published::default(); images],
-            functions: BTreeMap::new(),
+/// Another environment may have this very revision, tried and proven: then nothing needs to be built.
+fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &Environment, plan: &Plan) {
+    let others = config.environments.values().filter(|other| other.name != environment.name && !other.protected);
+    for other in others {
+        let Ok(aws) = Aws::connect(&session::connection(other, None)) else { continue };
+        let mut built = plan.images.iter().filter(|image| image.build().is_some());
+        if built.all(|image| has_revision(config, other, &aws, plan, image) == Some(true)) {
+            let (from, to) = (&other.name, &environment.name);
+            context.terminal.note(&format!(
+                "`{from}` has this revision: `cargo xtask promote {from} {to}` takes the very same images, without a build"
+            ));
         }
     }
 }
 
-/// Reads what the registry has of these images.
-fn read(
-    config: &Config,
-    environment: &Environment,
-    variants: &[Variant<'_>],
-    place: &Place,
-    revision: Option<&Revision>,
-    aws: Reader<'_>,
-) -> Result<Read> {
-    let mut repositories: BTreeMap<String, Option<Repository>> = BTreeMap::new();
-    let mut published = Vec::new();
-    let mut registry = None;
-    let mut now = host::now();
-    for variant in variants {
-        let selected = variant.selected;
-        let name = environment.repository(&config.project, &selected.service.name, selected.image.target);
-        if !repositories.contains_key(&name) {
-            repositories.insert(name.clone(), aws.repository(&name)?);
-        }
-        let exists = repositories.get(&name).is_some_and(Option::is_some);
-        let (true, Some(revision)) = (exists, revision) else {
-            published.push(Published::default());
-            continue;
-        };
-        let tags = |now: &DateTime<Utc>| plan::tag_set(config, environment, *variant, revision, &plan::timestamp(now));
-        // Somebody may have pushed within this second; a timestamp names one push for ever.
-        while !aws.manifests(&name, &[tags(&now).pushed().to_owned()])?.is_empty() {
-            now += TimeDelta::seconds(1);
-        }
-        published.push(read_image(&name, &tags(&now), variant.in_list, place, aws, &mut registry)?);
-    }
-    let names = variants.iter().filter_map(|variant| plan::function_name(config, environment, variant.selected));
-    // Someone who may push need not be allowed to read functions.
-    let functions = names.filter_map(|name| Some((name.clone(), aws.function(&name).ok()?))).collect();
-    let repositories = repositories.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
-    Ok(Read { now, repositories, published, functions })
-}
-
-fn read_image(
-    repository: &str,
-    tags: &TagSet,
-    in_list: bool,
-    place: &Place,
-    aws: Reader<'_>,
-    registry: &mut Option<Registry>,
-) -> Result<Published> {
-    let lasting: Vec<_> = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp).map(|tag| tag.name.clone()).collect();
-    let manifests = aws.manifests(repository, &lasting)?;
-    let lists = manifests.iter().filter(|(_, manifest)| manifest.is_image_index()).map(|(tag, _)| tag.clone());
-    let mut published = Published {
-        image_indexes: lists.collect(),
-        tags: manifests.iter().map(|(tag, manifest)| (tag.clone(), manifest.digest.clone())).collect(),
-        ..Published::default()
-    };
-    let revision_tag = tags.iter().find(|tag| tag.kind == TagKind::Revision && (tag.names_arch || !in_list));
-    let revision_tag = revision_tag.and_then(|tag| manifests.get(&tag.name));
-    let Some(manifest) = revision_tag.filter(|manifest| manifest.is_image_manifest()) else { return Ok(published) };
-    let config = manifest.config()?;
-    if config.size > CONFIG_LIMIT {
-        return Ok(published);
-    }
-    if registry.is_none() {
-        *registry = Some(Registry::new(&place.registry, Some(&aws.login()?)));
-    }
-    let Some(registry) = registry else { return Ok(published) };
-    published.revision_image = Some(Found::of(manifest, &registry.blob(repository, &config.digest, CONFIG_LIMIT)?)?);
-    published.revision_image_tags = aws.tags(repository, &manifest.digest)?;
-    Ok(published)
+/// Whether an environment has the image of the plan's revision. `None` where it cannot be read.
+fn has_revision(config: &Config, other: &Environment, aws: &Aws, plan: &Plan, image: &PlannedImage) -> Option<bool> {
+    let service = config.services.get(&image.service)?;
+    let found = service.images.iter().find(|one| Some(one.target) == image.target)?;
+    let selected = Selected { service, image: found };
+    let platform_build = PlatformBuild { selected, arch: image.arch, in_index: false };
+    let tags = plan::tag_set(config, other, platform_build, plan.revision.as_ref()?, "");
+    let tag = tags.plain().find(|tag| tag.kind == TagKind::Revision)?.name.clone();
+    let repository = other.repository(&config.project, &image.service, found.target);
+    let manifests = aws.reader().manifests(&repository, std::slice::from_ref(&tag)).ok()?;
+    Some(manifests.contains_key(&tag))
 }

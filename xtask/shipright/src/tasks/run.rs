@@ -5,17 +5,18 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 
-use super::{Context, Refused, reach::Reached};
 use crate::{
     arch::Arch,
     cli::Run,
-    docker::{Docker, Others, Session},
+    context::Context,
+    docker::{Docker, ExistingLogins, LoginSession},
     facts::host,
     interrupt,
-    model::{config::Config, refusal::Refusal, target::Target},
+    model::{config::Config, refusal::Refusal, shell::quoted, target::Target},
     plan::{self, Selected},
-    report::document,
-    sandbox,
+    refused::Refused,
+    session::Session,
+    workspace::Workspace,
 };
 
 /// What `docker run` ends with when it could not start the container. Source: docker's reference, "Exit status".
@@ -26,75 +27,117 @@ const INSIDE: u16 = 8080;
 
 /// Runs an image in the foreground.
 pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
-    let mut config = context.config()?;
-    let dockerfile = arguments.dockerfile.as_deref();
-    plan::one(&config, arguments.service.as_deref(), dockerfile).map_err(Refused::from)?;
-    let reached = arguments.env.as_deref().map(|env| Reached::open(context, env)).transpose()?;
-    let session = match &reached {
-        Some(_) => None,
-        None => sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?,
-    };
-    let sandbox = reached.as_ref().and_then(|reached| reached.sandbox.as_ref()).or(session.as_ref());
-    let docker = Docker::new(&sandbox.map(sandbox::Session::docker_env).unwrap_or_default());
-    let selected = plan::one(&config, arguments.service.as_deref(), dockerfile).map_err(Refused::from)?;
-    let target = selected.image.target;
-    if let Some(environment) = arguments.env.as_ref().filter(|name| !selected.image.environments.contains(name)) {
-        let problem = format!("{} does not go to `{environment}`", selected.name());
-        let cure =
-            format!("leave `--env` out for the local image, or add \"{environment}\" to its `environments` in deploy.toml");
-        return Err(Refused::from(Refusal::new(problem, cure)).into());
-    }
-    let arch = arguments.arch.unwrap_or_else(|| usual_arch(&config, selected, &docker));
-    let outside = arguments.port.unwrap_or(target.usual_port());
-    let image = match &reached {
-        Some(reached) => format!("{}/{}:{}", reached.place.registry, reached.repository(selected), reached.tag(selected)),
-        // The last name is the most special.
-        None => plan::local_names(&config, selected.service, Some(selected.image), arch).pop().unwrap_or_default(),
-    };
-    let words = command(&image, arch, outside);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let shown = crate::model::shell::quoted(std::iter::once("docker").chain(words.iter().copied()));
-    let about = |exit: Option<i32>| {
-        if context.global.json {
-            document::print(&json!({ "image": image, "arch": arch, "port": outside, "command": shown, "exit-code": exit }));
+    let workspace = Workspace::of(context)?;
+    let config = &workspace.config;
+    let named = arguments.service.as_deref();
+    let selected = plan::one(config, named, arguments.dockerfile.as_deref()).map_err(Refused::from)?;
+    let session = arguments.env.as_deref().map(|env| Session::open(&workspace, env)).transpose()?;
+    let own = if session.is_none() { workspace.sandbox()? } else { None };
+    let sandbox = session.as_ref().and_then(|session| session.sandbox.as_ref()).or(own.as_ref());
+    let docker = Workspace::docker(sandbox);
+    goes_there(selected, arguments.env.as_ref())?;
+    let arch = arguments.arch.unwrap_or_else(|| usual_arch(config, selected, &docker));
+    let outside = arguments.port.unwrap_or(selected.image.target.usual_port());
+    let image = match &session {
+        Some(session) => {
+            format!("{}/{}:{}", session.place.registry, session.repository(selected), session.tag(selected))
         }
+        // The last name is the most special.
+        None => plan::local_names(config, selected.service, Some(selected.image), arch).pop().unwrap_or_default(),
     };
+    let container = Container { context, docker: &docker, image, arch, outside };
     if context.global.dry_run {
-        about(None);
-        context.terminal.block(&shown);
+        container.report(None);
+        context.terminal.block(&container.command_line());
         return Ok(ExitCode::SUCCESS);
     }
     docker.check()?;
     can_execute(&docker, arch)?;
-    if let Some(reached) = &reached {
-        let login = Session::open(&docker, &reached.place.registry, reached.aws.reader(), Others::LeftOut)?;
-        context.terminal.status("Pulling", &image);
-        let push = || format!("where it is not there yet: cargo xtask push {}", reached.environment.name);
-        docker.pull(&login, &image, arch).with_context(push)?;
-    } else if !docker.has(&image) {
-        let problem = format!("there is no image `{image}` here");
-        let service = &selected.service.name;
-        let file = selected.image.dockerfile.display();
-        let sandbox = if context.global.sandbox { " --sandbox" } else { "" };
-        let cure = format!("build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}");
-        return Err(Refused::from(Refusal::new(problem, cure)).into());
+    match &session {
+        Some(session) => container.pull(session)?,
+        None => container.require_built(selected)?,
     }
-    context.terminal.status("Running", &shown);
-    context.terminal.note(&match target {
-        Target::Lambda => {
-            format!("call it: curl http://localhost:{outside}/2015-03-31/functions/function/invocations --data '{{}}'")
+    container.start(selected.image.target)
+}
+
+fn goes_there(selected: Selected<'_>, environment: Option<&String>) -> Result<(), Refused> {
+    let Some(environment) = environment.filter(|name| !selected.image.environments.contains(name)) else {
+        return Ok(());
+    };
+    let problem = format!("{} does not go to `{environment}`", selected.name());
+    let cure = format!("leave `--env` out for the local image, or add \"{environment}\" to its `environments` in deploy.toml");
+    Err(Refusal::new(problem, cure).into())
+}
+
+/// A container that is to run here.
+struct Container<'c> {
+    context: &'c Context,
+    docker: &'c Docker,
+    image: String,
+    arch: Arch,
+    /// The port of this machine.
+    outside: u16,
+}
+
+impl Container<'_> {
+    /// Nobody else on the network can reach it.
+    fn words(&self) -> Vec<String> {
+        let port = format!("127.0.0.1:{}:{INSIDE}", self.outside);
+        let words = ["run", "--rm", "--init", "--platform", &self.arch.platform(), "--publish", &port, &self.image];
+        words.map(str::to_owned).into()
+    }
+
+    fn command_line(&self) -> String {
+        quoted(std::iter::once("docker").chain(self.words().iter().map(String::as_str)))
+    }
+
+    fn report(&self, exit: Option<i32>) {
+        self.context.print(&json!({
+            "image": self.image, "arch": self.arch, "port": self.outside, "command": self.command_line(), "exit-code": exit,
+        }));
+    }
+
+    fn pull(&self, session: &Session<'_>) -> Result<()> {
+        let registry = &session.place.registry;
+        let login = LoginSession::open(self.docker, registry, session.aws.reader(), ExistingLogins::LeftOut)?;
+        self.context.terminal.status("Pulling", &self.image);
+        let push = || format!("where it is not there yet: cargo xtask push {}", session.environment.name);
+        self.docker.pull(&login, &self.image, self.arch).with_context(push)
+    }
+
+    fn require_built(&self, selected: Selected<'_>) -> Result<(), Refused> {
+        if self.docker.has(&self.image) {
+            return Ok(());
         }
-        Target::AppRunner | Target::Eks => format!("look at it: http://localhost:{outside}/"),
-    });
-    let terminal_is_its = interrupt::hand_over();
-    let outcome = docker.run(&words, context.global.json).context("failed to run the image")?;
-    drop(terminal_is_its);
-    let exit = outcome.status.and_then(|status| status.code());
-    about(exit);
-    if exit == Some(NOT_STARTED) {
-        context.terminal.note(&format!("where port {outside} is taken, say another: --port {}", outside.saturating_add(1)));
+        let problem = format!("there is no image `{}` here", self.image);
+        let (service, file, arch) = (&selected.service.name, selected.image.dockerfile.display(), self.arch);
+        let sandbox = if self.context.global.sandbox { " --sandbox" } else { "" };
+        let cure = format!("build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}");
+        Err(Refusal::new(problem, cure).into())
     }
-    Ok(if outcome.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+    fn start(&self, target: Target) -> Result<ExitCode> {
+        let (terminal, outside) = (&self.context.terminal, self.outside);
+        terminal.status("Running", &self.command_line());
+        terminal.note(&match target {
+            Target::Lambda => {
+                format!("call it: curl http://localhost:{outside}/2015-03-31/functions/function/invocations --data '{{}}'")
+            }
+            Target::AppRunner | Target::Eks => format!("look at it: http://localhost:{outside}/"),
+        });
+        let words = self.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let terminal_is_its = interrupt::hand_over();
+        let outcome = self.docker.run_in_foreground(&words, self.context.global.json).context("failed to run the image")?;
+        drop(terminal_is_its);
+        let exit = outcome.status.and_then(|status| status.code());
+        self.report(exit);
+        if exit == Some(NOT_STARTED) {
+            let next = outside.saturating_add(1);
+            terminal.note(&format!("where port {outside} is taken, say another: --port {next}"));
+        }
+        Ok(if outcome.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// An image for both CPUs runs natively, any other for the CPU of its target.
@@ -113,11 +156,4 @@ fn can_execute(docker: &Docker, arch: Arch) -> Result<()> {
     let problem = format!("this engine runs on {native} and cannot execute {arch}: the image would end with `exec format error`");
     let cure = "install emulation, a one-time setup: cargo xtask doctor --fix; or run the image for this CPU with `--arch`";
     Err(Refused::from(Refusal::new(problem, cure)).into())
-}
-
-/// Nobody else on the network can reach it.
-fn command(image: &str, arch: Arch, outside: u16) -> Vec<String> {
-    let port = format!("127.0.0.1:{outside}:{INSIDE}");
-    let words = ["run", "--rm", "--init", "--platform", &arch.platform(), "--publish", &port, image];
-    words.map(str::to_owned).into()
 }

@@ -8,39 +8,40 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::{Context, Refused};
 use crate::{
-    cli::Sandbox,
+    cli::Sandbox as Command,
     config,
+    context::Context,
     facts::host::variable,
     model::{refusal::Refusal, shell::quoted},
+    refused::Refused,
     report::document,
-    sandbox::{ACCOUNT, REGION, Session},
+    sandbox::{ACCOUNT, REGION, Sandbox},
 };
 
 /// Starts, stops or describes the sandbox.
-pub fn run(context: &Context, command: Sandbox) -> Result<ExitCode> {
+pub fn run(context: &Context, command: Command) -> Result<ExitCode> {
     // A sandbox can be stopped and looked at whatever is wrong in deploy.toml: only its place is needed.
     let root = project_root(context.global.config.as_deref())?;
     let config = root.as_path();
     let terminal = &context.terminal;
-    if context.global.dry_run && matches!(command, Sandbox::Up | Sandbox::Down) {
-        let doing = if matches!(command, Sandbox::Up) { "start what is missing of" } else { "stop" };
+    if context.global.dry_run && matches!(command, Command::Up | Command::Down) {
+        let doing = if matches!(command, Command::Up) { "start what is missing of" } else { "stop" };
         terminal.note(&format!("this would {doing} the sandbox in `{}`", root.display()));
         return Ok(ExitCode::SUCCESS);
     }
     match command {
-        Sandbox::Up => Ok(status(context, &Session::up(config, terminal)?)),
-        Sandbox::Down => {
-            let text = if Session::down(config)? { "the sandbox" } else { "nothing: no sandbox was running" };
+        Command::Up => Ok(status(context, &Sandbox::up(config, terminal)?)),
+        Command::Down => {
+            let text = if Sandbox::down(config)? { "the sandbox" } else { "nothing: no sandbox was running" };
             terminal.status("Stopped", text);
             if context.global.json {
                 document::print(&Status::default());
             }
             Ok(ExitCode::SUCCESS)
         }
-        Sandbox::Status => Ok(status(context, &Session::look(config)?)),
-        Sandbox::Env => env(context, &Session::look(config)?),
+        Command::Status => Ok(status(context, &Sandbox::look(config)?)),
+        Command::Env => env(context, &Sandbox::look(config)?),
     }
 }
 
@@ -59,7 +60,7 @@ struct Status {
 }
 
 impl Status {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Sandbox) -> Self {
         let engine = session.engine_is_up();
         let host = session
             .docker_host()
@@ -81,7 +82,7 @@ impl Status {
     }
 }
 
-fn status(context: &Context, session: &Session) -> ExitCode {
+fn status(context: &Context, session: &Sandbox) -> ExitCode {
     let status = Status::of(session);
     if context.global.json {
         document::print(&status);
@@ -106,18 +107,18 @@ fn status(context: &Context, session: &Session) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The folder of deploy.toml, which may have mistakes.
+/// The directory of deploy.toml, which may have mistakes.
 fn project_root(file: Option<&Path>) -> Result<PathBuf> {
-    let here = std::env::current_dir().context("failed to read the current folder")?;
+    let here = std::env::current_dir().context("failed to read the current directory")?;
     let found = file.map(|file| here.join(file)).or_else(|| config::find(&here));
     let root = found.as_deref().and_then(Path::parent).map(Path::to_path_buf);
     root.ok_or_else(|| {
         let problem = format!("there is no {} in `{}` or above it", config::FILE, here.display());
-        Refused::from(Refusal::new(problem, "go to the project's folder, or name the file with `--config`")).into()
+        Refused::from(Refusal::new(problem, "go to the project's directory, or name the file with `--config`")).into()
     })
 }
 
-fn env(context: &Context, session: &Session) -> Result<ExitCode> {
+fn env(context: &Context, session: &Sandbox) -> Result<ExitCode> {
     if !session.is_up() {
         return Err(Refused::from(Refusal::new("no sandbox is running", "cargo xtask sandbox up")).into());
     }

@@ -16,27 +16,27 @@ const CONTRAST: f64 = 4.5;
 /// A headless Chromium.
 pub struct Browser {
     program: PathBuf,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Browser {
     /// The machine's browser, or Debian's; none where this is not Debian and no browser is there.
     pub fn find() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-        let output = Command::new(fixture("browser")).arg(&folder).output().unwrap();
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+        let output = Command::new(fixture("browser")).arg(&directory).output().unwrap();
         assert!(output.status.success(), "no browser: {}", String::from_utf8_lossy(&output.stderr));
         let program = PathBuf::from(String::from_utf8(output.stdout).unwrap().trim());
-        fs::create_dir_all(&folder).unwrap();
-        (program != Path::new("")).then_some(Self { program, folder })
+        fs::create_dir_all(&directory).unwrap();
+        (program != Path::new("")).then_some(Self { program, directory })
     }
 
     /// Lays a page out in four ways, leaves a picture of them, and returns what can be said of every one: the text of its
     /// heading, of its state, and the sizes of its pictures.
     pub fn look(&self, name: &str, page: &str) -> (String, String, Value) {
-        fs::write(self.folder.join(format!("{name}.html")), page).unwrap();
-        fs::copy(fixture("pages.html"), self.folder.join("pages.html")).unwrap();
-        let address = format!("file://{}?{name}.html", self.folder.join("pages.html").display());
-        let picture = self.folder.join(format!("{name}.png"));
+        fs::write(self.directory.join(format!("{name}.html")), page).unwrap();
+        fs::copy(fixture("pages.html"), self.directory.join("pages.html")).unwrap();
+        let address = format!("file://{}?{name}.html", self.directory.join("pages.html").display());
+        let picture = self.directory.join(format!("{name}.png"));
         self.open(&["--window-size=3240,1500", &format!("--screenshot={}", picture.display()), &address]);
         println!("a picture of the page: {}", picture.display());
         let document = self.open(&["--dump-dom", &address]);

@@ -13,14 +13,14 @@ use super::clone::Clone;
 
 /// A file beside deploy.toml with a change in it.
 fn changed_deploy(clone: &Clone, name: &str, from: &str, to: &str) -> String {
-    let deploy = fs::read_to_string(clone.folder.path().join("deploy.toml")).unwrap();
+    let deploy = fs::read_to_string(clone.directory.path().join("deploy.toml")).unwrap();
     assert!(deploy.contains(from), "deploy.toml has no `{from}`");
-    fs::write(clone.folder.path().join(name), deploy.replacen(from, to, 1)).unwrap();
+    fs::write(clone.directory.path().join(name), deploy.replacen(from, to, 1)).unwrap();
     format!("--sandbox --config {name}")
 }
 
 fn change(clone: &Clone, text: &str) {
-    fs::write(clone.folder.path().join("backend/worker/changed.py"), format!("# {text}\n")).unwrap();
+    fs::write(clone.directory.path().join("backend/worker/changed.py"), format!("# {text}\n")).unwrap();
 }
 
 /// The engine, where it is the sandbox's own: nobody else's cache or emulation is touched.
@@ -49,7 +49,7 @@ pub fn a_cache_in_the_registry_serves_a_machine_without_one(clone: &Clone) {
     let wheels = said.lines().find(|line| line.contains("[wheels 4/4] RUN")).and_then(|line| line.split_whitespace().nth(2));
     let cached = format!("worker | {} CACHED", wheels.expect("the wheels are no step of the build"));
     assert!(said.lines().any(|line| line.trim() == cached), "{said}");
-    fs::remove_file(clone.folder.path().join("cached.toml")).unwrap();
+    fs::remove_file(clone.directory.path().join("cached.toml")).unwrap();
 }
 
 /// Makes the engine's own BuildKit one that is reached by TCP, as one on another machine would be. Source: the engine's
@@ -101,12 +101,12 @@ pub fn a_buildkit_elsewhere_builds_too(clone: &Clone) {
     let push = clone.run(&format!("push dev --service worker --verbose {flags}")).expect(0);
     assert!(push.stderr.contains(&format!("building with \"{name}\" instance using remote driver")), "{}", push.stderr);
     clone.client("docker", &["buildx", "rm", &name]);
-    fs::remove_file(clone.folder.path().join("remote.toml")).unwrap();
+    fs::remove_file(clone.directory.path().join("remote.toml")).unwrap();
 }
 
 pub fn a_package_without_wheels_is_named_and_compiled_where_that_is_asked_for(clone: &Clone) {
     println!("--- a package without wheels");
-    let lock = clone.folder.path().join("backend/requirements.lock");
+    let lock = clone.directory.path().join("backend/requirements.lock");
     let locked = fs::read_to_string(&lock).unwrap();
     let docopt = "docopt==0.6.2 --hash=sha256:49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491\n";
     fs::write(&lock, format!("{locked}{docopt}")).unwrap();
@@ -122,7 +122,7 @@ pub fn a_package_without_wheels_is_named_and_compiled_where_that_is_asked_for(cl
     let report = clone.run(&format!("{push} --json {flags}")).expect(0).json();
     assert_eq!((&report["images"][0]["platform"], &report["images"][0]["built"]), (&"linux/arm64".into(), &true.into()));
     fs::write(&lock, locked).unwrap();
-    fs::remove_file(clone.folder.path().join("sources.toml")).unwrap();
+    fs::remove_file(clone.directory.path().join("sources.toml")).unwrap();
 }
 
 /// Switches the emulation of a private engine on or off, in its own view of the system.
@@ -154,8 +154,8 @@ pub fn an_engine_without_emulation_builds_the_demo_and_says_that_it_cannot_run_i
     assert!(refused.stderr.contains(&format!("cannot execute {other}")), "{}", refused.stderr);
     let rows = clone.run("builders --sandbox --json").expect(0).json();
     let row = rows.as_array().unwrap().iter().find(|row| row["arch"] == other).unwrap();
-    assert_eq!(row["how"], "cross");
+    assert_eq!(row["mode"], "cross");
     emulate(&engine, true);
     let rows = clone.run("builders --sandbox --json").expect(0).json();
-    assert!(rows.as_array().unwrap().iter().all(|row| row["how"] != "cross"), "{rows}");
+    assert!(rows.as_array().unwrap().iter().all(|row| row["mode"] != "cross"), "{rows}");
 }

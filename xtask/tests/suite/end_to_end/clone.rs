@@ -19,22 +19,22 @@ pub const TOKEN: &str = "ministack-auth-token";
 /// A clean clone of this repository, as its files are now, with a sandbox.
 pub struct Clone {
     /// Where it is.
-    pub folder: TempDir,
+    pub directory: TempDir,
 }
 
 impl Clone {
     pub fn new() -> Self {
-        let folder = TempDir::new().unwrap();
+        let directory = TempDir::new().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let listed = Command::new("git").current_dir(&source).args(["ls-files", "-z"]).output().unwrap();
         for name in String::from_utf8(listed.stdout).unwrap().split('\0').filter(|name| !name.is_empty()) {
-            let (from, to) = (source.join(name), folder.path().join(name));
+            let (from, to) = (source.join(name), directory.path().join(name));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             if from.exists() {
                 fs::copy(&from, &to).unwrap();
             }
         }
-        let clone = Self { folder };
+        let clone = Self { directory };
         clone.git("init --quiet --initial-branch=main");
         clone.commit("first");
         clone
@@ -42,7 +42,8 @@ impl Clone {
 
     pub fn git(&self, words: &str) -> String {
         let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
-        let output = Command::new("git").current_dir(self.folder.path()).args(identity).args(words.split(' ')).output().unwrap();
+        let output =
+            Command::new("git").current_dir(self.directory.path()).args(identity).args(words.split(' ')).output().unwrap();
         assert!(output.status.success(), "git {words}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -54,7 +55,7 @@ impl Clone {
 
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.current_dir(self.folder.path()).args(line.split(' ')).env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
+        command.current_dir(self.directory.path()).args(line.split(' ')).env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
         for name in ["ARCH", "DOCKERFILE", "AWS_ENDPOINT_URL", "AWS_PROFILE"] {
             command.env_remove(name);
         }

@@ -31,7 +31,7 @@ pub fn the_demo_works_on_both_cpus_and_explains_itself_on_the_wrong_one(clone: &
         return;
     }
     // The wheels of whatever machine builds: what people write first.
-    let file = clone.folder.path().join("backend/Dockerfile.demo");
+    let file = clone.directory.path().join("backend/Dockerfile.demo");
     let honest = fs::read_to_string(&file).unwrap();
     let wrong = honest
         .replace("case \"$TARGETARCH\" in", "case \"$(uname -m)\" in")

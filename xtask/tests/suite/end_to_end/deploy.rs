@@ -11,7 +11,7 @@ const FUNCTION: &str = "backend-dev-worker";
 /// A function that somebody else made for x86_64 ends on arm64 on the pushed digest, with version and alias, and goes back.
 pub fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
     println!("--- a function, moved and moved back");
-    let file = clone.folder.path().join("deploy.toml");
+    let file = clone.directory.path().join("deploy.toml");
     let policy = fs::read_to_string(&file).unwrap();
     let with_alias = policy
         .replace("tag-prefix = \"worker-\"", "tag-prefix = \"worker-\"\nalias = \"live\"\nsmoke-payload = '{}'")
@@ -40,8 +40,8 @@ pub fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
     clone.run("rollback dev --sandbox --service worker").expect(0);
     assert_eq!(runs(clone), (old.clone(), "x86_64".to_owned()));
     assert_eq!((alias(clone).as_str(), answers(clone).as_str()), ("1", "x86_64"));
-    // An image that starts but answers with an error is put back.
-    let handler = clone.folder.path().join("backend/shared/handler.py");
+    // An image that starts but answers with an error is restored.
+    let handler = clone.directory.path().join("backend/shared/handler.py");
     let good = fs::read_to_string(&handler).unwrap();
     fs::write(&handler, "def handler(event, context):\n    raise RuntimeError('broken on purpose')\n").unwrap();
     clone.commit("broken");

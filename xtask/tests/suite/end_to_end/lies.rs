@@ -7,7 +7,7 @@ use super::clone::Clone;
 /// The seeds' lesson, "Python is not Go", and its compiled twin: the config says arm64 and the bytes do not.
 pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
     println!("--- lies");
-    let file = clone.folder.path().join("backend/Dockerfile.eks");
+    let file = clone.directory.path().join("backend/Dockerfile.eks");
     let honest = fs::read_to_string(&file).unwrap();
     let wheels = "ARG PYTHON_BASE\nFROM --platform=$BUILDPLATFORM ${PYTHON_BASE} AS packages\n\
                   RUN --mount=type=secret,id=ca PIP_CERT=/run/secrets/ca pip install --quiet --root-user-action=ignore --target /packages orjson==3.13.0\n\
@@ -34,11 +34,11 @@ pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
         assert_eq!(clone.look(), before, "nothing was pushed");
     }
     let commit = clone.git("rev-parse --short=7 HEAD");
-    let allowed = fs::read_to_string(clone.folder.path().join("deploy.toml")).unwrap().replace(
+    let allowed = fs::read_to_string(clone.directory.path().join("deploy.toml")).unwrap().replace(
         "dockerfile = \"Dockerfile.eks\"",
         "dockerfile = \"Dockerfile.eks\"\nforeign = [{ path = \"opt/tool\", reason = \"shows that it can be\" }]",
     );
-    fs::write(clone.folder.path().join("allowed.toml"), allowed).unwrap();
+    fs::write(clone.directory.path().join("allowed.toml"), allowed).unwrap();
     let config = "push-dev --sandbox --service api --dockerfile Dockerfile.eks --config allowed.toml";
     clone.run(config).expect(0);
     let registry = clone.status()["registry"].as_str().unwrap().to_owned();
@@ -46,12 +46,12 @@ pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
     assert_eq!(verify.json()["verdict"]["findings"][0]["path"], "opt/tool");
     clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target lambda")).expect(0);
     clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target apprunner")).expect(1);
-    let archive = clone.folder.path().join("saved.tar");
+    let archive = clone.directory.path().join("saved.tar");
     clone.client("docker", &["save", "--output", archive.to_str().unwrap(), "backend:arm64-latest"]);
     clone.run("verify image ./saved.tar --arch arm64").expect(0);
     clone.run("verify image ./saved.tar --arch amd64").expect(1);
     fs::remove_file(archive).unwrap();
-    fs::remove_file(clone.folder.path().join("allowed.toml")).unwrap();
+    fs::remove_file(clone.directory.path().join("allowed.toml")).unwrap();
     fs::write(&file, honest).unwrap();
     clone.commit("honest");
 }
@@ -81,10 +81,10 @@ const CASES: [Case; 11] = [
 
 pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
     println!("--- images that BuildKit makes, in each of its compressions");
-    let folder = clone.folder.path().join("target/images");
-    fs::create_dir_all(&folder).unwrap();
+    let directory = clone.directory.path().join("target/images");
+    fs::create_dir_all(&directory).unwrap();
     let long = "long-name/".repeat(20);
-    let place = folder.to_str().unwrap().to_owned();
+    let place = directory.to_str().unwrap().to_owned();
     let base = "backend:arm64-latest";
     // Of two sizes: BuildKit takes a file of the same size and time for the same file.
     for (name, machine, size) in [("native", 0xb7_u8, 64), ("foreign", 0x3e, 65)] {
@@ -92,14 +92,14 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
         let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0".to_vec();
         elf.extend([machine, 0, 1, 0, 0, 0]);
         elf.resize(size, 0);
-        fs::write(folder.join(name), elf).unwrap();
+        fs::write(directory.join(name), elf).unwrap();
     }
-    fs::write(folder.join("script"), "#!/no/shell\n").unwrap();
+    fs::write(directory.join("script"), "#!/no/shell\n").unwrap();
     let compressions = ["gzip", "zstd", "uncompressed"];
     for (number, (dockerfile, finding)) in CASES.iter().enumerate() {
         let text = dockerfile.replace("FROM base", &format!("FROM {base}")).replace("LONG/", &long);
-        fs::write(folder.join("Dockerfile"), &text).unwrap();
-        let archive = folder.join("image.tar");
+        fs::write(directory.join("Dockerfile"), &text).unwrap();
+        let archive = directory.join("image.tar");
         let output = format!(
             "type=oci,dest={},compression={},force-compression=true",
             archive.display(),
@@ -117,5 +117,5 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
             }
         }
     }
-    fs::remove_dir_all(folder).unwrap();
+    fs::remove_dir_all(directory).unwrap();
 }

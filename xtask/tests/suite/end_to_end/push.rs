@@ -112,7 +112,7 @@ pub fn local_builds_stay_local(clone: &Clone) {
 pub fn a_run_that_is_killed_anywhere_can_be_run_again(clone: &Clone) {
     println!("--- killed at every step");
     for (number, step) in ["Building", "Pushing", "Tagging", "-latest"].into_iter().enumerate() {
-        fs::write(clone.folder.path().join("backend/api/changed.py"), format!("# {number}\n")).unwrap();
+        fs::write(clone.directory.path().join("backend/api/changed.py"), format!("# {number}\n")).unwrap();
         clone.commit("change");
         let mut child = clone.command("push-dev --sandbox --service api").stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -147,7 +147,7 @@ pub fn other_dockerfiles_build_too(clone: &Clone) {
     println!("--- a Dockerfile as the seeds have it, and a plain one");
     let arg_first = "ARG PYTHON_BASE=python:3.13-slim\nARG TARGETPLATFORM\nFROM --platform=$TARGETPLATFORM ${PYTHON_BASE}\n\
                      ARG SERVICE_FOLDER\nCOPY ${SERVICE_FOLDER} /app/\nRUN python3 -c 'import platform; print(platform.machine())' > /machine\n";
-    fs::write(clone.folder.path().join("backend/Dockerfile.other"), arg_first).unwrap();
+    fs::write(clone.directory.path().join("backend/Dockerfile.other"), arg_first).unwrap();
     for (arch, machine) in [("arm64", "aarch64"), ("amd64", "x86_64")] {
         let name = format!("backend:{arch}-latest");
         clone.run(&format!("docker-build --sandbox --arch {arch} --dockerfile Dockerfile.other")).expect(0);
@@ -157,15 +157,15 @@ pub fn other_dockerfiles_build_too(clone: &Clone) {
     }
     let refused = clone.run("docker-build --sandbox --dockerfile Dockerfile.other").expect(2);
     assert!(refused.stderr.contains("--arch"), "{}", refused.stderr);
-    fs::remove_file(clone.folder.path().join("backend/Dockerfile.other")).unwrap();
+    fs::remove_file(clone.directory.path().join("backend/Dockerfile.other")).unwrap();
 }
 
 pub fn protected_environments_are_refused_before_anything_is_built(clone: &Clone) {
     println!("--- guards");
-    fs::write(clone.folder.path().join("untracked"), "").unwrap();
+    fs::write(clone.directory.path().join("untracked"), "").unwrap();
     let dirty = clone.run("push-prod --sandbox --yes").expect(2);
     assert!(dirty.stderr.contains("dirty") && !dirty.stderr.contains("Building"), "{}", dirty.stderr);
-    fs::remove_file(clone.folder.path().join("untracked")).unwrap();
+    fs::remove_file(clone.directory.path().join("untracked")).unwrap();
     clone.git("switch --quiet --create feature");
     let branch = clone.run("push-prod --sandbox --yes").expect(2);
     assert!(branch.stderr.contains("feature"), "{}", branch.stderr);
@@ -183,7 +183,7 @@ pub fn a_list_serves_both_cpus(clone: &Clone) {
     println!("--- one image index for both CPUs");
     let line = "push dev --sandbox --service api --dockerfile Dockerfile.eks --multi-arch --json";
     // The plain tags of this commit name a single image already, and may not move.
-    fs::write(clone.folder.path().join("backend/api/listed.py"), "# for both\n").unwrap();
+    fs::write(clone.directory.path().join("backend/api/listed.py"), "# for both\n").unwrap();
     clone.commit("listed");
     let report = clone.run(line).expect(0).json();
     let list = report["images"][0]["image-index"].as_str().unwrap().to_owned();
@@ -215,7 +215,7 @@ pub fn a_list_serves_both_cpus(clone: &Clone) {
     let refused = clone.run("push dev --sandbox --multi-arch --service worker").expect(2);
     assert!(refused.stderr.contains("refuses an image index"), "{}", refused.stderr);
     // A single image again, for what comes after.
-    fs::write(clone.folder.path().join("backend/api/listed.py"), "# for one\n").unwrap();
+    fs::write(clone.directory.path().join("backend/api/listed.py"), "# for one\n").unwrap();
     clone.commit("single");
     clone.run("push dev --sandbox --service api").expect(0);
 }

@@ -1,9 +1,11 @@
-//! A project in a folder of its own, and the real binary run in it.
+//! A project in a directory of its own, and the real binary run in it.
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use serde_json::Value;
@@ -49,7 +51,7 @@ pub fn deploy_to(far: &Aws) -> String {
 
 /// A git repository with a deploy.toml, and a `docker` that records.
 pub struct Project {
-    folder: TempDir,
+    directory: TempDir,
     /// The AWS that commands reach.
     pub aws: Aws,
 }
@@ -85,11 +87,11 @@ impl Project {
 
     /// The same with another deploy.toml.
     pub fn with_deploy(deploy: &str) -> Self {
-        let project = Self { folder: TempDir::new().unwrap(), aws: Aws::start() };
-        for folder in ["backend", "home", "docker", "bin"] {
-            fs::create_dir(project.path(folder)).unwrap();
+        let project = Self { directory: TempDir::new().unwrap(), aws: Aws::start() };
+        for directory in ["backend", "home", "docker", "bin"] {
+            fs::create_dir(project.path(directory)).unwrap();
         }
-        fs::copy(fixture("docker"), project.path("bin/docker")).unwrap();
+        project.install("docker");
         for name in ["lambda", "apprunner", "eks"] {
             project.write(&format!("backend/Dockerfile.{name}"), "FROM scratch\n");
         }
@@ -101,9 +103,18 @@ impl Project {
         project
     }
 
+    /// Puts a program of the fixtures on `PATH`.
+    pub fn install(&self, name: &str) {
+        let text = fs::read_to_string(fixture(name)).unwrap();
+        let (_, rest) = text.split_once('\n').unwrap();
+        let program = self.path("bin").join(name);
+        fs::write(&program, format!("#!{} -IS\n{rest}", python())).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     /// A path inside the project.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Writes a file inside the project.
@@ -113,7 +124,7 @@ impl Project {
 
     /// Runs git.
     pub fn git(&self, words: &str) -> String {
-        let output = Command::new("git").current_dir(self.folder.path()).args(words.split(' ')).output().unwrap();
+        let output = Command::new("git").current_dir(self.directory.path()).args(words.split(' ')).output().unwrap();
         assert!(output.status.success(), "git {words}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -122,7 +133,7 @@ impl Project {
     pub fn commit(&self) {
         self.git("add --all");
         let status = Command::new("git")
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty", "--message=x"])
             .envs([("GIT_AUTHOR_DATE", "2025-01-16T14:30:00Z"), ("GIT_COMMITTER_DATE", "2025-01-16T14:30:00Z")])
             .status();
@@ -148,7 +159,7 @@ impl Project {
     pub fn command(&self, line: &str) -> Command {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.current_dir(self.folder.path()).args(line.split(' ').filter(|word| !word.is_empty())).env_clear().envs([
+        command.current_dir(self.directory.path()).args(line.split(' ').filter(|word| !word.is_empty())).env_clear().envs([
             ("PATH", path.as_str()),
             ("HOME", self.path("home").to_str().unwrap()),
             ("XDG_RUNTIME_DIR", self.path("docker").to_str().unwrap()),
@@ -182,6 +193,15 @@ impl From<Output> for Run {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
+}
+
+/// The Python that `python3` leads to: where it is chosen by a script each time, that takes ten times as long as it itself.
+fn python() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    })
 }
 
 /// A file beside the tests.

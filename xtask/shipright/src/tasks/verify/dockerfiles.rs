@@ -5,8 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use dockerfile_rules::Finding;
 
-use super::super::Context;
 use crate::{
+    context::Context,
     facts::paths,
     problem::{Problem, Problems},
     report::{document, terminal},

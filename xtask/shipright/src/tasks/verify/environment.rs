@@ -6,16 +6,19 @@ use anyhow::Result;
 use image_oci::{Manifest, Platform};
 use serde::Serialize;
 
-use super::super::{Context, manifest::problems, reach::Reached};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
+    context::Context,
     facts::host,
+    index_check::problems,
     model::{label, published::Found, target::IndexUse},
     plan::{self, Selected, age},
-    proof::{self, Kept, Proof, Remote},
+    proof::{Proof, Prover, SHOWN},
     registry::{NoAnswer, Registry},
     report::document,
+    session::Session,
+    workspace::Workspace,
 };
 
 /// One image of an environment, as its tag names it.
@@ -55,12 +58,13 @@ struct FunctionReport {
 
 /// Reads what the environment's `latest` tags name: a single image for the right CPU, proven from its bytes.
 pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
-    let reached = Reached::open(context, &arguments.environment)?;
-    let registry = reached.registry()?;
-    let kept = Kept::of_project(&reached.config.root);
+    let workspace = Workspace::of(context)?;
+    let session = Session::open(&workspace, &arguments.environment)?;
+    let registry = session.registry()?;
+    let prover = Prover::of_project(&session.config.root);
     let mut reports = Vec::new();
-    for selected in reached.selected(&arguments.service)? {
-        let report = tag_report(&reached, selected, &registry, &kept)?;
+    for selected in session.selected(&arguments.service)? {
+        let report = tag_report(&session, selected, &registry, &prover)?;
         show(context, &report.image, &report.mismatches, &describe(&report));
         reports.push(report);
     }
@@ -68,9 +72,9 @@ pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode>
     Ok(finish(context, &reports, is_fine))
 }
 
-fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, kept: &Kept) -> Result<TagReport> {
-    let arch = reached.config.arch(selected.image.target);
-    let (repository, tag) = (reached.repository(selected), reached.tag(selected));
+fn tag_report(session: &Session<'_>, selected: Selected<'_>, registry: &Registry, prover: &Prover) -> Result<TagReport> {
+    let arch = session.config.arch(selected.image.target);
+    let (repository, tag) = (session.repository(selected), session.tag(selected));
     let mut report = TagReport {
         image: selected.name(),
         repository: repository.clone(),
@@ -85,14 +89,14 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
         proof: None,
         mismatches: Vec::new(),
     };
-    if reached.aws.reader().repository(&repository)?.is_none() {
+    if session.aws.reader().repository(&repository)?.is_none() {
         return Ok(report);
     }
-    let found = reached.aws.reader().manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag);
+    let found = session.aws.reader().manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag);
     let Some(manifest) = found else { return Ok(report) };
     report.digest = Some(manifest.digest.clone());
     report.media_type = Some(manifest.media_type.clone());
-    let looked = Look { registry, kept, selected }.at(&mut report, &manifest);
+    let looked = Look { registry, prover, selected }.at(&mut report, &manifest);
     // What the registry does not tell is no mismatch; what it has and cannot be an image is one.
     if let Err(error) = looked {
         if error.is::<NoAnswer>() {
@@ -106,7 +110,7 @@ fn tag_report(reached: &Reached, selected: Selected<'_>, registry: &Registry, ke
 /// Looks at what one tag names.
 struct Look<'l> {
     registry: &'l Registry,
-    kept: &'l Kept,
+    prover: &'l Prover,
     selected: Selected<'l>,
 }
 
@@ -144,11 +148,10 @@ impl Look<'_> {
 
     /// An image, or one of an index.
     fn image(&self, report: &mut TagReport, manifest: &Manifest, arch: Arch) -> Result<()> {
-        let repository = report.repository.clone();
-        let mut remote =
-            Remote { registry: self.registry, repository, reference: manifest.digest.clone(), kept: self.kept.clone() };
-        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&self.selected.image.foreign))?;
-        let groups = proof.verdict.groups().into_iter().take(proof::SHOWN);
+        let place = (report.repository.as_str(), manifest.digest.as_str());
+        let foreign = &self.selected.image.foreign;
+        let proof = self.prover.in_registry(self.registry, place, Some(arch), foreign)?;
+        let groups = proof.verdict.groups().into_iter().take(SHOWN);
         report.mismatches.extend(groups.map(|group| format!("{arch}: {group}")));
         report.platforms.push(proof.platform.clone());
         if arch == report.arch {
@@ -177,11 +180,12 @@ fn describe(report: &TagReport) -> String {
 
 /// Compares the environment's functions with its tags and with the policy.
 pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
-    let reached = Reached::open(context, &arguments.environment)?;
+    let workspace = Workspace::of(context)?;
+    let session = Session::open(&workspace, &arguments.environment)?;
     let mut reports = Vec::new();
-    for selected in reached.selected(&arguments.service)? {
-        let Some(name) = plan::function_name(&reached.config, &reached.environment, selected) else { continue };
-        let report = function_report(&reached, selected, &name)?;
+    for selected in session.selected(&arguments.service)? {
+        let Some(name) = plan::function_name(session.config, session.environment, selected) else { continue };
+        let report = function_report(&session, selected, &name)?;
         let runs = report.runs.as_deref().unwrap_or("an image that AWS does not name");
         let arch = report.runs_arch.map_or_else(|| "an architecture that AWS does not name".to_owned(), |arch| arch.to_string());
         let text = if report.exists { format!("{name} runs {runs} on {arch}") } else { format!("{name} does not exist") };
@@ -192,11 +196,11 @@ pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCo
     Ok(finish(context, &reports, is_fine))
 }
 
-fn function_report(reached: &Reached, selected: Selected<'_>, name: &str) -> Result<FunctionReport> {
-    let reader = reached.aws.reader();
-    let (repository, tag) = (reached.repository(selected), reached.tag(selected));
+fn function_report(session: &Session<'_>, selected: Selected<'_>, name: &str) -> Result<FunctionReport> {
+    let reader = session.aws.reader();
+    let (repository, tag) = (session.repository(selected), session.tag(selected));
     let function = reader.function(name)?;
-    let arch = reached.config.arch(selected.image.target);
+    let arch = session.config.arch(selected.image.target);
     let tagged = match reader.repository(&repository)? {
         Some(_) => reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag).map(|manifest| manifest.digest),
         None => None,

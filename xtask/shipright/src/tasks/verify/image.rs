@@ -1,20 +1,21 @@
 //! `verify image`: what an image really is, wherever it lies.
 
-use std::{fs::File, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use super::super::{Context, Refused, reach};
 use crate::{
     arch::Arch,
     cli::VerifyImage,
+    context::Context,
     docker::Docker,
     model::{config::Config, refusal::Refusal, suggestion::suggestion, target::Target},
-    proof::{self, Archive, Kept, Layout, Proof, Remote},
-    registry::{Reference, Right},
-    report::document,
-    sandbox,
+    proof::{self, Proof, Prover},
+    refused::Refused,
+    registry::{Actions, Reference},
+    session,
+    workspace::Workspace,
 };
 
 /// What `--json` prints.
@@ -32,16 +33,14 @@ struct Document<'p> {
 /// Proves one image.
 pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     // An image can be looked at anywhere; only `--target` and `--sandbox` need to know the project.
-    let mut config =
-        if arguments.target.is_some() || context.global.sandbox { Some(context.config()?) } else { context.config().ok() };
-    let arch = wanted(config.as_ref(), arguments)?;
-    let kept = config.as_ref().map_or_else(Kept::nothing, |config| Kept::of_project(&config.root));
-    let sandbox = match &mut config {
-        Some(config) => sandbox::for_command(context.global.sandbox, context.global.dry_run, config, &context.terminal)?,
-        None => None,
-    };
-    let docker = Docker::new(&sandbox.map(|sandbox| sandbox.docker_env()).unwrap_or_default());
-    let (place, proof) = prove(config.as_ref(), &arguments.image, arch, &docker, &kept)?;
+    let needs_project = arguments.target.is_some() || context.global.sandbox;
+    let workspace = if needs_project { Some(Workspace::of(context)?) } else { Workspace::of(context).ok() };
+    let config = workspace.as_ref().map(|workspace| &workspace.config);
+    let arch = wanted(config, arguments)?;
+    let prover = config.map_or_else(Prover::without_memory, |config| Prover::of_project(&config.root));
+    let sandbox = workspace.as_ref().map(Workspace::sandbox).transpose()?.flatten();
+    let docker = Workspace::docker(sandbox.as_ref());
+    let (place, proof) = prove(config, &arguments.image, arch, &docker, &prover)?;
     let target = arguments.target.as_deref().and_then(Target::from_name);
     let mismatches: Vec<_> = index_for_lambda(target, &proof).into_iter().collect();
     let is_fine = proof.verdict.holds() && mismatches.is_empty();
@@ -71,22 +70,19 @@ fn prove(
     image: &str,
     arch: Option<Arch>,
     docker: &Docker,
-    kept: &Kept,
+    prover: &Prover,
 ) -> Result<(&'static str, Proof)> {
     let path = Path::new(image);
-    // A project's folder may well have the image's name.
+    // A project's directory may well have the image's name.
     let is_said = image.starts_with(['.', '/']);
     if path.is_dir() && (is_said || path.join("index.json").is_file()) {
-        return Ok(("an OCI layout", proof::prove(&mut Layout::new(path), arch, &[])?));
+        return Ok(("an OCI layout", Prover::in_layout(path, arch)?));
     }
     if path.is_file() {
-        let file = File::open(path).with_context(|| format!("failed to open `{image}`"))?;
-        // Names in an archive from elsewhere may lie: everything is read.
-        let archive = Archive::read(file, &Kept::nothing()).with_context(|| format!("failed to read `{image}`"))?;
-        return Ok(("an archive", archive.prove(arch, &[]).with_context(|| format!("failed to prove `{image}`"))?));
+        return Ok(("an archive", Prover::in_archive(path, arch)?));
     }
     if docker.has(image) {
-        return Ok(("the local engine", docker.prove(image, arch, &[], kept)?));
+        return Ok(("the local engine", prover.in_engine(docker, image, arch, &[])?));
     }
     let reference: Reference = image.parse().map_err(|error| {
         Refused::from(Refusal::new(
@@ -94,17 +90,15 @@ fn prove(
             "write `NAME:TAG`, `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, or a path",
         ))
     })?;
-    let registry = reach::open(config, &reference, &[&reference.repository], Right::Pull, None)?;
-    let mut remote =
-        Remote { registry: &registry, repository: reference.repository, reference: reference.tag, kept: kept.clone() };
-    let proof = proof::prove(&mut remote, arch, &[]).with_context(|| format!("failed to prove `{image}` from its registry"))?;
+    let registry = session::registry_of(config, &reference, &[&reference.repository], Actions::Pull, None)?;
+    let place = (reference.repository.as_str(), reference.tag.as_str());
+    let proof = prover.in_registry(&registry, place, arch, &[]);
+    let proof = proof.with_context(|| format!("failed to prove `{image}` from its registry"))?;
     Ok(("the registry", proof))
 }
 
 fn show(context: &Context, document: &Document<'_>) {
-    if context.global.json {
-        document::print(document);
-    }
+    context.print(document);
     let Document { image, place, proof, mismatches } = document;
     let verdict = &proof.verdict;
     let terminal = &context.terminal;

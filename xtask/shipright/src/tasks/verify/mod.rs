@@ -8,12 +8,11 @@ mod image;
 use std::process::ExitCode;
 
 use anyhow::Result;
-pub use eks::look as look_at_nodes;
 use serde::Serialize;
 
-use super::Context;
 use crate::{
     cli::{Global, Verify, VerifyEnvironment},
+    context::Context,
     report::document,
 };
 

@@ -1,33 +1,41 @@
-//! An image that is to run somewhere: found by its tag or digest, read from the registry, and proven from its bytes.
+//! From a tag or digest to an image that may run: found in the environment's registry, and proven from its bytes.
 
 use anyhow::{Context as _, Result, bail};
 use image_oci::{Descriptor, Manifest, Platform};
 
-use super::{Context, Refused, manifest, reach::Reached};
 use crate::{
     arch::Arch,
+    index_check::problems,
     model::{function::Code, refusal::Refusal, target::IndexUse},
     plan::Selected,
-    proof::{self, Kept, Remote},
+    proof::Prover,
+    refused::Refused,
     registry::Registry,
+    report::terminal::Terminal,
+    session::Session,
 };
 
 /// Finds and proves images of one environment.
-pub struct Finder<'c> {
-    context: &'c Context,
-    reached: &'c Reached,
+pub struct ImageResolver<'s> {
+    terminal: &'s Terminal,
+    session: &'s Session<'s>,
     registry: Registry,
-    kept: Kept,
+    prover: Prover,
 }
 
-impl<'c> Finder<'c> {
+impl<'s> ImageResolver<'s> {
     /// Logs in to the environment's registry.
     ///
     /// # Errors
     /// ECR that gives no token.
-    pub fn open(context: &'c Context, reached: &'c Reached) -> Result<Self> {
-        let kept = Kept::of_project(&reached.config.root);
-        Ok(Self { context, reached, registry: reached.registry()?, kept })
+    pub fn open(terminal: &'s Terminal, session: &'s Session<'s>) -> Result<Self> {
+        let prover = Prover::of_project(&session.config.root);
+        Ok(Self { terminal, session, registry: session.registry()?, prover })
+    }
+
+    /// The registry, with its login.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The image that a tag (or a digest) names for an architecture: a single manifest, or that child of an index.
@@ -35,25 +43,23 @@ impl<'c> Finder<'c> {
     /// # Errors
     /// A refusal for an image that is not there or is not for the architecture, and a registry that cannot be read.
     pub fn find(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
-        self.find_in(&self.reached.repository(selected), selected, name, arch)
+        self.find_in(&self.session.repository(selected), selected, name, arch)
     }
 
     /// The same in a repository of another name.
     ///
     /// # Errors
-    /// As for [`Finder::find`].
+    /// As for [`ImageResolver::find`].
     pub fn find_in(&self, repository: &str, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
-        let repository = repository.to_owned();
-        let manifest = self.manifest(&repository, name)?.ok_or_else(|| self.missing(&repository, name))?;
-        let single = if manifest.is_image_manifest() { manifest } else { self.child(&repository, name, &manifest, arch)? };
-        let digest = single.digest.clone();
-        let reference = digest.clone();
-        let mut remote = Remote { registry: &self.registry, repository: repository.clone(), reference, kept: self.kept.clone() };
-        let proof = proof::prove(&mut remote, Some(arch), &proof::allowed(&selected.image.foreign))
-            .with_context(|| format!("failed to prove `{repository}@{digest}`"))?;
+        let found = self.manifest(repository, name)?.ok_or_else(|| self.missing(repository, name))?;
+        let single = if found.is_image_manifest() { found } else { self.child(repository, name, &found, arch)? };
+        let digest = single.digest;
+        let (place, foreign) = ((repository, digest.as_str()), &selected.image.foreign);
+        let proof = self.prover.in_registry(&self.registry, place, Some(arch), foreign);
+        let proof = proof.with_context(|| format!("failed to prove `{repository}@{digest}`"))?;
         proof.require().with_context(|| format!("`{repository}@{digest}` ({name}) is not deployed"))?;
-        self.context.terminal.status("Proven", &format!("{}: {}", selected.name(), proof.verdict.summary()));
-        let image = format!("{}/{repository}@{digest}", self.reached.place.registry);
+        self.terminal.status("Proven", &format!("{}: {}", selected.name(), proof.verdict.summary()));
+        let image = format!("{}/{repository}@{digest}", self.session.place.registry);
         Ok(Code { image, digest, arch })
     }
 
@@ -61,9 +67,9 @@ impl<'c> Finder<'c> {
     /// is, and each node its own image of it; the others get one image by its digest.
     ///
     /// # Errors
-    /// As for [`Finder::find`], for each image of an index.
+    /// As for [`ImageResolver::find`], for each image of an index.
     pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
-        let repository = self.reached.repository(selected);
+        let repository = self.session.repository(selected);
         let list = match selected.image.target.index_use() {
             IndexUse::Whole => self.manifest(&repository, name)?.filter(Manifest::is_image_index),
             IndexUse::Refused | IndexUse::OneImage => None,
@@ -73,14 +79,14 @@ impl<'c> Finder<'c> {
         if !archs.contains(&arch) {
             bail!("`{repository}:{name}` is an image index without one for {}", arch.platform());
         }
-        let image = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+        let image = format!("{}/{repository}@{}", self.session.place.registry, list.digest);
         Ok((Code { image, digest: list.digest, arch }, archs))
     }
 
     /// Proves an image for a CPU, or every image of an index. Returns the CPUs that there are images for.
     ///
     /// # Errors
-    /// As for [`Finder::find`], and a refusal for each thing that an index says and is not so.
+    /// As for [`ImageResolver::find`], and a refusal for each thing that an index says and is not so.
     pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
         if manifest.is_image_index() {
             return self.prove_index(selected, repository, manifest);
@@ -91,10 +97,10 @@ impl<'c> Finder<'c> {
 
     fn prove_index(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
         let refused = |problem: String| {
-            let place = format!("{}/{repository}@{}", self.reached.place.registry, list.digest);
+            let place = format!("{}/{repository}@{}", self.session.place.registry, list.digest);
             Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
         };
-        let problems = manifest::problems(&self.registry, repository, list)?;
+        let problems = problems(&self.registry, repository, list)?;
         if !problems.is_empty() {
             let named = |problem: String| refused(format!("the index of {}: {problem}", selected.name()));
             return Err(Refused(problems.into_iter().map(named).collect()).into());
@@ -122,7 +128,7 @@ impl<'c> Finder<'c> {
     /// # Errors
     /// A registry that cannot be read.
     pub fn manifest(&self, repository: &str, name: &str) -> Result<Option<Manifest>> {
-        let reader = self.reached.aws.reader();
+        let reader = self.session.aws.reader();
         if reader.repository(repository)?.is_none() {
             return Ok(None);
         }
@@ -133,7 +139,7 @@ impl<'c> Finder<'c> {
     }
 
     fn missing(&self, repository: &str, name: &str) -> Refused {
-        let environment = &self.reached.environment.name;
+        let environment = &self.session.environment.name;
         let problem = format!("`{repository}` of `{environment}` has no image `{}`", name.escape_debug());
         Refusal::new(problem, format!("push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"))
             .into()
@@ -146,8 +152,8 @@ impl<'c> Finder<'c> {
             bail!("`{repository}:{name}` is an image index without exactly one for {}", arch.platform());
         };
         let text = format!("`{name}` is an image index: its image for {} is taken, {}", arch.platform(), child.digest);
-        self.context.terminal.note(&text);
-        let found = self.reached.aws.reader().manifest(repository, &child.digest)?;
+        self.terminal.note(&text);
+        let found = self.session.aws.reader().manifest(repository, &child.digest)?;
         found.with_context(|| format!("`{repository}:{name}` lists {}, which is not there", child.digest))
     }
 }

@@ -14,7 +14,7 @@ pub const LONG: Duration = Duration::from_mins(15);
 pub enum Heed {
     /// It does.
     Interrupts,
-    /// It does not: something is being put back.
+    /// It does not: something is being restored.
     Nothing,
 }
 

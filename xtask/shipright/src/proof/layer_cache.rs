@@ -10,20 +10,20 @@ use image_proof::{FORMAT, Layer};
 
 use crate::facts::host;
 
-/// A folder of summaries, or none.
+/// A directory of summaries, or none.
 #[derive(Debug, Clone)]
-pub struct Kept(Option<PathBuf>);
+pub struct LayerCache(Option<PathBuf>);
 
-impl Kept {
-    /// Keeps summaries below a folder. One that cannot be made keeps nothing: a summary saves time and no more.
-    pub fn below(folder: &Path) -> Self {
-        let folder = folder.join(format!("proof-{FORMAT}"));
-        Self(fs::create_dir_all(&folder).is_ok().then_some(folder))
+impl LayerCache {
+    /// Keeps summaries below a directory. One that cannot be made keeps nothing: a summary saves time and no more.
+    pub fn below(directory: &Path) -> Self {
+        let directory = directory.join(format!("proof-{FORMAT}"));
+        Self(fs::create_dir_all(&directory).is_ok().then_some(directory))
     }
 
     /// Keeps summaries where a project keeps what outlives a run.
     pub fn of_project(root: &Path) -> Self {
-        host::state_folder(root).map_or(Self(None), |folder| Self::below(&folder))
+        host::state_directory(root).map_or(Self(None), |directory| Self::below(&directory))
     }
 
     /// Keeps nothing.

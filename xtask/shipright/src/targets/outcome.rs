@@ -1,32 +1,8 @@
-//! Moves what runs to another image: one workload at a time, read first, waited for, tried, and put back when it fails.
-//!
-//! Architecture Invariant: an image that comes here is proven, and named by its digest together with its CPU ([`Code`]).
-
-mod apprunner;
-mod eks;
-mod lambda;
-mod wait;
+//! What came of a workload that was to get another image.
 
 use serde::Serialize;
 
-pub use apprunner::{AppRunnerPlan, express_mode};
-pub use eks::{EksPlan, Kubectl};
-pub use lambda::record as record_in_tags;
-
-use crate::{
-    aws::Aws,
-    model::{function::Code, target::Target},
-    report::terminal::Terminal,
-};
-
-/// What a deployment is carried out with.
-#[derive(Clone, Copy)]
-pub struct Hands<'a> {
-    /// AWS.
-    pub aws: &'a Aws,
-    /// Where people watch.
-    pub terminal: &'a Terminal,
-}
+use crate::model::{function::Code, target::Target};
 
 /// What came of one workload.
 #[derive(Debug, Clone, Serialize)]
@@ -59,9 +35,21 @@ pub enum Outcome {
     /// It runs what was wanted now.
     Moved,
     /// It failed, and runs what it ran before.
-    PutBack,
-    /// It failed, and what it runs was not put back, or not by this run.
+    Restored,
+    /// It failed, and what it ran was not restored, or not by this run.
     Failed,
+}
+
+impl Outcome {
+    /// As records have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Moved => "moved",
+            Self::Restored => "restored",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl Move {
@@ -77,6 +65,12 @@ impl Move {
             outcome: Outcome::Unchanged,
             error: None,
         }
+    }
+
+    /// The same with what it failed of.
+    #[must_use]
+    pub fn failed(self, outcome: Outcome, error: &anyhow::Error) -> Self {
+        Self { outcome, error: Some(format!("{error:#}")), ..self }
     }
 
     /// Whether it runs what was wanted.

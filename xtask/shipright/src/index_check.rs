@@ -30,39 +30,52 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
     }
     let (mut digests, mut platforms) = (BTreeSet::new(), BTreeMap::new());
     for child in children.iter().take(ENTRIES) {
-        let said = &child.platform;
-        let name = said.as_ref().map_or_else(|| child.digest.clone(), |said| format!("{} ({said})", child.digest));
         if !digests.insert(&child.digest) {
-            problems.push(format!("{name} is listed twice"));
+            problems.push(format!("{} is listed twice", named(child)));
             continue;
         }
-        let is_attestation = is_attestation(child);
-        match said {
-            None => problems.push(format!("{name} is listed without a platform")),
-            Some(said) if !is_attestation => {
-                if let Some(other) = platforms.insert(said.normalised(), &child.digest) {
-                    problems.push(format!("{name} and {other} are listed for the same platform"));
-                }
-            }
-            Some(_) => {}
-        }
-        match image(registry, repository, child) {
-            Ok(manifest) if is_attestation => {
-                problems.extend(attestation_problems(registry, repository, &manifest, child, children));
-            }
-            Ok(manifest) => match (platform_of(registry, repository, &manifest), said) {
-                (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
-                    problems.push(format!("{} is listed for {said}, and its config says {real}", child.digest));
-                }
-                (Ok(_), _) => {}
-                (Err(error), _) if error.is::<NoAnswer>() => return Err(error.context(name)),
-                (Err(error), _) => problems.push(format!("{name}: {error:#}")),
-            },
-            Err(error) if error.is::<NoAnswer>() => return Err(error.context(name)),
-            Err(error) => problems.push(format!("{name}: {error:#}")),
-        }
+        problems.extend(platform_problem(child, &mut platforms));
+        problems.extend(entry_problems(registry, repository, child, children)?);
     }
     Ok(problems.iter().map(|problem| one_line(problem)).collect())
+}
+
+fn named(child: &Descriptor) -> String {
+    match &child.platform {
+        Some(said) => format!("{} ({said})", child.digest),
+        None => child.digest.clone(),
+    }
+}
+
+/// An entry without a platform, or with another's. `platforms` are those of the entries before it.
+fn platform_problem<'c>(child: &'c Descriptor, platforms: &mut BTreeMap<Platform, &'c String>) -> Option<String> {
+    let Some(said) = &child.platform else { return Some(format!("{} is listed without a platform", named(child))) };
+    if is_attestation(child) {
+        return None;
+    }
+    let other = platforms.insert(said.normalised(), &child.digest)?;
+    Some(format!("{} and {other} are listed for the same platform", named(child)))
+}
+
+/// What an entry says and its image does not.
+fn entry_problems(registry: &Registry, repository: &str, child: &Descriptor, children: &[Descriptor]) -> Result<Vec<String>> {
+    let told = |error: anyhow::Error| {
+        if error.is::<NoAnswer>() { Err(error.context(named(child))) } else { Ok(vec![format!("{}: {error:#}", named(child))]) }
+    };
+    let manifest = match image(registry, repository, child) {
+        Ok(manifest) => manifest,
+        Err(error) => return told(error),
+    };
+    if is_attestation(child) {
+        return Ok(attestation_problems(registry, repository, &manifest, child, children));
+    }
+    match (platform_of(registry, repository, &manifest), &child.platform) {
+        (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
+            Ok(vec![format!("{} is listed for {said}, and its config says {real}", child.digest)])
+        }
+        (Ok(_), _) => Ok(Vec::new()),
+        (Err(error), _) => told(error),
+    }
 }
 
 /// Whether an entry is what BuildKit says about an image: it is entered for a platform of no name, and nothing runs it.

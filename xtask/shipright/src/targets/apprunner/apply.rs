@@ -1,40 +1,17 @@
-//! One App Runner service.
+//! Gives an App Runner service another image, and follows the operation to its end.
 //!
 //! A deployment that fails is rolled back by AWS, and the service says `RUNNING` again: the operation tells what came of it,
 //! and the service does not.
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
-use super::{
-    Hands, Move, Outcome,
+use super::super::{
+    Deployer, Move, Outcome,
     wait::{self, Heed, LONG},
 };
-use crate::{
-    aws::Service,
-    interrupt,
-    model::{function::Code, target::Target},
-};
+use crate::{aws::Service, interrupt, model::target::Target, plan::targets::apprunner::AppRunnerPlan};
 
-/// What is wanted of one service.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AppRunnerPlan {
-    /// What people call the image.
-    pub image: String,
-    /// The service.
-    pub service: String,
-    /// What it is configured with.
-    pub from: Option<String>,
-    /// What it is to run.
-    pub to: Code,
-    /// Whether it runs that already.
-    pub is_done: bool,
-    /// Whether App Runner would start a deployment by itself when a tag moves.
-    pub deploys_by_itself: bool,
-}
-
-impl Hands<'_> {
+impl Deployer<'_> {
     /// Gives a service its image, and follows the operation to its end.
     pub fn migrate_apprunner(&self, plan: &AppRunnerPlan) -> Move {
         let mut done = Move::new(&plan.image, Target::AppRunner, &plan.service, plan.from.clone(), &plan.to);
@@ -82,7 +59,7 @@ impl Hands<'_> {
                      /aws/apprunner/{}",
                     plan.to.image, plan.to.arch, plan.service
                 );
-                return Err((Outcome::PutBack, anyhow::Error::msg(text)));
+                return Err((Outcome::Restored, anyhow::Error::msg(text)));
             }
             other => {
                 let text = format!("the deployment of {} ended as {other}: look at the service in the console", plan.service);
@@ -136,18 +113,4 @@ impl Hands<'_> {
             Ok(found.filter(|operation| !operation.is_running).map(|operation| operation.status))
         })
     }
-}
-
-/// What the service would need in ECS Express Mode: App Runner takes no new customers.
-pub fn express_mode(service: Option<&Service>, image: &str, region: &str) -> String {
-    let shape = service.map(|service| service.shape.clone()).unwrap_or_default();
-    let port = shape.port.as_deref().unwrap_or("8080");
-    let size = match (&shape.cpu, &shape.memory) {
-        (Some(cpu), Some(memory)) => format!(" --cpu {cpu} --memory {memory}"),
-        _ => String::new(),
-    };
-    format!(
-        "aws ecs create-express-gateway-service --region {region} --primary-container '{{\"image\":\"{image}\",\"containerPort\":{port}}}'{size} \
-         --execution-role-arn ROLE --infrastructure-role-arn ROLE"
-    )
 }

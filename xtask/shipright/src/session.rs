@@ -1,10 +1,12 @@
-//! How an environment is reached: the real AWS, a stand-in that the environment variables name, or the sandbox.
+//! An environment, open: the real AWS, a stand-in that the environment variables name, or the sandbox. Which it is is decided
+//! here, once for each environment of a run.
 
 use anyhow::Result;
 
-use super::{Context, Refused};
 use crate::{
     aws::{Aws, Connection, Identity},
+    context::Context,
+    docker::Docker,
     facts::host,
     model::{
         config::{Config, Environment},
@@ -12,51 +14,68 @@ use crate::{
         refusal::Refusal,
     },
     plan::{self, Selected, account_guard},
-    registry::{self, Reference, Registry, Right},
+    refused::Refused,
+    registry::{self, Actions, Reference, Registry},
     report::terminal,
-    sandbox,
+    sandbox::Sandbox,
+    workspace::Workspace,
 };
 
-/// An environment, reached.
-pub struct Reached {
+/// An environment, open.
+pub struct Session<'w> {
     /// deploy.toml, as the sandbox has it where there is one.
-    pub config: Config,
+    pub config: &'w Config,
     /// The environment.
-    pub environment: Environment,
+    pub environment: &'w Environment,
     /// Where it is.
     pub place: Place,
     /// AWS there.
     pub aws: Aws,
     /// The sandbox that stands in for it.
-    pub sandbox: Option<sandbox::Session>,
+    pub sandbox: Option<Sandbox>,
 }
 
-impl Reached {
-    /// Reaches an environment, or its stand-in.
+impl<'w> Session<'w> {
+    /// Opens an environment, or its stand-in, which may be a sandbox that does not run yet.
     ///
     /// # Errors
-    /// A refusal for an environment that deploy.toml lacks, and a sandbox that does not start.
-    pub fn open(context: &Context, name: &str) -> Result<Self> {
-        let mut config = context.config()?;
-        plan::environment(&config, name).map_err(Refused::from)?;
-        let sandbox = sandbox::for_command(context.global.sandbox, context.global.dry_run, &mut config, &context.terminal)?;
-        if sandbox.as_ref().is_some_and(|sandbox| !sandbox.is_up()) {
-            return Err(
-                Refused::from(Refusal::new("no sandbox runs, so there is nothing to look at", "cargo xtask sandbox up")).into()
-            );
+    /// A sandbox that does not start, and an `AWS_ENDPOINT_URL` that is none.
+    pub fn open_or_empty(workspace: &'w Workspace<'_>, environment: &'w Environment) -> Result<Self> {
+        let sandbox = workspace.sandbox()?;
+        let place = place(environment, sandbox.as_ref())?;
+        let aws = Aws::connect(&connection(environment, sandbox.as_ref()))?;
+        Ok(Self { config: &workspace.config, environment, place, aws, sandbox })
+    }
+
+    /// Opens an environment that is to be looked at.
+    ///
+    /// # Errors
+    /// A refusal for an environment that deploy.toml lacks or a sandbox that does not run, and a sandbox that does not start.
+    pub fn open(workspace: &'w Workspace<'_>, name: &str) -> Result<Self> {
+        let session = Self::open_or_empty(workspace, workspace.environment(name)?)?;
+        if session.is_readable() {
+            return Ok(session);
         }
-        let environment = plan::environment(&config, name).map_err(Refused::from)?.clone();
-        let place = place(&environment, sandbox.as_ref())?;
-        let aws = Aws::connect(&connection(&environment, sandbox.as_ref()))?;
-        Ok(Self { config, environment, place, aws, sandbox })
+        let refusal = Refusal::new("no sandbox runs, so there is nothing to look at", "cargo xtask sandbox up");
+        Err(Refused::from(refusal).into())
+    }
+
+    /// Whether there is anything to read: the sandbox of a dry run may not run.
+    pub fn is_readable(&self) -> bool {
+        self.sandbox.as_ref().is_none_or(Sandbox::is_up)
+    }
+
+    /// The sandbox's docker, or the user's own.
+    pub fn docker(&self) -> Docker {
+        Workspace::docker(self.sandbox.as_ref())
     }
 
     /// The images of these services that go there.
     ///
     /// # Errors
     /// A refusal for each word that selects nothing.
-    pub fn selected(&self, services: &[String]) -> Result<Vec<Selected<'_>>, Refused> {
-        plan::select(&self.config, &self.environment, services, None).map_err(Refused)
+    pub fn selected(&self, services: &[String]) -> Result<Vec<Selected<'w>>, Refused> {
+        plan::select(self.config, self.environment, services, None).map_err(Refused)
     }
 
     /// The ECR repository of an image.
@@ -77,14 +96,19 @@ impl Reached {
         Ok(Registry::new(&self.place.registry, Some(&self.aws.reader().login()?)))
     }
 
+    /// Whether it is the protected environment itself, and no stand-in for it.
+    pub fn is_protected(&self) -> bool {
+        self.environment.protected && self.sandbox.is_none()
+    }
+
     /// Asks whether this may be changed: a protected environment wants the right account.
     ///
     /// # Errors
     /// A refusal, and credentials that AWS does not know.
     pub fn guard(&self) -> Result<Identity> {
         let identity = self.aws.reader().identity()?;
-        if self.environment.protected && self.sandbox.is_none() {
-            account_guard(&self.environment, &identity.account, &identity.arn).map_err(Refused::from)?;
+        if self.is_protected() {
+            account_guard(self.environment, &identity.account, &identity.arn).map_err(Refused::from)?;
         }
         Ok(identity)
     }
@@ -94,12 +118,12 @@ impl Reached {
 ///
 /// # Errors
 /// A registry that cannot be reached, or gives no token.
-pub fn open(
+pub fn registry_of(
     config: Option<&Config>,
     reference: &Reference,
     repositories: &[&str],
-    right: Right,
-    sandbox: Option<&sandbox::Session>,
+    actions: Actions,
+    sandbox: Option<&Sandbox>,
 ) -> Result<Registry> {
     if let Some(sandbox) = sandbox
         && authority(&sandbox.endpoint())? == reference.host
@@ -120,7 +144,7 @@ pub fn open(
         })?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
-    Registry::open(&reference.host, repositories, right)
+    Registry::open(&reference.host, repositories, actions)
 }
 
 /// A protected environment wants its name typed, or `--yes`.
@@ -144,7 +168,7 @@ pub fn confirm_protected(context: &Context, environment: &Environment) -> Result
 }
 
 /// How the SDK reaches an environment.
-pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Connection {
+pub fn connection(environment: &Environment, sandbox: Option<&Sandbox>) -> Connection {
     sandbox.map_or_else(
         || Connection {
             account: environment.account.clone(),
@@ -153,7 +177,7 @@ pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>)
             endpoint: environment.endpoint.clone(),
             dummy_credentials: false,
         },
-        sandbox::Session::connection,
+        Sandbox::connection,
     )
 }
 
@@ -162,9 +186,9 @@ pub fn connection(environment: &Environment, sandbox: Option<&sandbox::Session>)
 ///
 /// # Errors
 /// A refusal, for an `AWS_ENDPOINT_URL` that is none.
-pub fn place(environment: &Environment, sandbox: Option<&sandbox::Session>) -> Result<Place> {
+pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Place> {
     let said = || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
-    let endpoint = sandbox.map(sandbox::Session::endpoint).or_else(|| environment.endpoint.clone()).or_else(said);
+    let endpoint = sandbox.map(Sandbox::endpoint).or_else(|| environment.endpoint.clone()).or_else(said);
     let local = endpoint.as_deref().map(authority).transpose()?.filter(|authority| registry::is_loopback(authority));
     let suffix = if environment.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     Ok(Place {

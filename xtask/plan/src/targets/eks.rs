@@ -1,0 +1,133 @@
+//! What has to be done so that a Kubernetes deployment runs an image.
+
+use serde::Serialize;
+
+use super::{Choice, Workload};
+use crate::{
+    arch::Arch,
+    model::{config::Environment, function::Code, kubernetes::Deployment, refusal::Refusal, shell::quoted},
+    nodes::NodeReport,
+};
+
+/// What is wanted of one deployment.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EksPlan {
+    /// What people call the image.
+    pub image: String,
+    /// The deployment.
+    pub deployment: String,
+    /// The container.
+    pub container: String,
+    /// What the container runs.
+    pub from: Option<String>,
+    /// What it is to run.
+    pub to: Code,
+    /// The architectures that it can run on.
+    pub archs: Vec<Arch>,
+    /// Whether it runs that already, and its rollout has ended.
+    pub is_done: bool,
+    /// Whether the deployment's pods are kept on nodes of their CPU.
+    pub selects: Option<Arch>,
+}
+
+/// Whether `kubectl` may be used at all: a protected environment says which cluster it is.
+///
+/// # Errors
+/// A protected environment without a context.
+pub fn guard(environment: &Environment) -> Result<(), Refusal> {
+    if !environment.protected || environment.kube_context.is_some() {
+        return Ok(());
+    }
+    let name = &environment.name;
+    Err(Refusal::new(
+        format!("`{name}` is protected, and nothing says which cluster kubectl is to change"),
+        format!("set `kube-context` in [environments.{name}]"),
+    ))
+}
+
+/// Decides. `name` is the deployment's, `found` is missing where it does not exist.
+///
+/// # Errors
+/// A deployment that does not exist, whose rollouts are paused, or whose container is not told.
+pub fn decide(
+    choice: &Choice<'_>,
+    environment: &Environment,
+    name: &str,
+    found: Option<&Deployment>,
+) -> Result<EksPlan, Refusal> {
+    let namespace = &environment.namespace;
+    let Some(deployment) = found else {
+        let line = quoted(["create", "deployment", name, &format!("--image={}", choice.code.image)]);
+        return Err(Refusal::new(
+            format!("there is no deployment {name} in the namespace {namespace}"),
+            format!("make it: kubectl --namespace={namespace} {line}"),
+        ));
+    };
+    if deployment.is_paused() {
+        return Err(Refusal::new(
+            format!("somebody has paused the rollouts of deployment {name}"),
+            format!("kubectl --namespace={namespace} rollout resume deployment/{name}"),
+        ));
+    }
+    let (container, image) = deployment.container(choice.selected.image.container.as_deref())?;
+    Ok(EksPlan {
+        image: choice.selected.name(),
+        container: container.to_owned(),
+        from: Some(image.to_owned()),
+        is_done: image == choice.code.image && deployment.is_rolled_out(),
+        to: choice.code.clone(),
+        archs: choice.archs.clone(),
+        selects: deployment.selects(),
+        deployment: name.to_owned(),
+    })
+}
+
+/// Whether pods land on nodes of their CPU.
+pub fn node_refusals(environment: &Environment, workloads: &[Workload], nodes: &NodeReport) -> Vec<Refusal> {
+    let cure = "add nodes of that CPU first: cargo xtask verify eks shows them all";
+    let mismatches = nodes.mismatches.iter().map(|mismatch| Refusal::new(mismatch.clone(), cure));
+    let known: Vec<Arch> = nodes.nodes.iter().filter_map(|nodes| nodes.arch).collect();
+    let plans = workloads.iter().filter_map(|workload| match workload {
+        Workload::Eks(plan) => Some(plan),
+        Workload::Lambda(_) | Workload::AppRunner(_) => None,
+    });
+    mismatches.chain(plans.filter_map(|plan| plan.selector_refusal(&environment.namespace, &known))).collect()
+}
+
+impl EksPlan {
+    /// What it is to run, for people.
+    pub fn shown(&self) -> String {
+        let archs: Vec<_> = self.archs.iter().map(|arch| arch.oci()).collect();
+        format!("{} on {}", self.to.digest, archs.join(" and "))
+    }
+
+    /// The plan for people.
+    pub fn lines(&self) -> Vec<String> {
+        let (name, container, to) = (&self.deployment, &self.container, &self.to.image);
+        let now = self.from.as_deref().unwrap_or("nothing");
+        let then = if self.is_done {
+            "nothing to do".to_owned()
+        } else {
+            format!("kubectl set image deployment/{name} {container}={to}, wait for the rollout")
+        };
+        vec![format!("deployment {name} runs {now}"), then]
+    }
+
+    /// A node selector that keeps the pods from every node that could run them, or that lacks where nodes differ.
+    fn selector_refusal(&self, namespace: &str, known: &[Arch]) -> Option<Refusal> {
+        let (name, wanted) = (&self.deployment, self.to.arch);
+        let problem = match self.selects {
+            Some(arch) if !self.archs.contains(&arch) => {
+                format!("deployment {name} keeps its pods on {arch} nodes, and its image is for {wanted}")
+            }
+            None if known.iter().any(|arch| !self.archs.contains(arch)) && known.contains(&wanted) => {
+                format!("the cluster has nodes of both CPUs, and deployment {name} does not say which its pods need")
+            }
+            Some(_) | None => return None,
+        };
+        let selector = format!("{{\"nodeSelector\":{{\"kubernetes.io/arch\":\"{wanted}\"}}}}");
+        let patch = format!("{{\"spec\":{{\"template\":{{\"spec\":{selector}}}}}}}");
+        Some(Refusal::new(problem, format!("kubectl --namespace={namespace} patch deployment {name} --patch '{patch}'")))
+    }
+}

@@ -1,0 +1,80 @@
+//! What every command works with: the global options, the terminal and the configuration.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::{
+    cli::Global,
+    config,
+    model::{config::Config, refusal::Refusal},
+    record::{self, Record},
+    refused::Refused,
+    report::{
+        document,
+        terminal::{Terminal, Verbosity},
+    },
+};
+
+/// What every command works with.
+pub struct Context {
+    /// The global options.
+    pub global: Global,
+    /// Where people watch.
+    pub terminal: Terminal,
+}
+
+impl Context {
+    /// Makes the terminal that the options ask for.
+    pub fn new(global: Global) -> Self {
+        let verbosity = match (global.quiet, global.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+            (false, true) => Verbosity::Verbose,
+        };
+        Self { terminal: Terminal::new(verbosity), global }
+    }
+
+    /// Prints the one JSON document of a command, where `--json` asks for it.
+    pub fn print(&self, value: &impl Serialize) {
+        if self.global.json {
+            document::print(value);
+        }
+    }
+
+    /// Reads deploy.toml.
+    ///
+    /// # Errors
+    /// Every problem in it.
+    pub fn config(&self) -> Result<Config> {
+        load_config(self.global.config.as_deref())
+    }
+
+    /// Writes down what was done. That it cannot be written undoes nothing.
+    pub fn record(&self, config: &Config, records: &[Record]) {
+        if let Err(error) = record::append(&config.root, records) {
+            self.terminal.warning(&format!("{error:#}"));
+        }
+    }
+}
+
+/// Reads the named deploy.toml, or the nearest one.
+///
+/// # Errors
+/// A file that is missing or refused.
+pub fn load_config(file: Option<&Path>) -> Result<Config> {
+    let here = std::env::current_dir().context("failed to read the current directory")?;
+    let found = file.map(PathBuf::from).or_else(|| config::find(&here));
+    let found = found.ok_or_else(|| {
+        Refused::from(Refusal::new(
+            format!("there is no {} in `{}` or above it", config::FILE, here.display()),
+            "go to the project's directory, or name the file with `--config`",
+        ))
+    })?;
+    if !found.is_file() {
+        let problem = format!("`{}` is not there", found.display());
+        return Err(Refused::from(Refusal::new(problem, "correct `--config`")).into());
+    }
+    config::load(&found)
+}

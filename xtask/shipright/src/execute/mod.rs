@@ -1,0 +1,130 @@
+//! Walks a plan: make all, push all, read all back, tag all, confirm all.
+//!
+//! Architecture Invariant: the stages are batches, and what one hands to the next is a type of its own. A build or proof that
+//! fails leaves AWS untouched, a push or check that fails leaves every tag untouched, and moving tags are written after all
+//! others.
+
+mod indexes;
+mod make;
+mod publish;
+mod stage;
+mod tags;
+
+use anyhow::{Context, Result};
+use image_oci::Manifest;
+
+use make::Made;
+use publish::Destination;
+use stage::Job;
+use tags::Which;
+
+use crate::{
+    aws::Aws,
+    docker::{Docker, ExistingLogins, LoginSession},
+    plan::{MOVABLE_TAGS, Plan, PlannedImage},
+    proof::Prover,
+    registry::Registry,
+    report::{
+        result::{ImageReport, IndexReport, Report},
+        terminal::Terminal,
+    },
+};
+
+/// What a plan is carried out with.
+pub struct Executor<'a> {
+    /// Docker.
+    pub docker: &'a Docker,
+    /// AWS, for plans that have a place there.
+    pub aws: Option<&'a Aws>,
+    /// Where people watch.
+    pub terminal: &'a Terminal,
+    /// What proves images.
+    pub prover: &'a Prover,
+    /// How many images are worked on at a time.
+    pub jobs: usize,
+}
+
+/// Carries out a plan. What failed is in the report.
+pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
+    let job = |image| Job { image, report: ImageReport::planned(image) };
+    let mut jobs: Vec<Job<'_>> = plan.images.iter().map(job).collect();
+    let mut indexes = Vec::new();
+    if let Err(error) = executor.carry_out(plan, &mut jobs, &mut indexes) {
+        let message = format!("{error:#}");
+        if jobs.iter().any(|job| job.report.error.is_none()) {
+            executor.terminal.error(&message);
+        }
+        for job in &mut jobs {
+            job.report.error.get_or_insert_with(|| message.clone());
+        }
+    }
+    // What was pushed, or was to be, needs no name here any more.
+    let leaving = plan.images.iter().filter(|image| image.publication.is_some());
+    let names = leaving.filter_map(PlannedImage::build).flat_map(|build| &build.names);
+    names.for_each(|name| executor.docker.untag(name));
+    let images = jobs.into_iter().map(|job| job.report).collect();
+    Report { place: plan.place.clone(), images, image_indexes: indexes }
+}
+
+impl Executor<'_> {
+    fn carry_out(&self, plan: &Plan, jobs: &mut [Job<'_>], indexes: &mut Vec<IndexReport>) -> Result<()> {
+        let published = plan.place.as_ref().zip(self.aws);
+        let session = match published.filter(|_| plan.needs_login_to_build()) {
+            Some((place, aws)) => Some(LoginSession::open(self.docker, &place.registry, aws.reader(), ExistingLogins::Kept)?),
+            None => None,
+        };
+        let all = vec![(); jobs.len()];
+        let made = self.stage(jobs, all, "nothing was pushed", |job, ()| self.make(job, session.as_ref()))?;
+        drop(session);
+        let Some((place, aws)) = published else { return Ok(()) };
+        for name in &plan.create_repositories {
+            self.terminal.status("Creating", &format!("repository {name}"));
+            aws.writer().create_repository(name, &MOVABLE_TAGS)?;
+        }
+        if made.iter().any(|made| matches!(made, Made::Built { .. })) {
+            let session = LoginSession::open(self.docker, &place.registry, aws.reader(), ExistingLogins::LeftOut)?;
+            let all = made.iter().collect();
+            self.stage(jobs, all, "no tag was moved", |job, made| self.push(job, &session, made))?;
+        }
+        let login = aws.reader().login()?;
+        let registry = Registry::new(&place.registry, Some(&login));
+        let destination = Destination { plan, registry: &registry, aws };
+        self.publish(&destination, jobs, &made, indexes)
+    }
+
+    /// Tags what is in the registry, once all of it is what it should be.
+    fn publish(
+        &self,
+        destination: &Destination<'_>,
+        jobs: &mut [Job<'_>],
+        made: &[Made<'_>],
+        indexes: &mut Vec<IndexReport>,
+    ) -> Result<()> {
+        let (plan, aws) = (destination.plan, destination.aws);
+        let all = made.iter().collect();
+        let there = self.stage(jobs, all, "no tag was moved", |job, made| self.read_back(job, destination, made))?;
+        let tag = |jobs: &mut [Job<'_>], which, stopped: &str| {
+            let all = there.iter().collect();
+            self.stage(jobs, all, stopped, |job, image| self.tag(job, aws, image, which)).map(drop)
+        };
+        tag(jobs, Which::Lasting, "no moving tag was written")?;
+        let about = |name: &str| format!("the index of {name} was not made");
+        let manifest = |index| self.index(index, destination, &there).with_context(|| about(&index.name));
+        let manifests = plan.indexes.iter().map(manifest).collect::<Result<Vec<Manifest>>>()?;
+        let both = || plan.indexes.iter().zip(&manifests);
+        let mut changed = Vec::new();
+        for (index, manifest) in both() {
+            changed.push(self.tag_index(index, manifest, aws, Which::Lasting)?);
+        }
+        tag(jobs, Which::Moving, "not every moving tag was written")?;
+        for ((index, manifest), changed) in both().zip(&mut changed) {
+            *changed |= self.tag_index(index, manifest, aws, Which::Moving)?;
+        }
+        let all = there.iter().collect();
+        self.stage(jobs, all, "not every tag was confirmed", |job, image| self.confirm(job, aws, image))?;
+        for ((index, manifest), changed) in both().zip(changed) {
+            indexes.push(IndexReport { changed, ..self.confirm_index(index, manifest, aws, jobs)? });
+        }
+        Ok(())
+    }
+}

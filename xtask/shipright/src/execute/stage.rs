@@ -1,0 +1,61 @@
+//! One stage of a plan: the same step for every image, some at a time. Only when all have done it, the next may begin.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use anyhow::{Result, bail};
+
+use super::Executor;
+use crate::{plan::PlannedImage, report::result::ImageReport};
+
+/// An image of the plan, and its row of the report.
+pub struct Job<'p> {
+    /// The image.
+    pub image: &'p PlannedImage,
+    /// What is known of it so far.
+    pub report: ImageReport,
+}
+
+impl Executor<'_> {
+    /// Does a step for every image with what the stage before has made of it. `stopped` is what did not happen when one fails.
+    ///
+    /// # Errors
+    /// One that fails; why is in its report.
+    pub(super) fn stage<'p, I: Send, O: Send>(
+        &self,
+        jobs: &mut [Job<'p>],
+        inputs: Vec<I>,
+        stopped: &str,
+        step: impl Fn(&mut Job<'p>, I) -> Result<O> + Sync,
+    ) -> Result<Vec<O>> {
+        let slots: Vec<_> = jobs.iter_mut().zip(inputs).map(|(job, input)| Mutex::new((job, Some(input), None))).collect();
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, slots.len().max(1)) {
+                scope.spawn(|| {
+                    while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                        let (job, input, output) = &mut *slot;
+                        let Some(input) = input.take() else { continue };
+                        match step(job, input) {
+                            Ok(done) => *output = Some(done),
+                            Err(error) => {
+                                self.terminal.failed(&job.image.name, &error);
+                                job.report.error = Some(format!("{error:#}"));
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let count = slots.len();
+        let done = slots.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
+        let done: Vec<O> = done.collect();
+        if done.len() < count {
+            bail!("{stopped}, because another image failed");
+        }
+        Ok(done)
+    }
+}

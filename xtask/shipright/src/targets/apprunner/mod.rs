@@ -1,0 +1,50 @@
+//! AWS App Runner services.
+
+mod apply;
+
+use anyhow::Result;
+
+use crate::{
+    model::running::Running,
+    plan::{
+        Selected,
+        targets::{
+            Choice, Workload,
+            apprunner::{self, Facts},
+        },
+    },
+    refused::Refused,
+    session::Session,
+};
+
+fn name(session: &Session<'_>, selected: Selected<'_>) -> String {
+    selected.image.apprunner_service(&session.config.project, &session.environment.name, &selected.service.name)
+}
+
+/// What a service is configured with.
+pub fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
+    let name = name(session, selected);
+    let service = session.aws.reader().apprunner_service(&name)?;
+    Ok(Running::new(name, service.map(|service| service.image), None))
+}
+
+/// Reads a service, and decides.
+pub fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
+    let name = name(session, choice.selected);
+    let facts = facts(session, &name)?;
+    let plan = apprunner::decide(choice, &name, &session.environment.region, facts.as_ref());
+    Ok(Workload::AppRunner(Box::new(plan.map_err(Refused::from)?)))
+}
+
+fn facts(session: &Session<'_>, name: &str) -> Result<Option<Facts>> {
+    let reader = session.aws.reader();
+    let Some(service) = reader.apprunner_service(name)? else { return Ok(None) };
+    let newest = reader.apprunner_operations(&service.arn)?.into_iter().next();
+    Ok(Some(Facts {
+        is_running: service.status == "RUNNING",
+        newest_succeeded: newest.is_none_or(|operation| operation.succeeded),
+        image: service.image,
+        deploys_by_itself: service.deploys_by_itself,
+        shape: service.shape,
+    }))
+}
