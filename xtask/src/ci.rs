@@ -12,18 +12,38 @@ use shipright::{
 };
 
 /// What help says.
-pub const ABOUT: &str = "Check format and lints, run all tests and the end-to-end run";
+pub(crate) const ABOUT: &str = "Check format and lints, run all tests and the end-to-end run";
 
 /// What comes first, one after the other. `RUSTFLAGS` stays as it is, so that the dependencies of `cargo xtask` itself are not
 /// built again.
 const FIRST: [Step; 3] = [
-    Step { name: "format", words: &["fmt", "--all", "--check"] },
-    Step { name: "lints", words: &["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"] },
-    Step { name: "build of the tests", words: &["test", "--locked", "--workspace", "--no-run"] },
+    Step {
+        name: "format",
+        words: &["fmt", "--all", "--check"],
+    },
+    Step {
+        name: "lints",
+        words: &[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    },
+    Step {
+        name: "build of the tests",
+        words: &["test", "--locked", "--workspace", "--no-run"],
+    },
 ];
 
 /// The tests wait for programs more than they compute.
-const TESTS: Step = Step { name: "tests", words: &["test", "--locked", "--workspace", "--", "--test-threads=8"] };
+const TESTS: Step = Step {
+    name: "tests",
+    words: &["test", "--locked", "--workspace", "--", "--test-threads=16"],
+};
 
 const END_TO_END: Step = Step {
     name: "end-to-end run",
@@ -68,7 +88,7 @@ struct Step {
 }
 
 /// Runs every step. Of those that run one after the other the first that fails ends it.
-pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
+pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     let root = context.config()?.root;
     let cargo = Tool::new("cargo").directory(&root);
     for step in FIRST {
@@ -76,24 +96,36 @@ pub fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     }
     let outcomes = thread::scope(|scope| {
         let fuzz = scope.spawn(|| fuzz(context, &root));
-        let end_to_end = scope.spawn(|| background(context, END_TO_END.name, &cargo, END_TO_END.words));
+        let end_to_end =
+            scope.spawn(|| background(context, END_TO_END.name, &cargo, END_TO_END.words));
         let tests = foreground(context, TESTS, &cargo);
-        let of_thread = |outcome: thread::Result<Result<()>>| outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")));
+        let of_thread = |outcome: thread::Result<Result<()>>| {
+            outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")))
+        };
         [tests, of_thread(end_to_end.join()), of_thread(fuzz.join())]
     });
-    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    let failures: Vec<_> = outcomes
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| format!("{error:#}"))
+        .collect();
     if !failures.is_empty() {
         bail!("{}", failures.join("\n"));
     }
     if !context.global.dry_run {
-        context.terminal.status("Passed", "format, lints, tests, the end-to-end run and the fuzz targets");
+        context.terminal.status(
+            "Passed",
+            "format, lints, tests, the end-to-end run and the fuzz targets",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says what is run. Returns whether it is.
 fn announce(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> bool {
-    context.terminal.status("Checking", &format!("{name}: {}", tool.shown(words)));
+    context
+        .terminal
+        .status("Checking", &format!("{name}: {}", tool.shown(words)));
     !context.global.dry_run
 }
 
@@ -102,7 +134,9 @@ fn foreground(context: &Context, step: Step, cargo: &Tool) -> Result<()> {
     if !announce(context, step.name, cargo, step.words) {
         return Ok(());
     }
-    let outcome = cargo.inherit(step.words, false).with_context(|| format!("failed to start the {}", step.name))?;
+    let outcome = cargo
+        .inherit(step.words, false)
+        .with_context(|| format!("failed to start the {}", step.name))?;
     if !outcome.success() {
         bail!("the {} failed: cargo {}", step.name, outcome.describe());
     }
@@ -117,7 +151,12 @@ fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Res
     let outcome = tool.stream(words, SILENCE, |line| context.terminal.output(name, line));
     let outcome = outcome.with_context(|| format!("failed to start the {name}"))?;
     if !outcome.success() {
-        bail!("the {name} failed: {} {}\n{}", quoted(words.iter().copied()), outcome.describe(), outcome.tail.join("\n"));
+        bail!(
+            "the {name} failed: {} {}\n{}",
+            quoted(words.iter().copied()),
+            outcome.describe(),
+            outcome.tail.join("\n")
+        );
     }
     Ok(())
 }
@@ -127,26 +166,53 @@ fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Res
 fn fuzz(context: &Context, root: &Path) -> Result<()> {
     let directory = host::target_directory(root).join("fuzz");
     let target_dir = directory.to_string_lossy();
-    let cargo = Tool::new("cargo").directory(root).env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
+    let cargo = Tool::new("cargo")
+        .directory(root)
+        .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
     // With a target named, cargo keeps the flags from build scripts and macros, which are not linked to libFuzzer.
     let target = Tool::new("rustc").read(&["--print", "host-tuple"])?;
-    let build =
-        ["build", "--locked", "--release", "--manifest-path", "xtask/fuzz/Cargo.toml", "--target", &target, "--target-dir"];
-    background(context, "fuzz targets", &cargo, &[&build[..], &[&target_dir]].concat())?;
+    let build = [
+        "build",
+        "--locked",
+        "--release",
+        "--manifest-path",
+        "xtask/fuzz/Cargo.toml",
+        "--target",
+        &target,
+        "--target-dir",
+    ];
+    background(
+        context,
+        "fuzz targets",
+        &cargo,
+        &[&build[..], &[&target_dir]].concat(),
+    )?;
     let run = |name: &str| {
         let corpus = directory.join("corpus").join(name);
-        std::fs::create_dir_all(&corpus).with_context(|| format!("`{}` cannot be made", corpus.display()))?;
+        std::fs::create_dir_all(&corpus)
+            .with_context(|| format!("`{}` cannot be made", corpus.display()))?;
         let seeds = root.join("xtask/fuzz/seeds").join(name);
         let (corpus, seeds) = (corpus.to_string_lossy(), seeds.to_string_lossy());
         let crashes = format!("-artifact_prefix={target_dir}/{name}-");
-        let limits = ["-max_total_time=15", "-rss_limit_mb=512", "-timeout=20", "-verbosity=0", &crashes, &corpus, &seeds];
+        let limits = [
+            "-max_total_time=15",
+            "-rss_limit_mb=512",
+            "-timeout=20",
+            "-verbosity=0",
+            &crashes,
+            &corpus,
+            &seeds,
+        ];
         let program = Tool::new(directory.join(&target).join("release").join(name)).directory(root);
         background(context, &format!("fuzz target {name}"), &program, &limits)
     };
     for pair in FUZZ_TARGETS {
         thread::scope(|scope| {
             let runs = pair.map(|name| scope.spawn(move || run(name)));
-            runs.into_iter().try_for_each(|run| run.join().unwrap_or_else(|_| Err(anyhow!("a fuzz target panicked"))))
+            runs.into_iter().try_for_each(|run| {
+                run.join()
+                    .unwrap_or_else(|_| Err(anyhow!("a fuzz target panicked")))
+            })
         })?;
     }
     Ok(())

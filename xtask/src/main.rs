@@ -10,8 +10,23 @@ use shipright::{Program, clap::Command};
 
 fn main() -> ExitCode {
     Program::new("cargo xtask")
-        .task(Command::new("ci").about(ci::ABOUT).after_help("Example:\n  cargo xtask ci"), ci::run)
-        .task(Command::new("demo").about(demo::ABOUT).after_help("Example:\n  cargo xtask demo"), demo::run)
-        .task(Command::new("schema").about(schema::ABOUT).after_help("Example:\n  cargo xtask schema --write"), schema::run)
+        .task(
+            Command::new("ci")
+                .about(ci::ABOUT)
+                .after_help("Example:\n  cargo xtask ci"),
+            ci::run,
+        )
+        .task(
+            Command::new("demo")
+                .about(demo::ABOUT)
+                .after_help("Example:\n  cargo xtask demo"),
+            demo::run,
+        )
+        .task(
+            Command::new("schema")
+                .about(schema::ABOUT)
+                .after_help("Example:\n  cargo xtask schema --write"),
+            schema::run,
+        )
         .run()
 }

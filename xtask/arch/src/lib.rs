@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 pub const SPELLINGS: [&str; 6] = ["x86_64", "x86-64", "amd64", "aarch64", "arm64", "armv8"];
 
 /// A CPU architecture that images are built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// x86-64, as Docker and OCI spell it.
@@ -75,7 +77,11 @@ pub struct UnknownArch(String);
 
 impl fmt::Display for UnknownArch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown architecture `{}`: write `arm64` or `amd64`", self.0)
+        write!(
+            f,
+            "unknown architecture `{}`: write `arm64` or `amd64`",
+            self.0
+        )
     }
 }
 
@@ -104,11 +110,19 @@ mod tests {
     #[test]
     fn every_spelling_in_use_names_its_architecture() {
         for arch in Arch::ALL {
-            for spelling in [arch.oci(), arch.uname(), arch.lambda(), &arch.oci().to_uppercase()] {
+            for spelling in [
+                arch.oci(),
+                arch.uname(),
+                arch.lambda(),
+                &arch.oci().to_uppercase(),
+            ] {
                 assert_eq!(spelling.parse(), Ok(arch), "{spelling}");
             }
         }
-        assert!("arm".parse::<Arch>().is_err(), "32-bit Arm is another architecture");
+        assert!(
+            "arm".parse::<Arch>().is_err(),
+            "32-bit Arm is another architecture"
+        );
         assert!("".parse::<Arch>().is_err());
     }
 }

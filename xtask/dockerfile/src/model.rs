@@ -95,15 +95,23 @@ impl Model {
     /// What BuildKit would not read either, in words and with its place.
     pub fn parse(text: &str) -> Result<Self, (String, usize)> {
         let text = &*readable(text);
-        let file = parse_dockerfile::parse(text).map_err(|error| (error.to_string(), error.line()))?;
-        let globals: BTreeMap<_, _> = file.global_args().flat_map(|arg| split_args(&arg.arguments.value)).collect();
+        let file =
+            parse_dockerfile::parse(text).map_err(|error| (error.to_string(), error.line()))?;
+        let globals: BTreeMap<_, _> = file
+            .global_args()
+            .flat_map(|arg| split_args(&arg.arguments.value))
+            .collect();
         let mut stages: Vec<Stage> = Vec::new();
         for stage in file.stages() {
             let next = read_stage(&stage, &stages, &globals);
             stages.push(next);
         }
         let syntax = file.parser_directives.syntax.as_ref();
-        Ok(Self { stages, globals, syntax: syntax.map(|found| (found.value.value.to_owned(), found.span())) })
+        Ok(Self {
+            stages,
+            globals,
+            syntax: syntax.map(|found| (found.value.value.to_owned(), found.span())),
+        })
     }
 
     /// The stage that becomes the image, and the stages that it goes on from.
@@ -113,7 +121,9 @@ impl Model {
 
     /// A stage and those that it goes on from, itself first.
     pub fn lineage(&self, stage: usize) -> impl Iterator<Item = usize> {
-        std::iter::successors(Some(stage), |place| self.stages.get(*place).and_then(|stage| stage.parent))
+        std::iter::successors(Some(stage), |place| {
+            self.stages.get(*place).and_then(|stage| stage.parent)
+        })
     }
 
     /// The base image that the last stage stands on in the end, with build arguments in place of variables. `None` for
@@ -125,7 +135,10 @@ impl Model {
             let is_targets = matches!(stage.platform, Platform::Unsaid | Platform::Target);
             let image = self.expand(&stage.image, given).filter(|_| is_targets)?;
             // `FROM base-$TARGETARCH` names an earlier stage once the variable has its value.
-            match self.stages[..place].iter().position(|stage| stage.name.as_deref() == Some(&image.to_lowercase())) {
+            match self.stages[..place]
+                .iter()
+                .position(|stage| stage.name.as_deref() == Some(&image.to_lowercase()))
+            {
                 Some(earlier) => place = earlier,
                 None => return (image != "scratch").then_some(image),
             }
@@ -142,7 +155,15 @@ impl Model {
     /// such stages: a CPU in it is then no mistake.
     pub fn is_one_of_a_family(&self, place: usize) -> bool {
         let is_dynamic = self.stages.iter().any(|stage| {
-            let chooses = stage.steps.iter().any(|step| matches!(step.kind, StepKind::Copy { is_chosen: true, .. }));
+            let chooses = stage.steps.iter().any(|step| {
+                matches!(
+                    step.kind,
+                    StepKind::Copy {
+                        is_chosen: true,
+                        ..
+                    }
+                )
+            });
             stage.image.contains('$') && stage.parent.is_none() || chooses
         });
         is_dynamic && self.serves_one_cpu(place, self.stages.len())
@@ -151,8 +172,14 @@ impl Model {
     fn serves_one_cpu(&self, place: usize, depth: usize) -> bool {
         let names_cpu = |stage: &Stage| {
             let name = stage.name.as_deref().unwrap_or_default();
-            let is_word = |cpu: &str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|part| part == cpu);
-            SPELLINGS.into_iter().chain(["386", "arm", "armv7", "ppc64le", "s390x", "riscv64"]).any(is_word)
+            let is_word = |cpu: &str| {
+                name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .any(|part| part == cpu)
+            };
+            SPELLINGS
+                .into_iter()
+                .chain(["386", "arm", "armv7", "ppc64le", "s390x", "riscv64"])
+                .any(is_word)
         };
         if names_cpu(&self.stages[place]) {
             return true;
@@ -163,21 +190,33 @@ impl Model {
         let mut users = (0..self.stages.len())
             .filter(|user| self.stages[*user].parent == Some(place) || copies(&self.stages[*user]))
             .peekable();
-        depth > 0 && users.peek().is_some() && users.all(|user| user > place && self.serves_one_cpu(user, depth - 1))
+        depth > 0
+            && users.peek().is_some()
+            && users.all(|user| user > place && self.serves_one_cpu(user, depth - 1))
     }
 }
 
 /// Fills variables in.
-fn expand(image: &str, given: &BTreeMap<String, String>, globals: &BTreeMap<String, Option<String>>) -> Option<String> {
+fn expand(
+    image: &str,
+    given: &BTreeMap<String, String>,
+    globals: &BTreeMap<String, Option<String>>,
+) -> Option<String> {
     let mut expanded = String::new();
     let mut rest = image;
     while let Some(at) = rest.find('$') {
         expanded.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let (name, default, after) = variable(rest)?;
-        let value = given.get(name).cloned().or_else(|| globals.get(name).cloned().flatten()).filter(|value| !value.is_empty());
+        let value = given
+            .get(name)
+            .cloned()
+            .or_else(|| globals.get(name).cloned().flatten())
+            .filter(|value| !value.is_empty());
         expanded.push_str(&match (value, default) {
-            (Some(_), Some(Default::WhenSet(word))) | (None, Some(Default::WhenUnset(word))) => word.to_owned(),
+            (Some(_), Some(Default::WhenSet(word))) | (None, Some(Default::WhenUnset(word))) => {
+                word.to_owned()
+            }
             (None, Some(Default::WhenSet(_))) => String::new(),
             (Some(value), _) => value,
             (None, None) => return None,
@@ -213,25 +252,41 @@ fn variable(text: &str) -> Option<(&str, Option<Default<'_>>, &str)> {
 }
 
 /// The variables of a text, each with whether it has a default. `\$NAME` is none.
-pub fn variables(text: &str) -> impl Iterator<Item = (&str, bool)> {
-    let places = text.match_indices('$').filter(|(at, _)| !text[..*at].ends_with('\\'));
-    places.filter_map(|(at, _)| variable(&text[at + 1..])).map(|(name, default, _)| (name, default.is_some()))
+pub(crate) fn variables(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let places = text
+        .match_indices('$')
+        .filter(|(at, _)| !text[..*at].ends_with('\\'));
+    places
+        .filter_map(|(at, _)| variable(&text[at + 1..]))
+        .map(|(name, default, _)| (name, default.is_some()))
 }
 
 /// Whether a text uses one of these variables.
-pub fn uses(text: &str, names: &[&str]) -> bool {
+pub(crate) fn uses(text: &str, names: &[&str]) -> bool {
     variables(text).any(|(name, _)| names.contains(&name))
 }
 
-fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage], globals: &BTreeMap<String, Option<String>>) -> Stage {
+fn read_stage(
+    stage: &parse_dockerfile::Stage<'_, '_>,
+    before: &[Stage],
+    globals: &BTreeMap<String, Option<String>>,
+) -> Stage {
     let from = stage.from;
     let image = from.image.value.to_string();
-    let named = |name: &str| before.iter().position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
+    let named = |name: &str| {
+        before
+            .iter()
+            .position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()))
+    };
     let parent = named(&image).or_else(|| named(&expand(&image, &BTreeMap::new(), globals)?));
-    let said = flag(&from.options, "platform").map(|value| value.trim_matches(['"', '\'']).to_owned());
+    let said =
+        flag(&from.options, "platform").map(|value| value.trim_matches(['"', '\'']).to_owned());
     let platform = match said {
         None => parent.map_or(Platform::Unsaid, |parent| before[parent].platform.clone()),
-        Some(value) => match variable(value.trim_start_matches('$')).map(|(name, ..)| name).filter(|_| value.starts_with('$')) {
+        Some(value) => match variable(value.trim_start_matches('$'))
+            .map(|(name, ..)| name)
+            .filter(|_| value.starts_with('$'))
+        {
             Some("BUILDPLATFORM") => Platform::Build,
             Some("TARGETPLATFORM") => Platform::Target,
             Some(_) => Platform::Variable,
@@ -241,7 +296,12 @@ fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage], globals
             None => Platform::Constant(value.clone()),
         },
     };
-    let place = |name: &str| name.parse().ok().filter(|place| *place < before.len()).or_else(|| named(name));
+    let place = |name: &str| {
+        name.parse()
+            .ok()
+            .filter(|place| *place < before.len())
+            .or_else(|| named(name))
+    };
     Stage {
         name: from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()),
         image_span: from.image.span.clone(),
@@ -249,7 +309,11 @@ fn read_stage(stage: &parse_dockerfile::Stage<'_, '_>, before: &[Stage], globals
         parent,
         platform,
         from_span: from.from.span.start..from.image.span.end,
-        steps: stage.instructions.iter().filter_map(|instruction| read_step(instruction, &place)).collect(),
+        steps: stage
+            .instructions
+            .iter()
+            .filter_map(|instruction| read_step(instruction, &place))
+            .collect(),
     }
 }
 
@@ -258,32 +322,66 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
         Instruction::Run(run) => {
             let text = match &run.arguments {
                 Words::Shell(shell) => shell.value.to_owned(),
-                Words::Exec(words) => words.value.iter().map(|word| word.value.as_ref()).collect::<Vec<_>>().join(" "),
+                Words::Exec(words) => words
+                    .value
+                    .iter()
+                    .map(|word| word.value.as_ref())
+                    .collect::<Vec<_>>()
+                    .join(" "),
                 _ => String::new(),
             };
             let is_code = |line: &&str| !line.trim_start().starts_with('#');
             let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
             let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
-            let whole = std::iter::once(text.as_str()).chain(heredocs).collect::<Vec<_>>().join("\n");
+            let whole = std::iter::once(text.as_str())
+                .chain(heredocs)
+                .collect::<Vec<_>>()
+                .join("\n");
             (StepKind::Run(whole), run.run.span.clone())
         }
         Instruction::Copy(copy) => {
             let said = flag(&copy.options, "from");
             let is_chosen = said.as_ref().is_some_and(|name| name.contains('$'));
             let from = said.and_then(|name| place(&name));
-            (StepKind::Copy { from, sources: sources(&copy.src), is_chosen }, copy.copy.span.clone())
+            (
+                StepKind::Copy {
+                    from,
+                    sources: sources(&copy.src),
+                    is_chosen,
+                },
+                copy.copy.span.clone(),
+            )
         }
-        Instruction::Add(add) => {
-            (StepKind::Copy { from: None, sources: sources(&add.src), is_chosen: false }, add.add.span.clone())
-        }
+        Instruction::Add(add) => (
+            StepKind::Copy {
+                from: None,
+                sources: sources(&add.src),
+                is_chosen: false,
+            },
+            add.add.span.clone(),
+        ),
         Instruction::Arg(arg) => {
-            let names = split_args(&arg.arguments.value).into_iter().map(|(name, _)| name).collect();
+            let names = split_args(&arg.arguments.value)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
             (StepKind::Arg(names), arg.arg.span.clone())
         }
-        Instruction::Env(env) => (StepKind::Env(pairs(&env.arguments.value)), env.env.span.clone()),
-        Instruction::Workdir(workdir) => (StepKind::Workdir(workdir.arguments.value.to_string()), workdir.workdir.span.clone()),
+        Instruction::Env(env) => (
+            StepKind::Env(pairs(&env.arguments.value)),
+            env.env.span.clone(),
+        ),
+        Instruction::Workdir(workdir) => (
+            StepKind::Workdir(workdir.arguments.value.to_string()),
+            workdir.workdir.span.clone(),
+        ),
         Instruction::From(_) => return None,
-        _ => return Some(Step { kind: StepKind::Other, span: 0..0 }),
+        _ => {
+            return Some(Step {
+                kind: StepKind::Other,
+                span: 0..0,
+            });
+        }
     };
     Some(Step { kind, span })
 }
@@ -303,12 +401,17 @@ fn sources(sources: &[Source<'_>]) -> Vec<String> {
 
 /// `A B=1 "C=x y"`: several names in one `ARG`, some with defaults.
 fn split_args(text: &str) -> Vec<(String, Option<String>)> {
-    let words = shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
+    let words =
+        shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
     let split = |word: &String| match word.split_once('=') {
         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
         None => (word.clone(), None),
     };
-    words.iter().filter(|word| *word != "\\").map(split).collect()
+    words
+        .iter()
+        .filter(|word| *word != "\\")
+        .map(split)
+        .collect()
 }
 
 /// `A=1 B="x y"`, and the old form `A x y`.
@@ -318,6 +421,11 @@ fn pairs(text: &str) -> Vec<(String, String)> {
         let value = text.trim_start().strip_prefix(first).unwrap_or_default();
         return vec![(first.to_owned(), value.trim().to_owned())];
     }
-    let words = shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
-    words.iter().filter_map(|word| word.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let words =
+        shlex::split(text).unwrap_or_else(|| text.split_whitespace().map(str::to_owned).collect());
+    words
+        .iter()
+        .filter_map(|word| word.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }

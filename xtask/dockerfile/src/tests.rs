@@ -1,4 +1,8 @@
 //! Dockerfiles and what the rules say of them: every alarm has a twin that is fine.
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test tells a story, or has a table of cases"
+)]
 
 use std::collections::BTreeMap;
 
@@ -6,22 +10,40 @@ use super::*;
 
 /// The names of the rules that fire.
 fn rules(text: &str) -> Vec<String> {
-    check(text).into_iter().map(|problem| problem.rule.unwrap_or_default().to_owned()).collect()
+    check(text)
+        .into_iter()
+        .map(|problem| problem.rule.unwrap_or_default().to_owned())
+        .collect()
 }
 
 #[test]
 fn each_rule_fires_and_its_fine_twin_is_silent() {
     let cases: &[(&str, &str)] = &[
-        ("last-stage-on-build-platform", "FROM --platform=$BUILDPLATFORM alpine\nRUN true\n"),
-        ("last-stage-on-build-platform", "FROM --platform=${BUILDPLATFORM} alpine AS a\nFROM a\n"),
+        (
+            "last-stage-on-build-platform",
+            "FROM --platform=$BUILDPLATFORM alpine\nRUN true\n",
+        ),
+        (
+            "last-stage-on-build-platform",
+            "FROM --platform=${BUILDPLATFORM} alpine AS a\nFROM a\n",
+        ),
         (
             "",
             "FROM --platform=$BUILDPLATFORM golang AS b\nRUN true\nFROM --platform=$TARGETPLATFORM alpine\nCOPY --from=b /x /x\n",
         ),
-        ("", "ARG TARGETPLATFORM\nFROM --platform=$TARGETPLATFORM python:3.13-slim\n"),
+        (
+            "",
+            "ARG TARGETPLATFORM\nFROM --platform=$TARGETPLATFORM python:3.13-slim\n",
+        ),
         ("constant-platform", "FROM --platform=linux/amd64 alpine\n"),
-        ("constant-platform", "FROM --platform=linux/arm64/v8 alpine AS b\nFROM b\n"),
-        ("", "FROM --platform=linux/amd64 tonistiigi/xx AS xx\nFROM alpine\nCOPY --from=xx / /\n"),
+        (
+            "constant-platform",
+            "FROM --platform=linux/arm64/v8 alpine AS b\nFROM b\n",
+        ),
+        (
+            "",
+            "FROM --platform=linux/amd64 tonistiigi/xx AS xx\nFROM alpine\nCOPY --from=xx / /\n",
+        ),
         ("", "FROM --platform=windows/amd64 nanoserver\n"),
         (
             "packages-for-build-platform",
@@ -51,45 +73,112 @@ fn each_rule_fires_and_its_fine_twin_is_silent() {
             "",
             "FROM --platform=$BUILDPLATFORM node AS web\nWORKDIR /app\nRUN npm ci && npm run build\nFROM nginx\nCOPY --from=web /app/dist /usr/share/nginx/html\n",
         ),
-        ("", "FROM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n"),
+        (
+            "",
+            "FROM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n",
+        ),
         (
             "",
             "FROM --platform=$BUILDPLATFORM golang AS b\nRUN apt-get install -y gcc-aarch64-linux-gnu\nFROM alpine\nCOPY --from=b /out/app /app\n",
         ),
-        ("hard-coded-goarch", "FROM golang\nRUN CGO_ENABLED=0 GOARCH=amd64 go build -o /app\n"),
-        ("hard-coded-goarch", "FROM golang\nENV GOOS=linux GOARCH=arm64\n"),
-        ("", "FROM golang\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app\n"),
-        ("hard-coded-target", "FROM rust\nRUN cargo build --release --target x86_64-unknown-linux-musl\n"),
-        ("hard-coded-target", "FROM rust\nRUN cargo build --target=aarch64-unknown-linux-gnu \\\n    --release\n"),
+        (
+            "hard-coded-goarch",
+            "FROM golang\nRUN CGO_ENABLED=0 GOARCH=amd64 go build -o /app\n",
+        ),
+        (
+            "hard-coded-goarch",
+            "FROM golang\nENV GOOS=linux GOARCH=arm64\n",
+        ),
+        (
+            "",
+            "FROM golang\nARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app\n",
+        ),
+        (
+            "hard-coded-target",
+            "FROM rust\nRUN cargo build --release --target x86_64-unknown-linux-musl\n",
+        ),
+        (
+            "hard-coded-target",
+            "FROM rust\nRUN cargo build --target=aarch64-unknown-linux-gnu \\\n    --release\n",
+        ),
         (
             "",
             "FROM rust\nARG TARGETARCH\nRUN case \"$TARGETARCH\" in arm64) t=aarch64-unknown-linux-musl ;; *) t=x86_64-unknown-linux-musl ;; esac; cargo build --target $t\n",
         ),
-        ("", "FROM rust\nRUN cargo build --target wasm32-unknown-unknown\n"),
-        ("arch-in-url", "FROM debian\nRUN curl -LO https://example.com/tool-linux-amd64.tar.gz\n"),
-        ("arch-in-url", "FROM debian\nADD https://example.com/x86_64/tool /tool\n"),
-        ("", "FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/tool-linux-${TARGETARCH}.tar.gz\n"),
-        ("", "FROM debian\nRUN curl -LO https://example.com/tool-$(uname -m).tar.gz https://example.com/x86_64/sums\n"),
+        (
+            "",
+            "FROM rust\nRUN cargo build --target wasm32-unknown-unknown\n",
+        ),
+        (
+            "arch-in-url",
+            "FROM debian\nRUN curl -LO https://example.com/tool-linux-amd64.tar.gz\n",
+        ),
+        (
+            "arch-in-url",
+            "FROM debian\nADD https://example.com/x86_64/tool /tool\n",
+        ),
+        (
+            "",
+            "FROM debian\nARG TARGETARCH\nRUN curl -LO https://example.com/tool-linux-${TARGETARCH}.tar.gz\n",
+        ),
+        (
+            "",
+            "FROM debian\nRUN curl -LO https://example.com/tool-$(uname -m).tar.gz https://example.com/x86_64/sums\n",
+        ),
         ("", "FROM debian\nRUN echo amd64 and arm64\n"),
         ("arch-in-base-tag", "FROM amd64/python:3.13\n"),
         ("arch-in-base-tag", "FROM example.com/base:1.2-arm64\n"),
-        ("arch-in-base-tag", "ARG TARGETARCH\nFROM public.ecr.aws/lambda/python:3.13-${TARGETARCH}\n"),
-        ("", "FROM --platform=$BUILDPLATFORM messense/rust-musl-cross:x86_64-musl AS b\nFROM scratch\nCOPY --from=b /app /app\n"),
+        (
+            "arch-in-base-tag",
+            "ARG TARGETARCH\nFROM public.ecr.aws/lambda/python:3.13-${TARGETARCH}\n",
+        ),
+        (
+            "",
+            "FROM --platform=$BUILDPLATFORM messense/rust-musl-cross:x86_64-musl AS b\nFROM scratch\nCOPY --from=b /app /app\n",
+        ),
         ("", "FROM example.com/charm64:1\n"),
-        ("undeclared-platform-arg", "FROM debian\nRUN echo $TARGETARCH\n"),
-        ("undeclared-platform-arg", "ARG TARGETARCH\nFROM debian\nRUN echo ${TARGETARCH}\n"),
-        ("", "FROM debian AS a\nARG TARGETARCH\nFROM a\nRUN echo $TARGETARCH\n"),
-        ("", "FROM debian\nRUN TARGETARCH=$(uname -m); echo $TARGETARCH\n"),
+        (
+            "undeclared-platform-arg",
+            "FROM debian\nRUN echo $TARGETARCH\n",
+        ),
+        (
+            "undeclared-platform-arg",
+            "ARG TARGETARCH\nFROM debian\nRUN echo ${TARGETARCH}\n",
+        ),
+        (
+            "",
+            "FROM debian AS a\nARG TARGETARCH\nFROM a\nRUN echo $TARGETARCH\n",
+        ),
+        (
+            "",
+            "FROM debian\nRUN TARGETARCH=$(uname -m); echo $TARGETARCH\n",
+        ),
         ("", "FROM debian\nRUN echo $TARGETARCHIVE\n"),
         ("secret-in-arg", "FROM debian\nARG NPM_TOKEN\n"),
         ("secret-in-arg", "FROM debian\nENV DB_PASSWORD=hunter2\n"),
-        ("", "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/x TOKEN_URL=https://example.com KEYBOARD=us\n"),
-        ("syntax-directive", "# syntax=docker/dockerfile:1\nFROM debian\n"),
-        ("", "FROM debian\nRUN <<EOF\nFROM nothing\ncurl https://example.com/$(uname -m)/amd64\nEOF\n"),
-        ("", "FROM debian\nRUN --mount=type=secret,id=x cat /run/secrets/x\n"),
+        (
+            "",
+            "FROM debian\nENV DB_PASSWORD_FILE=/run/secrets/x TOKEN_URL=https://example.com KEYBOARD=us\n",
+        ),
+        (
+            "syntax-directive",
+            "# syntax=docker/dockerfile:1\nFROM debian\n",
+        ),
+        (
+            "",
+            "FROM debian\nRUN <<EOF\nFROM nothing\ncurl https://example.com/$(uname -m)/amd64\nEOF\n",
+        ),
+        (
+            "",
+            "FROM debian\nRUN --mount=type=secret,id=x cat /run/secrets/x\n",
+        ),
     ];
     for (expected, text) in cases {
-        let expected: Vec<&str> = if expected.is_empty() { vec![] } else { vec![expected] };
+        let expected: Vec<&str> = if expected.is_empty() {
+            vec![]
+        } else {
+            vec![expected]
+        };
         assert_eq!(rules(text), expected, "{text}");
     }
 }
@@ -97,10 +186,21 @@ fn each_rule_fires_and_its_fine_twin_is_silent() {
 #[test]
 fn a_rule_is_silenced_by_name_with_a_reason_and_for_one_instruction() {
     let allow = |comment: &str| format!("{comment}\nFROM --platform=linux/amd64 alpine\n");
-    assert_eq!(rules(&allow("# xtask: allow constant-platform the vendor has no other")), [""; 0]);
-    assert_eq!(rules(&allow("# xtask: allow constant-platform")).len(), 2, "without a reason nothing is silenced");
+    assert_eq!(
+        rules(&allow(
+            "# xtask: allow constant-platform the vendor has no other"
+        )),
+        [""; 0]
+    );
+    assert_eq!(
+        rules(&allow("# xtask: allow constant-platform")).len(),
+        2,
+        "without a reason nothing is silenced"
+    );
     assert!(
-        check(&allow("# xtask: allow constant-platfrom typo")).iter().any(|problem| problem.cure.contains("constant-platform"))
+        check(&allow("# xtask: allow constant-platfrom typo"))
+            .iter()
+            .any(|problem| problem.cure.contains("constant-platform"))
     );
     let both = "# xtask: allow arch-in-base-tag first\nFROM a:1-amd64 AS a\nFROM b:1-amd64\n";
     assert_eq!(rules(both), ["arch-in-base-tag"]);
@@ -109,21 +209,42 @@ fn a_rule_is_silenced_by_name_with_a_reason_and_for_one_instruction() {
 #[test]
 fn system_packages_are_for_the_machine_that_installs_them() {
     let copied = |install: &str, source: &str| {
-        rules(&format!("FROM --platform=$BUILDPLATFORM debian AS b\nRUN {install}\nFROM debian\nCOPY --from=b {source} /x\n"))
+        rules(&format!(
+            "FROM --platform=$BUILDPLATFORM debian AS b\nRUN {install}\nFROM debian\nCOPY --from=b {source} /x\n"
+        ))
     };
     for (install, source) in [
-        ("apt-get update && apt-get install -y ffmpeg", "/usr/bin/ffmpeg"),
+        (
+            "apt-get update && apt-get install -y ffmpeg",
+            "/usr/bin/ffmpeg",
+        ),
         ("apk add --no-cache curl", "/usr/lib"),
         ("dnf install -y libpq", "/usr/lib64/libpq.so.5"),
     ] {
-        assert_eq!(copied(install, source), ["packages-for-build-platform"], "{install} {source}");
+        assert_eq!(
+            copied(install, source),
+            ["packages-for-build-platform"],
+            "{install} {source}"
+        );
     }
     for (install, source) in [
-        ("apt-get install -y gcc-aarch64-linux-gnu && make", "/src/app"),
-        ("apt-get install -y tzdata ca-certificates", "/usr/share/zoneinfo"),
+        (
+            "apt-get install -y gcc-aarch64-linux-gnu && make",
+            "/src/app",
+        ),
+        (
+            "apt-get install -y tzdata ca-certificates",
+            "/usr/share/zoneinfo",
+        ),
         ("apt-get install -y ca-certificates", "/etc/ssl/certs"),
-        ("apt-get install -y gcc && cc -o /usr/bin/app app.c", "/usr/bin/app"),
-        ("dpkg --add-architecture arm64 && apt-get install -y libc6:arm64", "/usr/lib"),
+        (
+            "apt-get install -y gcc && cc -o /usr/bin/app app.c",
+            "/usr/bin/app",
+        ),
+        (
+            "dpkg --add-architecture arm64 && apt-get install -y libc6:arm64",
+            "/usr/lib",
+        ),
     ] {
         assert_eq!(copied(install, source), [""; 0], "{install} {source}");
     }
@@ -184,9 +305,15 @@ fn more_ways_to_the_wrong_cpu() {
             "undeclared-platform-arg",
             "FROM --platform=$BUILDPLATFORM golang AS b\nENV GOARCH=$TARGETARCH\nRUN go build -o /x\nFROM a\n",
         ),
-        ("undeclared-platform-arg", "FROM a\nCOPY dist/$TARGETARCH/app /app\n"),
+        (
+            "undeclared-platform-arg",
+            "FROM a\nCOPY dist/$TARGETARCH/app /app\n",
+        ),
         ("arch-in-base-tag", "FROM e.com/base:1.0-arm64@sha256:aa\n"),
-        ("last-stage-on-build-platform", "FROM --platform=\"$BUILDPLATFORM\" alpine\n"),
+        (
+            "last-stage-on-build-platform",
+            "FROM --platform=\"$BUILDPLATFORM\" alpine\n",
+        ),
         ("secret-in-arg", "FROM a\nARG APP GITHUB_TOKEN SHA\n"),
         (
             "program-for-build-platform",
@@ -210,12 +337,18 @@ fn base_images_are_expanded_with_defaults_and_arguments() {
     let base = |text: &str| Model::parse(text).unwrap().base(&given);
     let cases = [
         ("ARG BASE=python:3\nFROM ${BASE}\n", Some("mine:2")),
-        ("ARG VERSION=3.13\nFROM python:${VERSION}-slim AS a\nFROM a\n", Some("python:3.13-slim")),
+        (
+            "ARG VERSION=3.13\nFROM python:${VERSION}-slim AS a\nFROM a\n",
+            Some("python:3.13-slim"),
+        ),
         ("ARG X\nFROM ${X:-alpine}\n", Some("alpine")),
         ("ARG X\nFROM $X\n", None),
         ("ARG DEBUG\nFROM a${DEBUG:+-debug}\n", Some("a")),
         ("ARG DEBUG=1\nFROM a${DEBUG:+-debug}\n", Some("a-debug")),
-        ("ARG V=2\nFROM alpine:3 AS base-2\nFROM base-$V\n", Some("alpine:3")),
+        (
+            "ARG V=2\nFROM alpine:3 AS base-2\nFROM base-$V\n",
+            Some("alpine:3"),
+        ),
         ("FROM scratch\n", None),
         ("FROM --platform=$BUILDPLATFORM a\n", None),
     ];
@@ -239,7 +372,12 @@ fn no_text_makes_the_rules_panic() {
         "FROM a\nCOPY a",
         "FROM é\nRUN $é $TARGETARCH é",
     ] {
-        assert!(check(text).iter().all(|finding| text.get(finding.span.clone()).is_some()), "{text}");
+        assert!(
+            check(text)
+                .iter()
+                .all(|finding| text.get(finding.span.clone()).is_some()),
+            "{text}"
+        );
     }
 }
 
@@ -250,7 +388,9 @@ fn thousands_of_damaged_dockerfiles_are_read_or_refused() {
                         FROM b\nCOPY --from=b [\"/p\", \"/q\"]\n";
     let mut number: u64 = 7;
     let mut next = |end: usize| {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(number >> 33).unwrap_or(0) % end.max(1)
     };
     for _ in 0..5000 {
@@ -262,7 +402,10 @@ fn thousands_of_damaged_dockerfiles_are_read_or_refused() {
             let at = next(characters.len());
             match next(4) {
                 0 => drop(characters.remove(at)),
-                1 => characters.insert(at, ['$', '{', '}', '\n', '\\', '<', '"', '#', '\u{0}', '=', 'é'][next(11)]),
+                1 => characters.insert(
+                    at,
+                    ['$', '{', '}', '\n', '\\', '<', '"', '#', '\u{0}', '=', 'é'][next(11)],
+                ),
                 2 => characters.truncate(at.max(1)),
                 _ => {
                     let other = next(characters.len());
@@ -271,19 +414,38 @@ fn thousands_of_damaged_dockerfiles_are_read_or_refused() {
             }
         }
         let text: String = characters.into_iter().collect();
-        assert!(check(&text).iter().all(|finding| text.get(finding.span.clone()).is_some()), "{text}");
+        assert!(
+            check(&text)
+                .iter()
+                .all(|finding| text.get(finding.span.clone()).is_some()),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn what_npm_installs_is_a_note_since_the_packages_alone_decide() {
     let found = |install: &str, packages: &str| {
-        let text =
-            format!("FROM --platform=$BUILDPLATFORM a AS b\nWORKDIR /app\nRUN {install}\nFROM a\nCOPY --from=b {packages} /p\n");
-        check(&text).into_iter().map(|finding| (finding.is_note, finding.what)).collect::<Vec<_>>()
+        let text = format!(
+            "FROM --platform=$BUILDPLATFORM a AS b\nWORKDIR /app\nRUN {install}\nFROM a\nCOPY --from=b {packages} /p\n"
+        );
+        check(&text)
+            .into_iter()
+            .map(|finding| (finding.is_note, finding.what))
+            .collect::<Vec<_>>()
     };
-    let [(is_note, what)] = &found("npm ci", "/app/node_modules")[..] else { panic!() };
-    assert!(*is_note && what.contains("those that carry all CPUs are fine"), "{what}");
-    let [(is_note, what)] = &found("pip install --target /packages numpy", "/packages")[..] else { panic!() };
-    assert!(!is_note && what.contains("those in pure Python for any"), "{what}");
+    let [(is_note, what)] = &found("npm ci", "/app/node_modules")[..] else {
+        panic!()
+    };
+    assert!(
+        *is_note && what.contains("those that carry all CPUs are fine"),
+        "{what}"
+    );
+    let [(is_note, what)] = &found("pip install --target /packages numpy", "/packages")[..] else {
+        panic!()
+    };
+    assert!(
+        !is_note && what.contains("those in pure Python for any"),
+        "{what}"
+    );
 }

@@ -17,7 +17,12 @@ impl Builder {
     pub fn shown(builder: Option<&Self>) -> String {
         builder.map_or_else(
             || "docker's current builder".to_owned(),
-            |builder| builder.address.clone().unwrap_or_else(|| builder.name.clone()),
+            |builder| {
+                builder
+                    .address
+                    .clone()
+                    .unwrap_or_else(|| builder.name.clone())
+            },
         )
     }
 }

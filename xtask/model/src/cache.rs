@@ -51,12 +51,21 @@ impl Cache {
     /// build. Source: `ignore-error` in BuildKit's README.
     pub fn flags(&self) -> [String; 4] {
         let (from, how) = match self {
-            Self::Registry { reference } => {
-                (format!("type=registry,ref={reference}"), "mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true")
-            }
-            Self::GitHub { scope } => (format!("type=gha,scope={scope}"), "mode=max,ignore-error=true"),
+            Self::Registry { reference } => (
+                format!("type=registry,ref={reference}"),
+                "mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true",
+            ),
+            Self::GitHub { scope } => (
+                format!("type=gha,scope={scope}"),
+                "mode=max,ignore-error=true",
+            ),
         };
-        ["--cache-from".to_owned(), from.clone(), "--cache-to".to_owned(), format!("{from},{how}")]
+        [
+            "--cache-from".to_owned(),
+            from.clone(),
+            "--cache-to".to_owned(),
+            format!("{from},{how}"),
+        ]
     }
 }
 

@@ -144,17 +144,27 @@ pub enum TargetRule {
 impl Config {
     /// The architecture that a target runs, from the one table.
     pub fn arch(&self, target: Target) -> Arch {
-        self.targets.get(&target).copied().unwrap_or_else(|| target.default_arch())
+        self.targets
+            .get(&target)
+            .copied()
+            .unwrap_or_else(|| target.default_arch())
     }
 
     /// Machine code for another CPU that the images of a repository may have on purpose.
     pub fn foreign_in(&self, repository: &str) -> Vec<Foreign> {
         let is_there = |service: &Service, image: &Image| {
-            self.environments.values().any(|one| one.repository(&self.project, &service.name, image.target) == repository)
+            self.environments
+                .values()
+                .any(|one| one.repository(&self.project, &service.name, image.target) == repository)
         };
         let of = |service: &Service| {
-            let there = service.images.iter().filter(|image| is_there(service, image));
-            there.flat_map(|image| image.foreign.clone()).collect::<Vec<_>>()
+            let there = service
+                .images
+                .iter()
+                .filter(|image| is_there(service, image));
+            there
+                .flat_map(|image| image.foreign.clone())
+                .collect::<Vec<_>>()
         };
         self.services.values().flat_map(of).collect()
     }
@@ -168,7 +178,14 @@ impl Config {
 impl Environment {
     /// The ECR repository of one image in this environment.
     pub fn repository(&self, project: &str, service: &str, target: Target) -> String {
-        fill(&self.repository, &[("project", project), ("service", service), ("target", target.name())])
+        fill(
+            &self.repository,
+            &[
+                ("project", project),
+                ("service", service),
+                ("target", target.name()),
+            ],
+        )
     }
 }
 
@@ -190,10 +207,21 @@ impl Image {
 }
 
 fn fill_names(pattern: &str, project: &str, environment: &str, service: &str) -> String {
-    fill(pattern, &[("project", project), ("env", environment), ("service", service)])
+    fill(
+        pattern,
+        &[
+            ("project", project),
+            ("env", environment),
+            ("service", service),
+        ],
+    )
 }
 
 /// Fills `{name}` in a pattern.
 pub fn fill(pattern: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(pattern.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    values
+        .iter()
+        .fold(pattern.to_owned(), |text, (name, value)| {
+            text.replace(&format!("{{{name}}}"), value)
+        })
 }

@@ -101,7 +101,11 @@ impl Function {
 
     /// What it runs, where AWS tells all of it.
     pub fn code(&self) -> Option<Code> {
-        Some(Code { image: self.image.clone()?, digest: self.digest.clone()?, arch: self.arch? })
+        Some(Code {
+            image: self.image.clone()?,
+            digest: self.digest.clone()?,
+            arch: self.arch?,
+        })
     }
 
     /// What it runs, in words.
@@ -109,8 +113,13 @@ impl Function {
         if !self.exists {
             return format!("function {} does not exist", self.name);
         }
-        let image = self.digest.as_deref().unwrap_or("an image that AWS does not name");
-        let arch = self.arch.map_or_else(String::new, |arch| format!(" on {arch}"));
+        let image = self
+            .digest
+            .as_deref()
+            .unwrap_or("an image that AWS does not name");
+        let arch = self
+            .arch
+            .map_or_else(String::new, |arch| format!(" on {arch}"));
         format!("function {} runs {image}{arch}", self.name)
     }
 }

@@ -88,26 +88,38 @@ impl Deployment {
             Some(name) => all.iter().find(|container| container.name == name),
             None => all.first().filter(|_| all.len() == 1),
         };
-        found.map(|found| (found.name.as_str(), found.image.as_str())).ok_or_else(|| {
-            let names: Vec<_> = all.iter().map(|container| container.name.as_str()).collect();
-            let problem = format!("the deployment has the containers {}", names.join(", "));
-            Refusal::new(problem, "set `container` on the image in deploy.toml")
-        })
+        found
+            .map(|found| (found.name.as_str(), found.image.as_str()))
+            .ok_or_else(|| {
+                let names: Vec<_> = all
+                    .iter()
+                    .map(|container| container.name.as_str())
+                    .collect();
+                let problem = format!("the deployment has the containers {}", names.join(", "));
+                Refusal::new(problem, "set `container` on the image in deploy.toml")
+            })
     }
 
     /// The CPU that the pods' node selector or affinity asks for, where it asks for one.
     pub fn selects(&self) -> Option<Arch> {
         let spec = &self.spec.template.spec;
         let label = spec.node_selector.get(ARCH_LABEL).map(String::as_str);
-        let terms = spec.affinity.pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
-        let expressions = terms.and_then(|terms| terms.as_array()).into_iter().flatten();
-        let expressions = expressions.filter_map(|term| term.get("matchExpressions")?.as_array()).flatten();
-        let required = expressions.filter(|one| one.get("key").is_some_and(|key| key == ARCH_LABEL)).find_map(|one| {
-            match one.get("values")?.as_array()?.as_slice() {
+        let terms = spec.affinity.pointer(
+            "/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",
+        );
+        let expressions = terms
+            .and_then(|terms| terms.as_array())
+            .into_iter()
+            .flatten();
+        let expressions = expressions
+            .filter_map(|term| term.get("matchExpressions")?.as_array())
+            .flatten();
+        let required = expressions
+            .filter(|one| one.get("key").is_some_and(|key| key == ARCH_LABEL))
+            .find_map(|one| match one.get("values")?.as_array()?.as_slice() {
                 [only] if one.get("operator")? == "In" => only.as_str(),
                 _ => None,
-            }
-        });
+            });
         label.or(required).and_then(|word| word.parse().ok())
     }
 
@@ -127,12 +139,18 @@ impl Deployment {
 
     /// Whether pods of the newest template are still to come.
     pub fn is_on_its_way(&self) -> bool {
-        self.status.observed_generation < self.metadata.generation || self.status.updated_replicas < self.spec.replicas
+        self.status.observed_generation < self.metadata.generation
+            || self.status.updated_replicas < self.spec.replicas
     }
 
     /// The selector of its pods, as `kubectl --selector` takes it.
     pub fn labels(&self) -> String {
-        let labels = self.spec.selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let labels = self
+            .spec
+            .selector
+            .match_labels
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"));
         labels.collect::<Vec<_>>().join(",")
     }
 }
@@ -147,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_selector_and_an_affinity_both_keep_pods_on_their_cpu() {
-        let selector = deployment(r#"{"containers":[],"nodeSelector":{"kubernetes.io/arch":"arm64"}}"#);
+        let selector =
+            deployment(r#"{"containers":[],"nodeSelector":{"kubernetes.io/arch":"arm64"}}"#);
         assert_eq!(selector.selects(), Some(Arch::Arm64));
         let affinity = deployment(
             r#"{"containers":[],"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[
@@ -161,8 +180,15 @@ mod tests {
     fn the_only_container_needs_no_name() {
         let one = deployment(r#"{"containers":[{"name":"api","image":"x"}]}"#);
         assert_eq!(one.container(None).unwrap(), ("api", "x"));
-        let two = deployment(r#"{"containers":[{"name":"api","image":"x"},{"name":"proxy","image":"y"}]}"#);
-        assert!(two.container(None).unwrap_err().problem.contains("api, proxy"));
+        let two = deployment(
+            r#"{"containers":[{"name":"api","image":"x"},{"name":"proxy","image":"y"}]}"#,
+        );
+        assert!(
+            two.container(None)
+                .unwrap_err()
+                .problem
+                .contains("api, proxy")
+        );
         assert_eq!(two.container(Some("proxy")).unwrap(), ("proxy", "y"));
         assert!(two.container(Some("gone")).is_err());
     }

@@ -7,10 +7,15 @@ pub const TAG_LENGTH: usize = 128;
 /// Source: the grammar of the distribution project's `reference` package.
 pub fn is_repository_part(name: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let separators: Vec<&str> = name.split(alphanumeric).filter(|separator| !separator.is_empty()).collect();
+    let separators: Vec<&str> = name
+        .split(alphanumeric)
+        .filter(|separator| !separator.is_empty())
+        .collect();
     name.starts_with(alphanumeric)
         && name.ends_with(alphanumeric)
-        && separators.iter().all(|s| matches!(*s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
+        && separators
+            .iter()
+            .all(|s| matches!(*s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
 }
 
 /// An ECR repository: 2 to 256 characters, parts between slashes, starting with a letter.
@@ -34,7 +39,9 @@ pub fn is_tag_part(name: &str) -> bool {
 pub fn is_tag_prefix(prefix: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     prefix.is_empty()
-        || prefix.starts_with(word) && prefix.chars().all(|c| word(c) || ".-".contains(c)) && prefix.len() <= TAG_LENGTH
+        || prefix.starts_with(word)
+            && prefix.chars().all(|c| word(c) || ".-".contains(c))
+            && prefix.len() <= TAG_LENGTH
 }
 
 /// Twelve digits.
@@ -59,13 +66,18 @@ pub fn is_region(region: &str) -> bool {
 
 /// A Lambda function's name: 1 to 64 letters, digits, `-` and `_`.
 pub fn is_function(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// A Lambda alias: letters, digits, `-` and `_`, not a number. Source: the pattern of `Name` in Lambda's `CreateAlias`.
 pub fn is_alias(name: &str) -> bool {
     (1..=128).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         && !name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -73,7 +85,9 @@ pub fn is_alias(name: &str) -> bool {
 pub fn is_apprunner_service(name: &str) -> bool {
     (4..=40).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 /// A Kubernetes namespace, deployment or container. Source: RFC 1123 labels, as Kubernetes' "Object Names and IDs" has them.
@@ -87,13 +101,17 @@ pub fn is_kubernetes(name: &str) -> bool {
 
 /// The name of a build argument.
 pub fn is_build_arg(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// What a user who wrote an illegal name most likely wants: `My Service` becomes `my-service`.
 pub fn legal_form(name: &str) -> Option<String> {
     let words = name.to_lowercase();
-    let words: Vec<_> = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<_> = words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     (!words.is_empty()).then(|| words.join("-"))
 }
 
@@ -103,17 +121,37 @@ mod tests {
 
     #[test]
     fn names_follow_the_rules_of_their_places() {
-        type Case = (fn(&str) -> bool, &'static [&'static str], &'static [&'static str]);
+        type Case = (
+            fn(&str) -> bool,
+            &'static [&'static str],
+            &'static [&'static str],
+        );
         let cases: [Case; 7] = [
             (
                 is_repository_part,
                 &["a", "a-b", "a--b", "a__b", "a.b", "1a"],
                 &["", "A", "-a", "a-", "a..b", "a___b", "a/b", "a b", "ä"],
             ),
-            (is_repository, &["ab", "team/api", "a1/b_c"], &["a", "1a", "a/", "/a", "a//b", "A/b", "team/-x"]),
-            (is_tag_part, &["api", "a.b_c-d", "1"], &["", ".a", "a-", "API", "a b", "--output", "a\n"]),
-            (is_tag_prefix, &["", "api-", "_x.", "API-"], &["-a", ".a", "a/", "a b"]),
-            (is_account, &["123456789012"], &["", "12345678901", "1234567890123", "12345678901x"]),
+            (
+                is_repository,
+                &["ab", "team/api", "a1/b_c"],
+                &["a", "1a", "a/", "/a", "a//b", "A/b", "team/-x"],
+            ),
+            (
+                is_tag_part,
+                &["api", "a.b_c-d", "1"],
+                &["", ".a", "a-", "API", "a b", "--output", "a\n"],
+            ),
+            (
+                is_tag_prefix,
+                &["", "api-", "_x.", "API-"],
+                &["-a", ".a", "a/", "a b"],
+            ),
+            (
+                is_account,
+                &["123456789012"],
+                &["", "12345678901", "1234567890123", "12345678901x"],
+            ),
             (
                 is_region,
                 &["eu-west-1", "us-gov-east-1", "cn-north-1"],

@@ -34,7 +34,12 @@ pub struct Mention {
 impl Nodes {
     /// The nodes for people: `kubectl node-1 is arm64 (architecture arm64)`.
     pub fn shown(&self) -> String {
-        let arch = self.arch.map_or_else(|| "of an unknown CPU".to_owned(), |arch| arch.to_string());
-        format!("{} {} is {arch} ({})", self.source, self.name, self.evidence)
+        let arch = self
+            .arch
+            .map_or_else(|| "of an unknown CPU".to_owned(), |arch| arch.to_string());
+        format!(
+            "{} {} is {arch} ({})",
+            self.source, self.name, self.evidence
+        )
     }
 }

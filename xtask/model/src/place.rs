@@ -25,8 +25,19 @@ pub struct Place {
 impl Place {
     /// What the AWS command line needs to reach this place.
     pub fn flags(&self) -> String {
-        let profile = self.profile.iter().map(|profile| quoted(["--profile", profile.as_str()]));
-        let endpoint = self.endpoint.iter().map(|endpoint| quoted(["--endpoint-url", endpoint.as_str()]));
-        [format!("--region {}", self.region)].into_iter().chain(profile).chain(endpoint).collect::<Vec<_>>().join(" ")
+        let profile = self
+            .profile
+            .iter()
+            .map(|profile| quoted(["--profile", profile.as_str()]));
+        let endpoint = self
+            .endpoint
+            .iter()
+            .map(|endpoint| quoted(["--endpoint-url", endpoint.as_str()]));
+        [format!("--region {}", self.region)]
+            .into_iter()
+            .chain(profile)
+            .chain(endpoint)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }

@@ -39,7 +39,10 @@ impl Mutability {
         let fits = |patterns: &[String]| patterns.iter().any(|pattern| wildcard(pattern, tag));
         match self {
             Self::Mutable => true,
-            Self::Immutable { except, exclusions_known } => !exclusions_known || fits(except),
+            Self::Immutable {
+                except,
+                exclusions_known,
+            } => !exclusions_known || fits(except),
             Self::MutableExcept(fixed) => !fits(fixed),
         }
     }
@@ -48,9 +51,11 @@ impl Mutability {
 fn wildcard(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| wildcard(rest, &tail[at..]))),
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len())
+                .filter(|at| tail.is_char_boundary(*at))
+                .any(|at| wildcard(rest, &tail[at..]))
+        }),
     }
 }
 
@@ -104,7 +109,11 @@ impl Found {
     pub fn of(manifest: &Manifest, config: &[u8]) -> Result<Self> {
         let config_digest = manifest.config()?.digest.clone();
         let config = manifest.parse_config(config)?;
-        let arch = config.architecture.parse().ok().filter(|_| config.os == "linux");
+        let arch = config
+            .architecture
+            .parse()
+            .ok()
+            .filter(|_| config.os == "linux");
         Ok(Self {
             digest: manifest.digest.clone(),
             media_type: manifest.media_type.clone(),
@@ -122,13 +131,28 @@ mod tests {
 
     #[test]
     fn exclusion_filters_are_wildcards_over_the_whole_tag() {
-        let immutable = Mutability::Immutable { except: vec!["*latest".into(), "*-dirty".into()], exclusions_known: true };
-        let cases = [("api-dev-latest", true), ("api-abc1234-dirty", true), ("api-abc1234", false), ("latest-api", false)];
+        let immutable = Mutability::Immutable {
+            except: vec!["*latest".into(), "*-dirty".into()],
+            exclusions_known: true,
+        };
+        let cases = [
+            ("api-dev-latest", true),
+            ("api-abc1234-dirty", true),
+            ("api-abc1234", false),
+            ("latest-api", false),
+        ];
         for (tag, expected) in cases {
             assert_eq!(immutable.can_move(tag), expected, "{tag}");
         }
         assert!(Mutability::Mutable.can_move("x"));
         assert!(!Mutability::MutableExcept(vec!["v*".into()]).can_move("v1"));
-        assert!(Mutability::Immutable { except: vec![], exclusions_known: false }.can_move("x"), "the registry does not tell");
+        assert!(
+            Mutability::Immutable {
+                except: vec![],
+                exclusions_known: false
+            }
+            .can_move("x"),
+            "the registry does not tell"
+        );
     }
 }

@@ -16,7 +16,10 @@ pub struct Refusal {
 impl Refusal {
     /// A reason and its cure.
     pub fn new(problem: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { problem: problem.into(), cure: cure.into() }
+        Self {
+            problem: problem.into(),
+            cure: cure.into(),
+        }
     }
 }
 

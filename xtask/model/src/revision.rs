@@ -23,7 +23,14 @@ pub struct Revision {
 impl Revision {
     /// The revision that an image's label tells: its commit, and nothing else.
     pub fn of_label(commit: &str, dirty: bool) -> Self {
-        Self { commit: commit.to_owned(), dirty, time: 0, branch: None, description: String::new(), origin: None }
+        Self {
+            commit: commit.to_owned(),
+            dirty,
+            time: 0,
+            branch: None,
+            description: String::new(),
+            origin: None,
+        }
     }
 
     /// The first characters of the commit.

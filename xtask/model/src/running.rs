@@ -25,8 +25,17 @@ impl Running {
     pub fn new(workload: String, image: Option<Option<String>>, arch: Option<Arch>) -> Self {
         let exists = image.is_some();
         let image = image.flatten();
-        let digest = image.as_deref().and_then(|image| image.split_once('@')).map(|(_, digest)| digest.to_owned());
-        Self { workload, exists, image, digest, arch }
+        let digest = image
+            .as_deref()
+            .and_then(|image| image.split_once('@'))
+            .map(|(_, digest)| digest.to_owned());
+        Self {
+            workload,
+            exists,
+            image,
+            digest,
+            arch,
+        }
     }
 
     /// What cannot be told of what runs, and why.

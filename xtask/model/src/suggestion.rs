@@ -2,8 +2,16 @@
 
 /// The name in `known` that was most likely meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()), name));
-    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    let scored = known.into_iter().map(|name| {
+        (
+            strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase()),
+            name,
+        )
+    });
+    scored
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }
 
 /// How many names a suggestion lists.
@@ -14,7 +22,11 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clo
     if let Some(name) = nearest(word, known.clone()) {
         return format!("did you mean `{name}`?");
     }
-    let all: Vec<_> = known.into_iter().take(SUGGESTED).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let all: Vec<_> = known
+        .into_iter()
+        .take(SUGGESTED)
+        .map(|name| format!("`{}`", name.escape_debug()))
+        .collect();
     match all.as_slice() {
         [] => "remove it: nothing can stand here".to_owned(),
         [only] => format!("write {only}"),

@@ -45,7 +45,13 @@ pub struct Tag {
 pub fn moment(text: &str) -> Option<(&str, Option<Arch>)> {
     const LENGTH: usize = "YYYYMMDD-HHMMSS".len();
     let (moment, rest) = text.split_at_checked(LENGTH)?;
-    let is_moment = moment.bytes().enumerate().all(|(at, byte)| if at == 8 { byte == b'-' } else { byte.is_ascii_digit() });
+    let is_moment = moment.bytes().enumerate().all(|(at, byte)| {
+        if at == 8 {
+            byte == b'-'
+        } else {
+            byte.is_ascii_digit()
+        }
+    });
     if !is_moment {
         return None;
     }
@@ -63,23 +69,62 @@ pub struct TagSet(Vec<Tag>);
 
 impl TagSet {
     /// `timestamp` is `YYYYMMDD-HHMMSS` in UTC, `revision` the shortened commit. A `dirty` revision's tags end in `-dirty`.
-    pub fn new(prefix: &str, environment: &str, arch: Arch, timestamp: &str, revision: &str, dirty: bool) -> Self {
+    pub fn new(
+        prefix: &str,
+        environment: &str,
+        arch: Arch,
+        timestamp: &str,
+        revision: &str,
+        dirty: bool,
+    ) -> Self {
         let suffix = if dirty { "-dirty" } else { "" };
-        let tag = |kind, name: String, names_arch| Tag { name: format!("{prefix}{name}"), kind, names_arch };
+        let tag = |kind, name: String, names_arch| Tag {
+            name: format!("{prefix}{name}"),
+            kind,
+            names_arch,
+        };
         Self(vec![
-            tag(TagKind::Timestamp, format!("{environment}-{timestamp}-{arch}"), true),
-            tag(TagKind::Timestamp, format!("{environment}-{timestamp}"), false),
-            tag(TagKind::Revision, format!("{revision}-{arch}{suffix}"), true),
+            tag(
+                TagKind::Timestamp,
+                format!("{environment}-{timestamp}-{arch}"),
+                true,
+            ),
+            tag(
+                TagKind::Timestamp,
+                format!("{environment}-{timestamp}"),
+                false,
+            ),
+            tag(
+                TagKind::Revision,
+                format!("{revision}-{arch}{suffix}"),
+                true,
+            ),
             tag(TagKind::Revision, format!("{revision}{suffix}"), false),
-            tag(TagKind::Moving, format!("{environment}-{arch}-latest"), true),
+            tag(
+                TagKind::Moving,
+                format!("{environment}-{arch}-latest"),
+                true,
+            ),
             tag(TagKind::Moving, format!("{environment}-latest"), false),
         ])
     }
 
     /// The tags with signs that no tag can have in place of time and commit: for finding collisions ahead of time.
-    pub fn symbolic(image: &Image, environment: &Environment, arch: Arch, revision_length: usize) -> Self {
+    pub fn symbolic(
+        image: &Image,
+        environment: &Environment,
+        arch: Arch,
+        revision_length: usize,
+    ) -> Self {
         let revision = "#".repeat(revision_length);
-        Self::new(&image.tag_prefix, &environment.name, arch, "@@@@@@@@-@@@@@@", &revision, false)
+        Self::new(
+            &image.tag_prefix,
+            &environment.name,
+            arch,
+            "@@@@@@@@-@@@@@@",
+            &revision,
+            false,
+        )
     }
 
     /// The tag's names, in the order in which they are written.
@@ -106,7 +151,11 @@ impl TagSet {
 /// A symbolic tag as people are shown it.
 pub fn shown(symbolic: &str) -> String {
     let revision: String = symbolic.chars().filter(|c| *c == '#').collect();
-    let named = if revision.is_empty() { symbolic.to_owned() } else { symbolic.replace(&revision, "SHA") };
+    let named = if revision.is_empty() {
+        symbolic.to_owned()
+    } else {
+        symbolic.replace(&revision, "SHA")
+    };
     named.replace("@@@@@@@@-@@@@@@", "TIMESTAMP")
 }
 
@@ -116,7 +165,14 @@ mod tests {
 
     #[test]
     fn there_are_six_tags_and_the_moving_ones_come_last() {
-        let tags = TagSet::new("api-", "dev", Arch::Arm64, "20250116-143000", "abc1234", false);
+        let tags = TagSet::new(
+            "api-",
+            "dev",
+            Arch::Arm64,
+            "20250116-143000",
+            "abc1234",
+            false,
+        );
         let names: Vec<_> = tags.all().collect();
         assert_eq!(
             names,
@@ -129,7 +185,11 @@ mod tests {
                 "api-dev-latest"
             ]
         );
-        assert!(tags.iter().skip_while(|tag| tag.kind != TagKind::Moving).all(|tag| tag.kind == TagKind::Moving));
+        assert!(
+            tags.iter()
+                .skip_while(|tag| tag.kind != TagKind::Moving)
+                .all(|tag| tag.kind == TagKind::Moving)
+        );
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Target {
             (Self::Eks, Arch::Arm64) => {
                 "about 20 % less an instance-hour than the same size with x86_64, up to 40 % with its speed"
             }
-            (Self::Eks, Arch::Amd64) => "about 25 % more an instance-hour than the same size with Graviton",
+            (Self::Eks, Arch::Amd64) => {
+                "about 25 % more an instance-hour than the same size with Graviton"
+            }
             (Self::AppRunner, _) => "no choice: App Runner has one price and one CPU",
         }
     }
@@ -157,8 +159,12 @@ impl Target {
     /// Why the architecture is no matter of taste on this target.
     pub fn why(self) -> &'static str {
         match self {
-            Self::Lambda => "a function has exactly one architecture, and does not check its image's",
-            Self::Eks => "the pods' nodes must be of the same architecture (t4g, m7g, c7g, r8g … are Graviton)",
+            Self::Lambda => {
+                "a function has exactly one architecture, and does not check its image's"
+            }
+            Self::Eks => {
+                "the pods' nodes must be of the same architecture (t4g, m7g, c7g, r8g … are Graviton)"
+            }
             Self::AppRunner => "App Runner has only x86_64 instances",
         }
     }
@@ -189,14 +195,32 @@ mod tests {
             ("", None),
         ];
         for (dockerfile, expected) in cases {
-            assert_eq!(Target::from_dockerfile(Path::new(dockerfile)), expected, "{dockerfile}");
+            assert_eq!(
+                Target::from_dockerfile(Path::new(dockerfile)),
+                expected,
+                "{dockerfile}"
+            );
         }
     }
 
     #[test]
     fn the_table_is_what_aws_documents() {
-        let table: Vec<_> = Target::ALL.into_iter().map(|t| (t.name(), t.default_arch().oci(), t.can_run(Arch::Arm64))).collect();
-        assert_eq!(table, [("lambda", "arm64", true), ("eks", "arm64", true), ("apprunner", "amd64", false)]);
-        assert!(Target::ALL.into_iter().all(|target| target.can_run(target.default_arch())));
+        let table: Vec<_> = Target::ALL
+            .into_iter()
+            .map(|t| (t.name(), t.default_arch().oci(), t.can_run(Arch::Arm64)))
+            .collect();
+        assert_eq!(
+            table,
+            [
+                ("lambda", "arm64", true),
+                ("eks", "arm64", true),
+                ("apprunner", "amd64", false)
+            ]
+        );
+        assert!(
+            Target::ALL
+                .into_iter()
+                .all(|target| target.can_run(target.default_arch()))
+        );
     }
 }

@@ -81,13 +81,22 @@ impl Config {
     /// # Errors
     /// Bytes that are no config.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(bytes).map_err(|error| Error(format!("the image's config is not valid: {error}")))
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error(format!("the image's config is not valid: {error}")))
     }
 
     /// The instruction that made a layer, by the layer's place from the bottom.
     pub fn instruction(&self, layer: usize) -> Option<String> {
-        let step = self.history.iter().filter(|step| !step.empty_layer).nth(layer)?;
-        let text = step.created_by.trim_start_matches("/bin/sh -c #(nop) ").trim_end_matches(" # buildkit").trim();
+        let step = self
+            .history
+            .iter()
+            .filter(|step| !step.empty_layer)
+            .nth(layer)?;
+        let text = step
+            .created_by
+            .trim_start_matches("/bin/sh -c #(nop) ")
+            .trim_end_matches(" # buildkit")
+            .trim();
         Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }

@@ -28,12 +28,16 @@ pub struct Descriptor {
 }
 
 /// Media types of an image manifest, of either specification.
-pub const IMAGE_MANIFEST_TYPES: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+pub const IMAGE_MANIFEST_TYPES: [&str; 2] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
 
 /// Media types of an image index (OCI) and of a manifest list (Docker).
-pub const IMAGE_INDEX_TYPES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+pub const IMAGE_INDEX_TYPES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
 
 /// What an image manifest or an image index says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,12 +61,23 @@ impl Descriptor {
     /// containerd, and the media types of both specifications.
     pub fn is_layer(&self) -> bool {
         let name = self.media_type.as_str();
-        let oci = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"];
-        let docker = ["application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.foreign.diff.tar"];
+        let oci = [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        ];
+        let docker = [
+            "application/vnd.docker.image.rootfs.diff.tar",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        ];
         let ends = |starts: [&str; 2], allowed: &[&str]| {
-            starts.iter().filter_map(|start| name.strip_prefix(start)).any(|end| allowed.contains(&end))
+            starts
+                .iter()
+                .filter_map(|start| name.strip_prefix(start))
+                .any(|end| allowed.contains(&end))
         };
-        name.is_empty() || ends(oci, &["", "+gzip", "+zstd"]) || ends(docker, &["", ".gzip", ".zstd"])
+        name.is_empty()
+            || ends(oci, &["", "+gzip", "+zstd"])
+            || ends(docker, &["", ".gzip", ".zstd"])
     }
 }
 
@@ -78,13 +93,20 @@ impl Document {
     /// # Errors
     /// Bytes that are no manifest, or an ambiguous one.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let document: Self =
-            serde_json::from_slice(bytes).map_err(|error| Error(format!("the manifest is not valid: {error}")))?;
-        let (is_image, is_index) = (document.config.is_some() || !document.layers.is_empty(), !document.manifests.is_empty());
+        let document: Self = serde_json::from_slice(bytes)
+            .map_err(|error| Error(format!("the manifest is not valid: {error}")))?;
+        let (is_image, is_index) = (
+            document.config.is_some() || !document.layers.is_empty(),
+            !document.manifests.is_empty(),
+        );
         let said = |types: [&str; 2]| types.contains(&document.media_type.as_str());
-        if is_image && (is_index || said(IMAGE_INDEX_TYPES)) || is_index && said(IMAGE_MANIFEST_TYPES) {
+        if is_image && (is_index || said(IMAGE_INDEX_TYPES))
+            || is_index && said(IMAGE_MANIFEST_TYPES)
+        {
             let said = document.media_type.escape_debug();
-            return Err(Error(format!("the manifest is ambiguous: it is an image and a list at once, of media type `{said}`")));
+            return Err(Error(format!(
+                "the manifest is ambiguous: it is an image and a list at once, of media type `{said}`"
+            )));
         }
         Ok(document)
     }
@@ -106,11 +128,20 @@ impl Manifest {
     /// Takes the bytes of a manifest. The media type inside wins over `media_type`, as ECR translates neither.
     pub fn new(bytes: String, media_type: &str) -> Self {
         let document = Document::parse(bytes.as_bytes());
-        let inside = document.as_ref().ok().map(|document| document.media_type.clone()).filter(|inside| !inside.is_empty());
+        let inside = document
+            .as_ref()
+            .ok()
+            .map(|document| document.media_type.clone())
+            .filter(|inside| !inside.is_empty());
         // An ambiguous document still says what it wants to be taken for.
         let inside = inside.or_else(|| said(&bytes));
         let media_type = inside.unwrap_or_else(|| media_type.to_owned());
-        Self { digest: digest_of(bytes.as_bytes()), media_type, document, bytes }
+        Self {
+            digest: digest_of(bytes.as_bytes()),
+            media_type,
+            document,
+            bytes,
+        }
     }
 
     /// What it says.
@@ -144,8 +175,16 @@ impl Manifest {
     /// # Errors
     /// A manifest that is no JSON, or has no config, as an image index has none.
     pub fn config(&self) -> Result<&Descriptor, Error> {
-        let document = self.document.as_ref().map_err(|error| Error(format!("manifest {}: {error}", self.digest)))?;
-        let missing = || Error(format!("manifest {} has no config: it is of type `{}`", self.digest, self.media_type));
+        let document = self
+            .document
+            .as_ref()
+            .map_err(|error| Error(format!("manifest {}: {error}", self.digest)))?;
+        let missing = || {
+            Error(format!(
+                "manifest {} has no config: it is of type `{}`",
+                self.digest, self.media_type
+            ))
+        };
         document.config.as_ref().ok_or_else(missing)
     }
 
@@ -157,7 +196,10 @@ impl Manifest {
         let named = &self.config()?.digest;
         let digest = digest_of(bytes);
         if digest != *named {
-            return Err(Error(format!("the config blob of {} has digest {digest}, but the manifest names {named}", self.digest)));
+            return Err(Error(format!(
+                "the config blob of {} has digest {digest}, but the manifest names {named}",
+                self.digest
+            )));
         }
         Config::parse(bytes)
     }
@@ -179,7 +221,10 @@ mod tests {
 
     #[test]
     fn an_index_is_no_image_manifest_whatever_the_registry_calls_it() {
-        let text = format!(r#"{{"mediaType":"{}","manifests":[]}}"#, IMAGE_INDEX_TYPES[0]);
+        let text = format!(
+            r#"{{"mediaType":"{}","manifests":[]}}"#,
+            IMAGE_INDEX_TYPES[0]
+        );
         let index = Manifest::new(text, IMAGE_MANIFEST_TYPES[0]);
         assert!(!index.is_image_manifest() && index.is_image_index());
         assert!(index.config().is_err());
@@ -190,20 +235,39 @@ mod tests {
     #[test]
     fn a_document_that_is_both_is_refused_and_keeps_its_media_type() {
         let descriptor = format!(r#"{{"digest":"{}","size":1}}"#, digest_of(b"x"));
-        let text = format!(r#"{{"mediaType":"{}","config":{descriptor},"manifests":[{descriptor}]}}"#, IMAGE_INDEX_TYPES[1]);
+        let text = format!(
+            r#"{{"mediaType":"{}","config":{descriptor},"manifests":[{descriptor}]}}"#,
+            IMAGE_INDEX_TYPES[1]
+        );
         let both = Manifest::new(text, IMAGE_MANIFEST_TYPES[0]);
-        assert!(both.is_image_index() && both.document().unwrap_err().to_string().contains("ambiguous"));
+        assert!(
+            both.is_image_index()
+                && both
+                    .document()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("ambiguous")
+        );
     }
 
     #[test]
     fn a_config_with_another_digest_is_refused() {
         let config = br#"{"architecture":"arm64","os":"linux","config":{"Labels":{"a":"b"}}}"#;
         let manifest = |digest: &str| {
-            let text = format!(r#"{{"config":{{"digest":"{digest}","size":{}}}}}"#, config.len());
+            let text = format!(
+                r#"{{"config":{{"digest":"{digest}","size":{}}}}}"#,
+                config.len()
+            );
             Manifest::new(text, IMAGE_MANIFEST_TYPES[0])
         };
         let read = manifest(&digest_of(config)).parse_config(config).unwrap();
-        assert_eq!((read.architecture.as_str(), read.config.labels.unwrap()["a"].as_str()), ("arm64", "b"));
+        assert_eq!(
+            (
+                read.architecture.as_str(),
+                read.config.labels.unwrap()["a"].as_str()
+            ),
+            ("arm64", "b")
+        );
         assert!(manifest(&digest_of(b"other")).parse_config(config).is_err());
     }
 }

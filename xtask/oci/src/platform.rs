@@ -26,10 +26,16 @@ impl Platform {
         let config = Config::parse(config)?;
         let missing = [("architecture", &config.architecture), ("os", &config.os)];
         if let Some((name, _)) = missing.iter().find(|(_, value)| value.is_empty()) {
-            return Err(Error(format!("the config says no platform: `{name}` is missing")));
+            return Err(Error(format!(
+                "the config says no platform: `{name}` is missing"
+            )));
         }
         let variant = config.variant.filter(|variant| !variant.is_empty());
-        Ok(Self { architecture: config.architecture, os: config.os, variant })
+        Ok(Self {
+            architecture: config.architecture,
+            os: config.os,
+            variant,
+        })
     }
 
     /// One form for all spellings of a platform: clients take `v8` for what every arm64 is, and `v1` for every amd64.
@@ -43,9 +49,13 @@ impl Platform {
             None => ["", ""],
         };
         Self {
-            architecture: arch.map_or_else(|| self.architecture.clone(), |arch| arch.oci().to_owned()),
+            architecture: arch
+                .map_or_else(|| self.architecture.clone(), |arch| arch.oci().to_owned()),
             os: self.os.clone(),
-            variant: self.variant.clone().filter(|variant| !variant.is_empty() && !usual.contains(&variant.as_str())),
+            variant: self
+                .variant
+                .clone()
+                .filter(|variant| !variant.is_empty() && !usual.contains(&variant.as_str())),
         }
     }
 
@@ -56,15 +66,25 @@ impl Platform {
 
     /// The architecture, where it is one that images can be proven for and is spelled as OCI spells it.
     pub fn provable(&self) -> Option<Arch> {
-        self.architecture.parse::<Arch>().ok().filter(|arch| self.os == "linux" && arch.oci() == self.architecture)
+        self.architecture
+            .parse::<Arch>()
+            .ok()
+            .filter(|arch| self.os == "linux" && arch.oci() == self.architecture)
     }
 }
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // What a registry says is no line of its own.
-        write!(f, "{}/{}", self.os.escape_debug(), self.architecture.escape_debug())?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{}", variant.escape_debug()))
+        write!(
+            f,
+            "{}/{}",
+            self.os.escape_debug(),
+            self.architecture.escape_debug()
+        )?;
+        self.variant
+            .iter()
+            .try_for_each(|variant| write!(f, "/{}", variant.escape_debug()))
     }
 }
 
@@ -86,15 +106,23 @@ mod tests {
             ("amd64", Some("v2"), "linux/amd64/v2"),
             ("arm", Some("v7"), "linux/arm/v7"),
         ] {
-            assert_eq!(platform(architecture, variant).normalised().to_string(), expected);
+            assert_eq!(
+                platform(architecture, variant).normalised().to_string(),
+                expected
+            );
         }
-        assert_eq!(platform("aarch64", None).provable(), None, "OCI spells it otherwise");
+        assert_eq!(
+            platform("aarch64", None).provable(),
+            None,
+            "OCI spells it otherwise"
+        );
     }
 
     #[test]
     fn a_config_without_a_platform_is_an_error() {
         assert!(Platform::of_config(br#"{"architecture":"arm64"}"#).is_err());
-        let found = Platform::of_config(br#"{"architecture":"arm64","os":"linux","variant":""}"#).unwrap();
+        let found =
+            Platform::of_config(br#"{"architecture":"arm64","os":"linux","variant":""}"#).unwrap();
         assert_eq!(found.to_string(), "linux/arm64");
     }
 }

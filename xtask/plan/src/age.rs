@@ -6,11 +6,18 @@ use chrono::{DateTime, Utc};
 pub fn of(moment: &str, now: DateTime<Utc>) -> Option<String> {
     let then = DateTime::parse_from_rfc3339(moment).ok()?;
     let past = now.signed_duration_since(then);
-    let (count, unit) = [(past.num_days(), "day"), (past.num_hours(), "hour"), (past.num_minutes(), "minute")]
-        .into_iter()
-        .find(|(count, _)| *count > 0)
-        .unwrap_or((past.num_seconds().max(0), "second"));
-    Some(format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+    let (count, unit) = [
+        (past.num_days(), "day"),
+        (past.num_hours(), "hour"),
+        (past.num_minutes(), "minute"),
+    ]
+    .into_iter()
+    .find(|(count, _)| *count > 0)
+    .unwrap_or((past.num_seconds().max(0), "second"));
+    Some(format!(
+        "{count} {unit}{}",
+        if count == 1 { "" } else { "s" }
+    ))
 }
 
 #[cfg(test)]

@@ -19,20 +19,35 @@ use crate::{
 
 /// The plan, unless there is a reason not to.
 pub(super) fn finish(refusals: Vec<Refusal>, plan: Plan) -> Result<Plan, Vec<Refusal>> {
-    if refusals.is_empty() { Ok(plan) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(plan)
+    } else {
+        Err(refusals)
+    }
 }
 
 /// A build that lacks its Dockerfile or context.
 pub(super) fn missing_paths(config: &Config, build: &Build, missing: &[PathBuf]) -> Vec<Refusal> {
     let wanted = [&build.context, &build.dockerfile];
-    wanted.into_iter().find_map(|path| missing_path(config, path, missing)).into_iter().collect()
+    wanted
+        .into_iter()
+        .find_map(|path| missing_path(config, path, missing))
+        .into_iter()
+        .collect()
 }
 
 /// A file or directory that is not there.
-pub(super) fn missing_path(config: &Config, path: &PathBuf, missing: &[PathBuf]) -> Option<Refusal> {
+pub(super) fn missing_path(
+    config: &Config,
+    path: &PathBuf,
+    missing: &[PathBuf],
+) -> Option<Refusal> {
     missing.contains(path).then(|| {
         Refusal::new(
-            format!("`{}` is no file (or directory) inside the build context", config.shown(path).display()),
+            format!(
+                "`{}` is no file (or directory) inside the build context",
+                config.shown(path).display()
+            ),
             "correct `context` or `dockerfile` in deploy.toml, or create the file",
         )
     })
@@ -45,7 +60,11 @@ pub fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> Str
         Some(TargetRule::Said) => format!("`target = \"{target}\"` in deploy.toml"),
         Some(TargetRule::Suffix) | None => format!("the Dockerfile's suffix `.{target}`"),
     };
-    format!("{decided} says {}, which runs {arch} by `[targets]`: {}", target.title(), target.why())
+    format!(
+        "{decided} says {}, which runs {arch} by `[targets]`: {}",
+        target.title(),
+        target.why()
+    )
 }
 
 /// The target's platform is among them: an `ARG TARGETPLATFORM` before the first `FROM` hides BuildKit's own value from that
@@ -57,9 +76,14 @@ pub(super) fn build_args(
     environment: Option<&Environment>,
     revision: Option<&Revision>,
 ) -> BTreeMap<String, String> {
-    let mut args = environment.map(|environment| environment.build_args.clone()).unwrap_or_default();
+    let mut args = environment
+        .map(|environment| environment.build_args.clone())
+        .unwrap_or_default();
     args.extend(image.into_iter().flat_map(|image| image.build_args.clone()));
-    let platform = [("TARGETPLATFORM", arch.platform()), ("TARGETARCH", arch.oci().to_owned())];
+    let platform = [
+        ("TARGETPLATFORM", arch.platform()),
+        ("TARGETARCH", arch.oci().to_owned()),
+    ];
     args.extend(platform.map(|(key, value)| (key.to_owned(), value)));
     args.insert("SERVICE_FOLDER".to_owned(), service.folder.clone());
     if let Some(revision) = revision {
@@ -71,20 +95,33 @@ pub(super) fn build_args(
 
 /// The commit, and whether the image has more than it.
 fn revision_name(revision: &Revision) -> String {
-    format!("{}{}", revision.commit, if revision.dirty { "-dirty" } else { "" })
+    format!(
+        "{}{}",
+        revision.commit,
+        if revision.dirty { "-dirty" } else { "" }
+    )
 }
 
 /// The labels of a revision's image.
 pub(super) fn labels(config: &Config, revision: Option<&Revision>) -> BTreeMap<String, String> {
-    let Some(revision) = revision else { return BTreeMap::new() };
+    let Some(revision) = revision else {
+        return BTreeMap::new();
+    };
     let source = config.source.clone().or_else(|| revision.origin.clone());
-    let created = DateTime::from_timestamp(revision.time, 0).map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let version = revision.description.chars().filter(|c| !c.is_control()).collect();
+    let created = DateTime::from_timestamp(revision.time, 0)
+        .map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+    let version = revision
+        .description
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
     let all = [
         (label::REVISION, Some(revision_name(revision))),
         (label::CREATED, created),
         (label::SOURCE, source),
         (label::VERSION, Some(version)),
     ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }

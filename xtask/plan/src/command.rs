@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::model::shell::quoted;
 use crate::{
-    Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction,
+    Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
+    TagAction,
     model::{builder::Builder, cache::Cache, place::Place},
 };
 
@@ -13,18 +14,49 @@ use crate::{
 /// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance
 /// (docker/buildx#1533). A pushed image is read back all the same, because these flags alone have failed people.
 pub fn build(build: &Build) -> Vec<String> {
-    let mut words: Vec<String> = ["buildx", "build", "--platform", &build.arch.platform(), "--file"].map(str::to_owned).into();
+    let mut words: Vec<String> = [
+        "buildx",
+        "build",
+        "--platform",
+        &build.arch.platform(),
+        "--file",
+    ]
+    .map(str::to_owned)
+    .into();
     words.push(build.dockerfile.display().to_string());
-    words.extend(build.builder.iter().flat_map(|builder| ["--builder".to_owned(), builder.name.clone()]));
+    words.extend(
+        build
+            .builder
+            .iter()
+            .flat_map(|builder| ["--builder".to_owned(), builder.name.clone()]),
+    );
     // Always KEY=VALUE: a bare key would copy the caller's environment variable into the image's history.
-    words.extend(build.args.iter().flat_map(|(key, value)| ["--build-arg".to_owned(), format!("{key}={value}")]));
-    words.extend(build.labels.iter().flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")]));
+    words.extend(
+        build
+            .args
+            .iter()
+            .flat_map(|(key, value)| ["--build-arg".to_owned(), format!("{key}={value}")]),
+    );
+    words.extend(
+        build
+            .labels
+            .iter()
+            .flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")]),
+    );
     if let Some(bundle) = &build.ca_bundle {
-        words.extend(["--secret".to_owned(), format!("id=ca,src={}", bundle.display())]);
+        words.extend([
+            "--secret".to_owned(),
+            format!("id=ca,src={}", bundle.display()),
+        ]);
     }
     words.extend(build.cache.iter().flat_map(Cache::flags));
     words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
-    words.extend(build.names.iter().flat_map(|name| ["--tag".to_owned(), name.clone()]));
+    words.extend(
+        build
+            .names
+            .iter()
+            .flat_map(|name| ["--tag".to_owned(), name.clone()]),
+    );
     words.extend(["--load", "--progress=plain"].map(str::to_owned));
     words.push(build.context.display().to_string());
     words
@@ -32,8 +64,16 @@ pub fn build(build: &Build) -> Vec<String> {
 
 /// The arguments of `docker` that make the builder of an address.
 pub fn create_builder(name: &str, address: &str) -> Vec<String> {
-    let driver = if address.starts_with("tcp://") { "remote" } else { "docker-container" };
-    ["buildx", "create", "--name", name, "--driver", driver, address].map(str::to_owned).into()
+    let driver = if address.starts_with("tcp://") {
+        "remote"
+    } else {
+        "docker-container"
+    };
+    [
+        "buildx", "create", "--name", name, "--driver", driver, address,
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 /// The same as a line for a shell, which leaves a builder that is there alone.
@@ -53,27 +93,54 @@ pub fn push(name: &str) -> Vec<String> {
 pub fn script(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     let builds = || plan.images.iter().filter_map(PlannedImage::build);
-    let login = plan.place.as_ref().filter(|_| builds().next().is_some()).map(|place| {
-        let login = format!("docker login --username AWS --password-stdin {}", place.registry);
-        format!("aws ecr get-login-password {} | {login}", place.flags())
-    });
+    let login = plan
+        .place
+        .as_ref()
+        .filter(|_| builds().next().is_some())
+        .map(|place| {
+            let login = format!(
+                "docker login --username AWS --password-stdin {}",
+                place.registry
+            );
+            format!("aws ecr get-login-password {} | {login}", place.flags())
+        });
     // A build that takes its steps from the registry needs the login before.
-    let (before, after) = if plan.needs_login_to_build() { (login, None) } else { (None, login) };
+    let (before, after) = if plan.needs_login_to_build() {
+        (login, None)
+    } else {
+        (None, login)
+    };
     lines.extend(before);
-    let builders = builds().filter_map(|planned| planned.builder.as_ref()).filter_map(builder_line);
+    let builders = builds()
+        .filter_map(|planned| planned.builder.as_ref())
+        .filter_map(builder_line);
     lines.extend(builders.collect::<BTreeSet<_>>());
     lines.extend(builds().map(|planned| docker_line(&build(planned))));
-    let Some(place) = &plan.place else { return lines };
-    lines.extend(plan.create_repositories.iter().map(|name| create_repository(place, name)));
+    let Some(place) = &plan.place else {
+        return lines;
+    };
+    lines.extend(
+        plan.create_repositories
+            .iter()
+            .map(|name| create_repository(place, name)),
+    );
     lines.extend(after);
-    lines.extend(builds().flat_map(|planned| &planned.names).map(|name| docker_line(&push(name))));
+    lines.extend(
+        builds()
+            .flat_map(|planned| &planned.names)
+            .map(|name| docker_line(&push(name))),
+    );
     lines.extend(
         plan.images
             .iter()
             .filter_map(|image| Some((image, image.publication.as_ref()?)))
             .flat_map(|(image, publication)| tag_lines(place, image, publication)),
     );
-    lines.extend(plan.indexes.iter().map(|index| list_line(place, plan, index)));
+    lines.extend(
+        plan.indexes
+            .iter()
+            .map(|index| list_line(place, plan, index)),
+    );
     lines
 }
 
@@ -81,14 +148,29 @@ pub fn script(plan: &Plan) -> Vec<String> {
 fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
     let name = |reference: &str| format!("{}/{}{reference}", place.registry, index.repository);
     let mut words: Vec<String> = ["buildx", "imagetools", "create"].map(str::to_owned).into();
-    words.extend(index.tags.iter().flat_map(|tag| ["--tag".to_owned(), name(&format!(":{}", tag.name))]));
-    words.extend(index.images.iter().filter_map(|place| plan.images.get(*place)).map(|image| match &image.source {
-        Source::Existing { digest } => name(&format!("@{digest}")),
-        Source::Build(_) => {
-            let tag = image.publication.as_ref().map(|publication| publication.pushed_tag.as_str()).unwrap_or_default();
-            name(&format!(":{tag}"))
-        }
-    }));
+    words.extend(
+        index
+            .tags
+            .iter()
+            .flat_map(|tag| ["--tag".to_owned(), name(&format!(":{}", tag.name))]),
+    );
+    words.extend(
+        index
+            .images
+            .iter()
+            .filter_map(|place| plan.images.get(*place))
+            .map(|image| match &image.source {
+                Source::Existing { digest } => name(&format!("@{digest}")),
+                Source::Build(_) => {
+                    let tag = image
+                        .publication
+                        .as_ref()
+                        .map(|publication| publication.pushed_tag.as_str())
+                        .unwrap_or_default();
+                    name(&format!(":{tag}"))
+                }
+            }),
+    );
     docker_line(&words)
 }
 
@@ -106,12 +188,18 @@ fn create_repository(place: &Place, name: &str) -> String {
 
 /// The command that lets the tags of [`MOVABLE_TAGS`] move in a repository, and no others.
 pub fn let_tags_move(name: &str) -> String {
-    format!("aws ecr put-image-tag-mutability --repository-name {name} {}", mutability())
+    format!(
+        "aws ecr put-image-tag-mutability --repository-name {name} {}",
+        mutability()
+    )
 }
 
 fn mutability() -> String {
     let filters = MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
-    format!("--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}", filters.join(" "))
+    format!(
+        "--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}",
+        filters.join(" ")
+    )
 }
 
 fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {
@@ -119,7 +207,9 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
         Source::Build(_) => format!("imageTag={}", publication.pushed_tag),
         Source::Existing { digest } => format!("imageDigest={digest}"),
     };
-    let Publication { repository, tags, .. } = publication;
+    let Publication {
+        repository, tags, ..
+    } = publication;
     let flags = place.flags();
     let read = |name: &str, field: &str| {
         format!(
@@ -134,9 +224,20 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
             tag.name
         )
     };
-    let written: Vec<_> = tags.iter().filter(|tag| tag.action == TagAction::Write).map(put).collect();
+    let written: Vec<_> = tags
+        .iter()
+        .filter(|tag| tag.action == TagAction::Write)
+        .map(put)
+        .collect();
     if written.is_empty() {
         return Vec::new();
     }
-    [vec![read("MANIFEST", "imageManifest"), read("TYPE", "imageManifestMediaType")], written].concat()
+    [
+        vec![
+            read("MANIFEST", "imageManifest"),
+            read("TYPE", "imageManifestMediaType"),
+        ],
+        written,
+    ]
+    .concat()
 }

@@ -19,10 +19,15 @@ pub fn guards(environment: &Environment, revision: Option<&Revision>) -> Vec<Ref
         ));
     }
     if environment.protected && revision.branch.as_deref() != Some(environment.branch.as_str()) {
-        let current =
-            revision.branch.as_ref().map_or_else(|| "a detached HEAD".to_owned(), |branch| format!("branch `{branch}`"));
+        let current = revision.branch.as_ref().map_or_else(
+            || "a detached HEAD".to_owned(),
+            |branch| format!("branch `{branch}`"),
+        );
         refusals.push(Refusal::new(
-            format!("this is {current}, and `{}` takes images from `{}` alone", environment.name, environment.branch),
+            format!(
+                "this is {current}, and `{}` takes images from `{}` alone",
+                environment.name, environment.branch
+            ),
             format!("git switch {}", environment.branch),
         ));
     }
@@ -33,12 +38,21 @@ pub fn guards(environment: &Environment, revision: Option<&Revision>) -> Vec<Ref
 ///
 /// # Errors
 /// A refusal, when they differ.
-pub fn account_guard(environment: &Environment, account: &str, identity: &str) -> Result<(), Refusal> {
+pub fn account_guard(
+    environment: &Environment,
+    account: &str,
+    identity: &str,
+) -> Result<(), Refusal> {
     if account == environment.account {
         return Ok(());
     }
     let profile = environment.profile.as_ref().map_or_else(
-        || format!("set `profile` in [environments.{}], or AWS_PROFILE, to one of that account", environment.name),
+        || {
+            format!(
+                "set `profile` in [environments.{}], or AWS_PROFILE, to one of that account",
+                environment.name
+            )
+        },
         |profile| format!("correct the profile `{profile}` in ~/.aws/config"),
     );
     Err(Refusal::new(

@@ -45,7 +45,9 @@ impl Plan {
     /// Whether a build reads or writes the registry.
     pub fn needs_login_to_build(&self) -> bool {
         let builds = self.images.iter().filter_map(PlannedImage::build);
-        builds.into_iter().any(|build| matches!(build.cache, Some(Cache::Registry { .. })))
+        builds
+            .into_iter()
+            .any(|build| matches!(build.cache, Some(Cache::Registry { .. })))
     }
 }
 

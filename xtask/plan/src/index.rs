@@ -47,25 +47,42 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
     let mut by_platform: BTreeMap<Platform, &Child> = BTreeMap::new();
     for child in children {
         if !child.manifest.is_image_manifest() {
-            let problem = format!("{} is an image index itself (`{}`)", child.name, child.manifest.media_type);
-            refusals.push(Refusal::new(problem, "name the single images that it lists, by their digests"));
+            let problem = format!(
+                "{} is an image index itself (`{}`)",
+                child.name, child.manifest.media_type
+            );
+            refusals.push(Refusal::new(
+                problem,
+                "name the single images that it lists, by their digests",
+            ));
         }
         if let Some(other) = by_platform.insert(child.platform.normalised(), child) {
             let problem = if other.manifest.digest == child.manifest.digest {
-                format!("{} and {} are the same image, {}", other.name, child.name, child.manifest.digest)
+                format!(
+                    "{} and {} are the same image, {}",
+                    other.name, child.name, child.manifest.digest
+                )
             } else {
-                format!("{} and {} are both for {}", other.name, child.name, child.platform)
+                format!(
+                    "{} and {} are both for {}",
+                    other.name, child.name, child.platform
+                )
             };
             refusals.push(Refusal::new(problem, "name one image for each platform"));
         }
     }
     if children.is_empty() {
-        refusals.push(Refusal::new("an index needs at least one image", "name them after the index"));
+        refusals.push(Refusal::new(
+            "an index needs at least one image",
+            "name them after the index",
+        ));
     }
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let all_docker = by_platform.values().all(|child| child.manifest.media_type == IMAGE_MANIFEST_TYPES[1]);
+    let all_docker = by_platform
+        .values()
+        .all(|child| child.manifest.media_type == IMAGE_MANIFEST_TYPES[1]);
     let media_type = IMAGE_INDEX_TYPES[usize::from(all_docker)];
     let manifests = by_platform
         .values()
@@ -76,7 +93,11 @@ pub fn assemble(children: &[Child]) -> Result<Manifest, Vec<Refusal>> {
             platform: &child.platform,
         })
         .collect();
-    let index = Index { schema_version: 2, media_type, manifests };
+    let index = Index {
+        schema_version: 2,
+        media_type,
+        manifests,
+    };
     let bytes = serde_json::to_string_pretty(&index).unwrap_or_default();
     Ok(Manifest::new(bytes, media_type))
 }
@@ -89,7 +110,9 @@ pub fn stuck<'t>(
     mutability: Option<&Mutability>,
 ) -> Option<&'t String> {
     let may_move = |tag: &String| mutability.is_none_or(|mutability| mutability.can_move(tag));
-    lasting.iter().find(|tag| current.get(*tag).is_some_and(|known| known != digest) && !may_move(tag))
+    lasting
+        .iter()
+        .find(|tag| current.get(*tag).is_some_and(|known| known != digest) && !may_move(tag))
 }
 
 #[cfg(test)]
@@ -97,17 +120,42 @@ mod tests {
     use super::*;
 
     fn child(name: &str, architecture: &str, bytes: &str) -> Child {
-        let platform = Platform { architecture: architecture.into(), os: "linux".into(), variant: None };
-        Child { name: name.into(), manifest: Manifest::new(bytes.into(), IMAGE_MANIFEST_TYPES[0]), platform }
+        let platform = Platform {
+            architecture: architecture.into(),
+            os: "linux".into(),
+            variant: None,
+        };
+        Child {
+            name: name.into(),
+            manifest: Manifest::new(bytes.into(), IMAGE_MANIFEST_TYPES[0]),
+            platform,
+        }
     }
 
     #[test]
     fn the_bytes_do_not_depend_on_the_order_and_say_what_the_children_are() {
-        let (a, b) = (child("a", "arm64", "{\"a\":1}"), child("b", "amd64", "{\"b\":22}"));
+        let (a, b) = (
+            child("a", "arm64", "{\"a\":1}"),
+            child("b", "amd64", "{\"b\":22}"),
+        );
         let index = assemble(&[a.clone(), b.clone()]).unwrap();
-        assert_eq!(index.digest, assemble(&[b.clone(), a.clone()]).unwrap().digest);
-        let sizes: Vec<_> = index.children().unwrap().iter().map(|child| (child.digest.as_str(), child.size)).collect();
-        assert_eq!(sizes, [(b.manifest.digest.as_str(), 8), (a.manifest.digest.as_str(), 7)]);
+        assert_eq!(
+            index.digest,
+            assemble(&[b.clone(), a.clone()]).unwrap().digest
+        );
+        let sizes: Vec<_> = index
+            .children()
+            .unwrap()
+            .iter()
+            .map(|child| (child.digest.as_str(), child.size))
+            .collect();
+        assert_eq!(
+            sizes,
+            [
+                (b.manifest.digest.as_str(), 8),
+                (a.manifest.digest.as_str(), 7)
+            ]
+        );
         assert_eq!(index.media_type, IMAGE_INDEX_TYPES[0]);
     }
 
@@ -115,22 +163,47 @@ mod tests {
     fn twins_and_lists_are_refused_by_name() {
         let problem = |children: &[Child]| assemble(children).unwrap_err()[0].problem.clone();
         assert!(problem(&[]).contains("at least one"));
-        assert!(problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{ }")]).contains("a and b are both for linux/arm64"));
-        assert!(problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{}")]).contains("a and b are the same image"));
+        assert!(
+            problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{ }")])
+                .contains("a and b are both for linux/arm64")
+        );
+        assert!(
+            problem(&[child("a", "arm64", "{}"), child("b", "arm64", "{}")])
+                .contains("a and b are the same image")
+        );
         let mut v8 = child("b", "arm64", "{ }");
         v8.platform.variant = Some("v8".into());
-        assert!(problem(&[child("a", "arm64", "{}"), v8]).contains("a and b are both for linux/arm64/v8"));
-        let list = Child { manifest: Manifest::new("{}".into(), IMAGE_INDEX_TYPES[0]), ..child("l", "arm64", "{}") };
+        assert!(
+            problem(&[child("a", "arm64", "{}"), v8])
+                .contains("a and b are both for linux/arm64/v8")
+        );
+        let list = Child {
+            manifest: Manifest::new("{}".into(), IMAGE_INDEX_TYPES[0]),
+            ..child("l", "arm64", "{}")
+        };
         assert!(problem(&[list]).contains("l is an image index"));
     }
 
     #[test]
     fn a_tag_of_another_image_is_stuck_where_it_may_not_move() {
-        let tags = ["api-abc1234".to_owned(), "api-dev-20260101-000000".to_owned()];
-        let current = |digest: &str| BTreeMap::from([("api-abc1234".to_owned(), digest.to_owned())]);
-        let immutable = Mutability::Immutable { except: vec!["*latest".into()], exclusions_known: true };
-        assert_eq!(stuck(&tags, &current("old"), "new", Some(&immutable)), Some(&tags[0]));
+        let tags = [
+            "api-abc1234".to_owned(),
+            "api-dev-20260101-000000".to_owned(),
+        ];
+        let current =
+            |digest: &str| BTreeMap::from([("api-abc1234".to_owned(), digest.to_owned())]);
+        let immutable = Mutability::Immutable {
+            except: vec!["*latest".into()],
+            exclusions_known: true,
+        };
+        assert_eq!(
+            stuck(&tags, &current("old"), "new", Some(&immutable)),
+            Some(&tags[0])
+        );
         assert_eq!(stuck(&tags, &current("new"), "new", Some(&immutable)), None);
-        assert_eq!(stuck(&tags, &current("old"), "new", Some(&Mutability::Mutable)), None);
+        assert_eq!(
+            stuck(&tags, &current("old"), "new", Some(&Mutability::Mutable)),
+            None
+        );
     }
 }

@@ -10,22 +10,34 @@ pub fn arch(instance_type: &str) -> Option<Arch> {
     let (family, size) = instance_type.split_once('.')?;
     let digit = family.find(|c: char| c.is_ascii_digit())?;
     let (series, rest) = family.split_at(digit);
-    let is_name =
-        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_name = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     if !is_name(series) || !is_name(family) || !is_name(size) {
         return None;
     }
     let attributes = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-    let is_graviton = attributes.starts_with('g') || family == "a1" || series == "mac" && rest.starts_with('2');
+    let is_graviton =
+        attributes.starts_with('g') || family == "a1" || series == "mac" && rest.starts_with('2');
     // Grace CPUs beside GPUs, as in `p6e-gb200`.
     let is_grace = attributes.contains("-gb");
-    Some(if is_graviton || is_grace { Arch::Arm64 } else { Arch::Amd64 })
+    Some(if is_graviton || is_grace {
+        Arch::Arm64
+    } else {
+        Arch::Amd64
+    })
 }
 
 /// The instance type of the same size with the other CPU, where there is a plain one.
 pub fn counterpart(instance_type: &str, wanted: Arch) -> Option<String> {
     let (family, size) = instance_type.split_once('.')?;
-    let series = family.trim_end_matches(|c: char| !c.is_ascii_alphabetic()).chars().next()?;
+    let series = family
+        .trim_end_matches(|c: char| !c.is_ascii_alphabetic())
+        .chars()
+        .next()?;
     let family = match (wanted, series) {
         (Arch::Arm64, 't') => "t4g",
         (Arch::Arm64, 'm') => "m7g",
@@ -87,8 +99,14 @@ mod tests {
         for name in ["", "t4g", ".large", "T4G.large", "${var.type}", "t4g."] {
             assert_eq!(arch(name), None, "{name}");
         }
-        assert_eq!(counterpart("t3.medium", Arch::Arm64).as_deref(), Some("t4g.medium"));
-        assert_eq!(counterpart("m6g.large", Arch::Amd64).as_deref(), Some("m7i.large"));
+        assert_eq!(
+            counterpart("t3.medium", Arch::Arm64).as_deref(),
+            Some("t4g.medium")
+        );
+        assert_eq!(
+            counterpart("m6g.large", Arch::Amd64).as_deref(),
+            Some("m7i.large")
+        );
         assert_eq!(counterpart("p5.48xlarge", Arch::Arm64), None);
     }
 }

@@ -26,7 +26,13 @@ pub use shipright_model as model;
 
 pub use build::because as reason;
 pub use guards::{account_guard, guards};
-pub use image::{Build, BuildMode, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source, TagAction};
-pub use local::{LocalRequest, local_names, plan_local};
-pub use push::{PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set, timestamp};
+pub use image::{
+    Build, BuildMode, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication,
+    Source, TagAction,
+};
+pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
+pub use push::{
+    PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set,
+    timestamp,
+};
 pub use select::{Selected, environment, one, select};

@@ -1,6 +1,9 @@
 //! The plan for images that stay on this machine.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Build, Plan, PlannedImage, Source,
@@ -32,109 +35,188 @@ pub struct LocalRequest {
 
 /// What the local engine calls an image, the most general name first: `PROJECT:ARCH-latest` for the default service,
 /// `PROJECT:SERVICE-ARCH-latest`, and where a service has several images one that says which.
-pub fn local_names(config: &Config, service: &Service, image: Option<&Image>, arch: Arch) -> Vec<String> {
+pub fn local_names(
+    config: &Config,
+    service: &Service,
+    image: Option<&Image>,
+    arch: Arch,
+) -> Vec<String> {
     let project = &config.project;
-    let general = (service.name == config.default_service).then(|| format!("{project}:{arch}-latest"));
-    let special = image.map(|image| Selected { service, image }.name()).filter(|name| *name != service.name);
-    let named = [Some(service.name.clone()), special].into_iter().flatten().map(|name| format!("{project}:{name}-{arch}-latest"));
+    let general =
+        (service.name == config.default_service).then(|| format!("{project}:{arch}-latest"));
+    let special = image
+        .map(|image| Selected { service, image }.name())
+        .filter(|name| *name != service.name);
+    let named = [Some(service.name.clone()), special]
+        .into_iter()
+        .flatten()
+        .map(|name| format!("{project}:{name}-{arch}-latest"));
     general.into_iter().chain(named).collect()
 }
 
-/// Plans images that stay on this machine.
+/// What a local build is planned from, besides the configuration.
+#[derive(Debug, Default)]
+pub struct LocalFacts<'f> {
+    /// The commit, if there is one.
+    pub revision: Option<Revision>,
+    /// Certificates that builds may need.
+    pub ca_bundle: Option<&'f Path>,
+    /// Dockerfiles and directories that are not there.
+    pub missing: &'f [PathBuf],
+}
+
+/// Plans local builds.
 ///
 /// # Errors
 /// Every reason not to.
 pub fn plan_local(
     config: &Config,
     request: &LocalRequest,
-    revision: Option<Revision>,
-    ca_bundle: Option<&Path>,
-    missing: &[PathBuf],
+    facts: LocalFacts<'_>,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = unknown_services(config, &request.services);
-    let names = if request.services.is_empty() { vec![config.default_service.clone()] } else { request.services.clone() };
+    let default = std::slice::from_ref(&config.default_service);
+    let named = if request.services.is_empty() {
+        default
+    } else {
+        &request.services
+    };
+    let mut seen = BTreeSet::new();
+    let names = named.iter().filter(|name| seen.insert(*name));
     let mut images = Vec::new();
-    let mut names = names;
-    let mut seen = std::collections::BTreeSet::new();
-    names.retain(|name| seen.insert(name.clone()));
-    for service in names.iter().filter_map(|name| config.services.get(name)) {
-        let archs = if request.archs.is_empty() { vec![None] } else { request.archs.iter().copied().map(Some).collect() };
-        for arch in archs {
-            match local_image(config, service, request, arch, revision.as_ref(), ca_bundle, missing) {
+    for service in names.filter_map(|name| config.services.get(name)) {
+        let archs: Vec<_> = request.archs.iter().copied().map(Some).collect();
+        let known = image(config, service, request.dockerfile.as_deref());
+        for wanted in if archs.is_empty() { vec![None] } else { archs } {
+            match (One {
+                config,
+                service,
+                request,
+                facts: &facts,
+                known,
+                wanted,
+            })
+            .image()
+            {
                 Ok(image) => images.push(image),
                 Err(refusal) => refusals.push(refusal),
             }
         }
     }
-    refusals.extend(images.iter().filter_map(PlannedImage::build).flat_map(|build| missing_paths(config, build, missing)));
+    let builds = images.iter().filter_map(PlannedImage::build);
+    refusals.extend(builds.flat_map(|build| missing_paths(config, build, facts.missing)));
+    let (create_repositories, indexes, notes) = (Vec::new(), Vec::new(), Vec::new());
+    let revision = facts.revision;
     finish(
         refusals,
-        Plan { place: None, revision, create_repositories: Vec::new(), images, indexes: Vec::new(), notes: Vec::new() },
+        Plan {
+            place: None,
+            revision,
+            create_repositories,
+            images,
+            indexes,
+            notes,
+        },
     )
 }
 
-fn local_image(
-    config: &Config,
-    service: &Service,
-    request: &LocalRequest,
+/// One service of a request.
+struct One<'l> {
+    config: &'l Config,
+    service: &'l Service,
+    request: &'l LocalRequest,
+    facts: &'l LocalFacts<'l>,
+    /// The image of deploy.toml, where the Dockerfile is one of its.
+    known: Option<&'l Image>,
+    /// The architecture that was asked for.
     wanted: Option<Arch>,
-    revision: Option<&Revision>,
-    ca_bundle: Option<&Path>,
-    missing: &[PathBuf],
-) -> Result<PlannedImage, Refusal> {
-    let said = request.dockerfile.as_deref();
-    let known = image(config, service, said);
-    let dockerfile = match (known, said) {
-        (Some(image), _) => config.context.join(&image.dockerfile),
-        (None, Some(name)) => local_dockerfile(config, name)?,
-        (None, None) => {
-            return Err(Refusal::new(format!("service `{}` has no image", service.name), "add one to deploy.toml"));
+}
+
+impl One<'_> {
+    fn image(&self) -> Result<PlannedImage, Refusal> {
+        let Self {
+            config,
+            service,
+            known,
+            ..
+        } = *self;
+        let dockerfile = self.dockerfile()?;
+        if let Some(gone) = missing_path(config, &dockerfile, self.facts.missing) {
+            return Err(gone);
         }
-    };
-    if let Some(gone) = missing_path(config, &dockerfile, missing) {
-        return Err(gone);
+        let target = known.map(|image| image.target);
+        let target = target.or_else(|| Target::from_dockerfile(&dockerfile));
+        let (arch, because) = self.arch(target, &dockerfile)?;
+        let revision = self.facts.revision.as_ref();
+        let build = Build {
+            dockerfile,
+            context: config.context.clone(),
+            arch,
+            builder: config.builders.get(&arch).cloned(),
+            mode: None,
+            args: build_args(service, known, arch, None, revision),
+            labels: labels(config, revision),
+            cache: None,
+            names: local_names(config, service, known, arch),
+            ca_bundle: self.facts.ca_bundle.map(Path::to_path_buf),
+            pushed: false,
+        };
+        let several = self.request.archs.len() > 1;
+        let suffix = if several {
+            format!("-{arch}")
+        } else {
+            String::new()
+        };
+        Ok(PlannedImage {
+            name: format!("{}{suffix}", service.name),
+            service: service.name.clone(),
+            target,
+            arch,
+            because,
+            source: Source::Build(Box::new(build)),
+            publication: None,
+            foreign: known.map(|image| image.foreign.clone()).unwrap_or_default(),
+            function: None,
+        })
     }
-    let target = known.map(|image| image.target).or_else(|| Target::from_dockerfile(&dockerfile));
-    let (arch, because) = match (wanted, target) {
-        (Some(arch), _) => (arch, format!("{} asks for {arch}; local images are never pushed", request.arch_from)),
-        (None, Some(target)) => (config.arch(target), because(config, target, known.map(|image| image.target_rule))),
-        (None, None) => {
-            return Err(Refusal::new(
-                format!("nothing says what `{}` is for", config.shown(&dockerfile).display()),
-                "add `--arch arm64` or `--arch amd64`, or name the Dockerfile in deploy.toml with its `target`",
+
+    fn dockerfile(&self) -> Result<PathBuf, Refusal> {
+        match (self.known, self.request.dockerfile.as_deref()) {
+            (Some(image), _) => Ok(self.config.context.join(&image.dockerfile)),
+            (None, Some(name)) => local_dockerfile(self.config, name),
+            (None, None) => {
+                let problem = format!("service `{}` has no image", self.service.name);
+                Err(Refusal::new(problem, "add one to deploy.toml"))
+            }
+        }
+    }
+
+    /// The architecture, and why.
+    fn arch(&self, target: Option<Target>, dockerfile: &Path) -> Result<(Arch, String), Refusal> {
+        if let Some(arch) = self.wanted {
+            let from = self.request.arch_from;
+            return Ok((
+                arch,
+                format!("{from} asks for {arch}; local images are never pushed"),
             ));
         }
-    };
-    let build = Build {
-        dockerfile,
-        context: config.context.clone(),
-        arch,
-        builder: config.builders.get(&arch).cloned(),
-        mode: None,
-        args: build_args(service, known, arch, None, revision),
-        labels: labels(config, revision),
-        cache: None,
-        names: local_names(config, service, known, arch),
-        ca_bundle: ca_bundle.map(Path::to_path_buf),
-        pushed: false,
-    };
-    let suffix = if request.archs.len() > 1 { format!("-{arch}") } else { String::new() };
-    Ok(PlannedImage {
-        name: format!("{}{suffix}", service.name),
-        service: service.name.clone(),
-        target,
-        arch,
-        because,
-        source: Source::Build(Box::new(build)),
-        publication: None,
-        foreign: known.map(|image| image.foreign.clone()).unwrap_or_default(),
-        function: None,
-    })
+        if let Some(target) = target {
+            let rule = self.known.map(|image| image.target_rule);
+            return Ok((self.config.arch(target), because(self.config, target, rule)));
+        }
+        let shown = self.config.shown(dockerfile).display();
+        Err(Refusal::new(
+            format!("nothing says what `{shown}` is for"),
+            "add `--arch arm64` or `--arch amd64`, or name the Dockerfile in deploy.toml with its `target`",
+        ))
+    }
 }
 
 fn local_dockerfile(config: &Config, name: &str) -> Result<PathBuf, Refusal> {
     let path = Path::new(name);
-    let escapes = path.components().any(|part| matches!(part, std::path::Component::ParentDir));
+    let escapes = path
+        .components()
+        .any(|part| matches!(part, std::path::Component::ParentDir));
     if name.is_empty() || escapes || name.starts_with('-') {
         return Err(Refusal::new(
             format!("`{}` is no Dockerfile of this project", name.escape_debug()),
@@ -142,5 +224,9 @@ fn local_dockerfile(config: &Config, name: &str) -> Result<PathBuf, Refusal> {
         ));
     }
     let in_root = config.root.join(path);
-    Ok(if in_root.starts_with(&config.context) { in_root } else { config.context.join(path) })
+    Ok(if in_root.starts_with(&config.context) {
+        in_root
+    } else {
+        config.context.join(path)
+    })
 }

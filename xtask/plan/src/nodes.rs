@@ -29,14 +29,29 @@ pub struct NodeReport {
 
 impl NodeReport {
     /// A report before anything was read. `environment` is its name.
-    pub fn new(environment: &str, wanted: Arch, images: Vec<String>, image_indexes: Vec<String>) -> Self {
-        let mut notes: Vec<String> =
-            image_indexes.iter().map(|name| format!("{name} is for both CPUs: every node runs it")).collect();
+    pub fn new(
+        environment: &str,
+        wanted: Arch,
+        images: Vec<String>,
+        image_indexes: Vec<String>,
+    ) -> Self {
+        let mut notes: Vec<String> = image_indexes
+            .iter()
+            .map(|name| format!("{name} is for both CPUs: every node runs it"))
+            .collect();
         if images.is_empty() && image_indexes.is_empty() {
             notes.push(format!("no image of `{environment}` is for EKS"));
         }
         let (nodes, terraform, mismatches) = (Vec::new(), Vec::new(), Vec::new());
-        Self { wanted, images, image_indexes, nodes, terraform, notes, mismatches }
+        Self {
+            wanted,
+            images,
+            image_indexes,
+            nodes,
+            terraform,
+            notes,
+            mismatches,
+        }
     }
 
     /// Compares what was read with what is wanted.
@@ -54,10 +69,13 @@ impl NodeReport {
                 Some(arch) if arch == wanted => {}
                 // Beside right ones, wrong nodes need a selector and are no mismatch by themselves.
                 Some(_) if some_right && !self.images.is_empty() => {
-                    self.notes.push(format!("{text}: pods need `nodeSelector: {{kubernetes.io/arch: {wanted}}}`"));
+                    self.notes.push(format!(
+                        "{text}: pods need `nodeSelector: {{kubernetes.io/arch: {wanted}}}`"
+                    ));
                 }
                 Some(_) if !self.images.is_empty() => {
-                    self.mismatches.push(format!("{text}, and the images are for {wanted}"));
+                    self.mismatches
+                        .push(format!("{text}, and the images are for {wanted}"));
                 }
                 Some(_) | None => self.notes.push(text),
             }
@@ -68,13 +86,21 @@ impl NodeReport {
         let wanted = self.wanted;
         for mention in &self.terraform {
             let name = &mention.instance_type;
-            let Some(arch) = instance::arch(name).filter(|arch| *arch != wanted) else { continue };
+            let Some(arch) = instance::arch(name).filter(|arch| *arch != wanted) else {
+                continue;
+            };
             let instead = instance::counterpart(name, wanted);
             let instead = instead.map_or_else(String::new, |name| format!("; use `{name}`"));
             let (file, path) = (mention.file.display(), &mention.path);
-            let text = format!("{file}: {path} has `{name}`, which is {arch}, and the images are for {wanted}{instead}");
+            let text = format!(
+                "{file}: {path} has `{name}`, which is {arch}, and the images are for {wanted}{instead}"
+            );
             let is_nodes = path.ends_with("instance_types");
-            if is_nodes && !self.images.is_empty() { self.mismatches.push(text) } else { self.notes.push(text) }
+            if is_nodes && !self.images.is_empty() {
+                self.mismatches.push(text);
+            } else {
+                self.notes.push(text);
+            }
         }
     }
 }
@@ -82,19 +108,38 @@ impl NodeReport {
 /// A node group as the EKS API describes it: by its machine image's type, or by its instance types where that is custom.
 pub fn of_group(name: &str, ami_type: &str, instance_types: &[String]) -> Nodes {
     // `AL2023_ARM_64_STANDARD`, `AL2023_x86_64_STANDARD`, `BOTTLEROCKET_ARM_64_FIPS` …
-    let by_image = match (ami_type.contains("ARM_64"), ami_type.contains(Arch::Amd64.uname())) {
+    let by_image = match (
+        ami_type.contains("ARM_64"),
+        ami_type.contains(Arch::Amd64.uname()),
+    ) {
         (true, _) => Some(Arch::Arm64),
         (_, true) => Some(Arch::Amd64),
         _ => None,
     };
-    let mut by_type: Vec<_> = instance_types.iter().filter_map(|name| instance::arch(name)).collect();
+    let mut by_type: Vec<_> = instance_types
+        .iter()
+        .filter_map(|name| instance::arch(name))
+        .collect();
     by_type.dedup();
-    let arch = by_image.or(if let [only] = by_type.as_slice() { Some(*only) } else { None });
+    let arch = by_image.or(if let [only] = by_type.as_slice() {
+        Some(*only)
+    } else {
+        None
+    });
     let evidence = format!(
         "{ami_type}, {}",
-        if instance_types.is_empty() { "no instance types".to_owned() } else { instance_types.join(", ") }
+        if instance_types.is_empty() {
+            "no instance types".to_owned()
+        } else {
+            instance_types.join(", ")
+        }
     );
-    Nodes { source: "EKS".to_owned(), name: name.to_owned(), arch, evidence }
+    Nodes {
+        source: "EKS".to_owned(),
+        name: name.to_owned(),
+        arch,
+        evidence,
+    }
 }
 
 #[cfg(test)]
@@ -103,12 +148,21 @@ mod tests {
 
     #[test]
     fn a_group_is_told_by_its_image_type_first() {
-        let arch =
-            |ami: &str, types: &[&str]| of_group("g", ami, &types.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>()).arch;
+        let arch = |ami: &str, types: &[&str]| {
+            of_group(
+                "g",
+                ami,
+                &types.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(),
+            )
+            .arch
+        };
         assert_eq!(arch("AL2023_ARM_64_STANDARD", &[]), Some(Arch::Arm64));
         assert_eq!(arch("AL2_x86_64", &["t4g.large"]), Some(Arch::Amd64));
         assert_eq!(arch("BOTTLEROCKET_ARM_64", &[]), Some(Arch::Arm64));
-        assert_eq!(arch("CUSTOM", &["m7g.large", "m6g.large"]), Some(Arch::Arm64));
+        assert_eq!(
+            arch("CUSTOM", &["m7g.large", "m6g.large"]),
+            Some(Arch::Arm64)
+        );
         assert_eq!(arch("CUSTOM", &["m7g.large", "m5.large"]), None);
         assert_eq!(arch("CUSTOM", &[]), None);
     }

@@ -69,11 +69,19 @@ pub enum Taken {
 /// What runs is taken where it can be told and is there; what the tag names otherwise. An index is deployed as one of its images;
 /// what is taken is the index.
 pub fn taken(tagged: Option<&Tagged>, running: Option<&str>, running_is_there: bool) -> Taken {
-    let Some(running) = running else { return Taken::Tag };
-    let is_tagged = |tagged: &&Tagged| tagged.digest == running || tagged.children.iter().any(|child| child == running);
+    let Some(running) = running else {
+        return Taken::Tag;
+    };
+    let is_tagged = |tagged: &&Tagged| {
+        tagged.digest == running || tagged.children.iter().any(|child| child == running)
+    };
     match tagged.filter(is_tagged) {
-        Some(tagged) => Taken::TagThatRuns { digest: tagged.digest.clone() },
-        None if running_is_there => Taken::Running { digest: running.to_owned() },
+        Some(tagged) => Taken::TagThatRuns {
+            digest: tagged.digest.clone(),
+        },
+        None if running_is_there => Taken::Running {
+            digest: running.to_owned(),
+        },
         None => Taken::Tag,
     }
 }
@@ -83,15 +91,30 @@ pub fn taken(tagged: Option<&Tagged>, running: Option<&str>, running_is_there: b
 ///
 /// # Errors
 /// One that is missing. `name` is the tag or digest.
-pub fn require_archs(selected: Selected<'_>, from: &str, name: &str, own: Arch, proven: &[Arch]) -> Result<(), Refusal> {
+pub fn require_archs(
+    selected: Selected<'_>,
+    from: &str,
+    name: &str,
+    own: Arch,
+    proven: &[Arch],
+) -> Result<(), Refusal> {
     let both = selected.image.multi_arch && selected.image.target.index_use() != IndexUse::OneImage;
     let wanted = if both { Arch::ALL.to_vec() } else { vec![own] };
-    let Some(missing) = wanted.into_iter().find(|arch| !proven.contains(arch)) else { return Ok(()) };
-    let why = if both { ", and deploy.toml has `multi-arch = true`" } else { "" };
+    let Some(missing) = wanted.into_iter().find(|arch| !proven.contains(arch)) else {
+        return Ok(());
+    };
+    let why = if both {
+        ", and deploy.toml has `multi-arch = true`"
+    } else {
+        ""
+    };
     let image = selected.name();
     Err(Refusal::new(
         format!("`{name}`, which `{from}` has of {image}, has no image for {missing}{why}"),
-        format!("push it again: cargo xtask push {from} --service {}", selected.service.name),
+        format!(
+            "push it again: cargo xtask push {from} --service {}",
+            selected.service.name
+        ),
     ))
 }
 
@@ -99,20 +122,36 @@ pub fn require_archs(selected: Selected<'_>, from: &str, name: &str, own: Arch, 
 ///
 /// # Errors
 /// A label that names no commit, and a dirty tree for a protected environment.
-pub fn revision(image: &str, labels: &BTreeMap<String, String>, from: &str, to: &Environment) -> Result<Revision, Refusal> {
-    let label = labels.get(label::REVISION).map(String::as_str).unwrap_or_default();
-    let (commit, dirty) = label.strip_suffix("-dirty").map_or((label, false), |commit| (commit, true));
-    let is_commit = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+pub fn revision(
+    image: &str,
+    labels: &BTreeMap<String, String>,
+    from: &str,
+    to: &Environment,
+) -> Result<Revision, Refusal> {
+    let label = labels
+        .get(label::REVISION)
+        .map(String::as_str)
+        .unwrap_or_default();
+    let (commit, dirty) = label
+        .strip_suffix("-dirty")
+        .map_or((label, false), |commit| (commit, true));
+    let is_commit =
+        matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_commit {
         let name = label::REVISION;
         return Err(Refusal::new(
-            format!("{image} has no git commit in its label `{name}`: it was not pushed by this tool"),
+            format!(
+                "{image} has no git commit in its label `{name}`: it was not pushed by this tool"
+            ),
             format!("cargo xtask push {from}"),
         ));
     }
     if dirty && to.protected {
         return Err(Refusal::new(
-            format!("{image} was built from a dirty tree, and `{}` is protected", to.name),
+            format!(
+                "{image} was built from a dirty tree, and `{}` is protected",
+                to.name
+            ),
             format!("commit, and push to {from} again"),
         ));
     }
@@ -135,12 +174,23 @@ pub struct Tags<'t> {
 
 impl Tags<'_> {
     fn of(&self, arch: Arch) -> TagSet {
-        TagSet::new(self.prefix, self.environment, arch, self.timestamp, self.revision, self.dirty)
+        TagSet::new(
+            self.prefix,
+            self.environment,
+            arch,
+            self.timestamp,
+            self.revision,
+            self.dirty,
+        )
     }
 
     /// All of them. `digest` is that of the image, or of the index whose images are `children`.
     pub fn all(&self, arch: Arch, digest: &str, children: &[Child]) -> Vec<PromotedTag> {
-        let named = |tag: &Tag, digest: &str| PromotedTag { name: tag.name.clone(), kind: tag.kind, digest: digest.to_owned() };
+        let named = |tag: &Tag, digest: &str| PromotedTag {
+            name: tag.name.clone(),
+            kind: tag.kind,
+            digest: digest.to_owned(),
+        };
         let own = self.of(arch);
         if children.is_empty() {
             return own.iter().map(|tag| named(tag, digest)).collect();
@@ -149,7 +199,11 @@ impl Tags<'_> {
         let of_child = |child: &Child| {
             let tags = child.arch.map(|arch| self.of(arch));
             let named = |tag: &Tag| named(tag, &child.digest);
-            tags.iter().flat_map(TagSet::iter).filter(|tag| tag.names_arch).map(named).collect::<Vec<_>>()
+            tags.iter()
+                .flat_map(TagSet::iter)
+                .filter(|tag| tag.names_arch)
+                .map(named)
+                .collect::<Vec<_>>()
         };
         plain.chain(children.iter().flat_map(of_child)).collect()
     }
@@ -159,7 +213,11 @@ impl Tags<'_> {
 ///
 /// # Errors
 /// A repository that is missing and may not be made.
-pub fn guard_repository(repository: Option<&Repository>, name: &str, to: &Environment) -> Result<(), Refusal> {
+pub fn guard_repository(
+    repository: Option<&Repository>,
+    name: &str,
+    to: &Environment,
+) -> Result<(), Refusal> {
     if repository.is_some() || to.create_repository {
         return Ok(());
     }
@@ -182,13 +240,24 @@ pub fn tags_to_write(
     name: &str,
 ) -> Result<Vec<PromotedTag>, Refusal> {
     let is_there = |tag: &PromotedTag| existing.get(&tag.name) == Some(&tag.digest);
-    let is_new = all.iter().filter(|tag| tag.kind != TagKind::Timestamp).any(|tag| !is_there(tag));
-    let tags: Vec<_> = all.into_iter().filter(|tag| is_new && !is_there(tag)).collect();
-    let is_stuck = |tag: &&PromotedTag| existing.contains_key(&tag.name) && !repository.mutability.can_move(&tag.name);
+    let is_new = all
+        .iter()
+        .filter(|tag| tag.kind != TagKind::Timestamp)
+        .any(|tag| !is_there(tag));
+    let tags: Vec<_> = all
+        .into_iter()
+        .filter(|tag| is_new && !is_there(tag))
+        .collect();
+    let is_stuck = |tag: &&PromotedTag| {
+        existing.contains_key(&tag.name) && !repository.mutability.can_move(&tag.name)
+    };
     match tags.iter().find(is_stuck) {
         None => Ok(tags),
         Some(stuck) => Err(Refusal::new(
-            format!("tag `{}` of `{name}` names another image, and may not move", stuck.name),
+            format!(
+                "tag `{}` of `{name}` names another image, and may not move",
+                stuck.name
+            ),
             "it was built from the same revision there: deploy that one",
         )),
     }
@@ -199,21 +268,49 @@ mod tests {
     use super::*;
     use crate::model::published::Mutability;
 
-    const TAGS: Tags<'_> =
-        Tags { prefix: "api-", environment: "prod", timestamp: "20260101-000000", revision: "abc1234", dirty: false };
+    const TAGS: Tags<'_> = Tags {
+        prefix: "api-",
+        environment: "prod",
+        timestamp: "20260101-000000",
+        revision: "abc1234",
+        dirty: false,
+    };
 
     fn children() -> [Child; 2] {
-        [Child { digest: "amd".into(), arch: Some(Arch::Amd64) }, Child { digest: "arm".into(), arch: Some(Arch::Arm64) }]
+        [
+            Child {
+                digest: "amd".into(),
+                arch: Some(Arch::Amd64),
+            },
+            Child {
+                digest: "arm".into(),
+                arch: Some(Arch::Arm64),
+            },
+        ]
     }
 
     #[test]
     fn what_runs_is_taken_where_it_is_there() {
-        let tagged = Tagged { digest: "i".into(), children: vec!["amd".into(), "arm".into()] };
+        let tagged = Tagged {
+            digest: "i".into(),
+            children: vec!["amd".into(), "arm".into()],
+        };
         let that_runs = Taken::TagThatRuns { digest: "i".into() };
         assert_eq!(taken(Some(&tagged), Some("i"), true), that_runs);
-        assert_eq!(taken(Some(&tagged), Some("arm"), true), that_runs, "an index goes whole");
-        assert_eq!(taken(Some(&tagged), Some("x"), true), Taken::Running { digest: "x".into() });
-        assert_eq!(taken(Some(&tagged), Some("x"), false), Taken::Tag, "what runs was deleted");
+        assert_eq!(
+            taken(Some(&tagged), Some("arm"), true),
+            that_runs,
+            "an index goes whole"
+        );
+        assert_eq!(
+            taken(Some(&tagged), Some("x"), true),
+            Taken::Running { digest: "x".into() }
+        );
+        assert_eq!(
+            taken(Some(&tagged), Some("x"), false),
+            Taken::Tag,
+            "what runs was deleted"
+        );
         assert_eq!(taken(Some(&tagged), None, false), Taken::Tag);
         assert_eq!(taken(None, None, false), Taken::Tag);
     }
@@ -225,30 +322,68 @@ mod tests {
         assert!(single.iter().all(|tag| tag.digest == "arm"));
         let index = TAGS.all(Arch::Arm64, "i", &children());
         let of = |digest: &str| {
-            let names = index.iter().filter(|tag| tag.digest == digest).map(|tag| tag.name.as_str());
+            let names = index
+                .iter()
+                .filter(|tag| tag.digest == digest)
+                .map(|tag| tag.name.as_str());
             names.collect::<Vec<_>>()
         };
-        assert_eq!(of("i"), ["api-prod-20260101-000000", "api-abc1234", "api-prod-latest"]);
-        assert_eq!(of("amd"), ["api-prod-20260101-000000-amd64", "api-abc1234-amd64", "api-prod-amd64-latest"]);
+        assert_eq!(
+            of("i"),
+            ["api-prod-20260101-000000", "api-abc1234", "api-prod-latest"]
+        );
+        assert_eq!(
+            of("amd"),
+            [
+                "api-prod-20260101-000000-amd64",
+                "api-abc1234-amd64",
+                "api-prod-amd64-latest"
+            ]
+        );
         assert_eq!(index.len(), 9);
     }
 
     #[test]
-    fn a_second_promotion_writes_nothing_and_a_tag_of_another_image_is_not_moved_where_it_may_not() {
+    fn a_second_promotion_writes_nothing_and_a_tag_of_another_image_is_not_moved_where_it_may_not()
+    {
         let all = || TAGS.all(Arch::Arm64, "arm", &[]);
-        let mutable = Repository { mutability: Mutability::Mutable };
-        let immutable = Mutability::Immutable { except: vec!["*latest".into()], exclusions_known: true };
-        let immutable = Repository { mutability: immutable };
-        assert_eq!(tags_to_write(all(), &BTreeMap::new(), &immutable, "r").unwrap(), all());
-        let lasting = all().into_iter().filter(|tag| tag.kind != TagKind::Timestamp);
+        let mutable = Repository {
+            mutability: Mutability::Mutable,
+        };
+        let immutable = Mutability::Immutable {
+            except: vec!["*latest".into()],
+            exclusions_known: true,
+        };
+        let immutable = Repository {
+            mutability: immutable,
+        };
+        assert_eq!(
+            tags_to_write(all(), &BTreeMap::new(), &immutable, "r").unwrap(),
+            all()
+        );
+        let lasting = all()
+            .into_iter()
+            .filter(|tag| tag.kind != TagKind::Timestamp);
         let mut there: BTreeMap<_, _> = lasting.map(|tag| (tag.name, tag.digest)).collect();
         assert_eq!(tags_to_write(all(), &there, &immutable, "r").unwrap(), []);
         there.insert("api-prod-latest".into(), "old".into());
         let moved = tags_to_write(all(), &there, &immutable, "r").unwrap();
         let names: Vec<_> = moved.iter().map(|tag| tag.name.as_str()).collect();
-        assert_eq!(names, ["api-prod-20260101-000000-arm64", "api-prod-20260101-000000", "api-prod-latest"]);
+        assert_eq!(
+            names,
+            [
+                "api-prod-20260101-000000-arm64",
+                "api-prod-20260101-000000",
+                "api-prod-latest"
+            ]
+        );
         there.insert("api-abc1234".into(), "other".into());
-        assert!(tags_to_write(all(), &there, &immutable, "r").unwrap_err().problem.contains("`api-abc1234`"));
+        assert!(
+            tags_to_write(all(), &there, &immutable, "r")
+                .unwrap_err()
+                .problem
+                .contains("`api-abc1234`")
+        );
         assert!(tags_to_write(all(), &there, &mutable, "r").is_ok());
     }
 }

@@ -39,7 +39,12 @@ pub fn versions(facts: &lambda::Facts) -> Vec<Candidate> {
     let candidate = |version: &Version| {
         let code = version.code.as_ref()?;
         let (name, digest) = (version.number.clone(), code.digest.clone());
-        Some(Candidate { name, digest, arch: Some(code.arch), images: Vec::new() })
+        Some(Candidate {
+            name,
+            digest,
+            arch: Some(code.arch),
+            images: Vec::new(),
+        })
     };
     facts.versions.iter().filter_map(candidate).collect()
 }
@@ -50,7 +55,10 @@ pub fn images(stored: &[Stored], prefix: &str, environment: &str) -> Vec<Candida
     let mut members: Vec<(String, String)> = Vec::new();
     for image in stored {
         let times = image.tags.iter().filter_map(|tag| {
-            let rest = tag.strip_prefix(prefix)?.strip_prefix(environment)?.strip_prefix('-')?;
+            let rest = tag
+                .strip_prefix(prefix)?
+                .strip_prefix(environment)?
+                .strip_prefix('-')?;
             tags::moment(rest).map(|(moment, arch)| (moment.to_owned(), arch, tag.clone()))
         });
         let mut times: Vec<_> = times.collect();
@@ -61,17 +69,30 @@ pub fn images(stored: &[Stored], prefix: &str, environment: &str) -> Vec<Candida
             if named.is_some() {
                 members.push((moment, digest));
             } else {
-                candidates.push((moment, Candidate { name: tag, digest, arch, images: Vec::new() }));
+                candidates.push((
+                    moment,
+                    Candidate {
+                        name: tag,
+                        digest,
+                        arch,
+                        images: Vec::new(),
+                    },
+                ));
             }
         }
     }
     // Images of an index have its time under their own tags.
     for (moment, candidate) in &mut candidates {
-        let of_it = members.iter().filter(|(time, digest)| time == moment && *digest != candidate.digest);
+        let of_it = members
+            .iter()
+            .filter(|(time, digest)| time == moment && *digest != candidate.digest);
         candidate.images = of_it.map(|(_, digest)| digest.clone()).collect();
     }
     candidates.sort_by(|(one, _), (other, _)| other.cmp(one));
-    candidates.into_iter().map(|(_, candidate)| candidate).collect()
+    candidates
+        .into_iter()
+        .map(|(_, candidate)| candidate)
+        .collect()
 }
 
 /// The image before the one that runs: the newest that is older, is another, and is not known to be bad.
@@ -86,11 +107,15 @@ pub fn image_before<'c>(
     repository: &str,
 ) -> Result<&'c Candidate, Refusal> {
     let current = candidates.iter().position(|candidate| candidate.is(digest));
-    let is_good = |candidate: &&Candidate| !candidate.is(digest) && !bad.iter().any(|bad| candidate.is(bad));
+    let is_good =
+        |candidate: &&Candidate| !candidate.is(digest) && !bad.iter().any(|bad| candidate.is(bad));
     let earlier = current.and_then(|current| candidates[current + 1..].iter().find(is_good));
     earlier.ok_or_else(|| {
         let workload = &running.workload;
-        none(format!("no image that {workload} ran before is in `{repository}`"), candidates)
+        none(
+            format!("no image that {workload} ran before is in `{repository}`"),
+            candidates,
+        )
     })
 }
 
@@ -98,19 +123,48 @@ pub fn image_before<'c>(
 /// is known to be bad.
 pub fn version_before<'v>(facts: &'v lambda::Facts, bad: &BTreeSet<String>) -> Option<&'v Version> {
     let number = |text: &str| text.parse::<u64>().ok();
-    let of = |wanted: &str| facts.versions.iter().find(|version| version.number == wanted);
+    let of = |wanted: &str| {
+        facts
+            .versions
+            .iter()
+            .find(|version| version.number == wanted)
+    };
     let latest = facts.function.code();
-    let (current, now) = match facts.alias.as_ref().filter(|alias| alias.version != "$LATEST") {
-        Some(alias) => (number(&alias.version), of(&alias.version).and_then(|version| version.code.clone()).or(latest)),
+    let (current, now) = match facts
+        .alias
+        .as_ref()
+        .filter(|alias| alias.version != "$LATEST")
+    {
+        Some(alias) => (
+            number(&alias.version),
+            of(&alias.version)
+                .and_then(|version| version.code.clone())
+                .or(latest),
+        ),
         None => {
-            let runs_it =
-                |version: &&Version| version.code.as_ref().zip(latest.as_ref()).is_some_and(|(code, latest)| code.is(latest));
-            (facts.versions.iter().find(runs_it).and_then(|version| number(&version.number)), latest)
+            let runs_it = |version: &&Version| {
+                version
+                    .code
+                    .as_ref()
+                    .zip(latest.as_ref())
+                    .is_some_and(|(code, latest)| code.is(latest))
+            };
+            (
+                facts
+                    .versions
+                    .iter()
+                    .find(runs_it)
+                    .and_then(|version| number(&version.number)),
+                latest,
+            )
         }
     };
     facts.versions.iter().find(|version| {
-        let is_earlier = current.is_none_or(|current| number(&version.number).is_some_and(|number| number < current));
-        let is_good = |code: &Code| !bad.contains(&code.digest) && now.as_ref().is_none_or(|now| !code.is(now));
+        let is_earlier = current
+            .is_none_or(|current| number(&version.number).is_some_and(|number| number < current));
+        let is_good = |code: &Code| {
+            !bad.contains(&code.digest) && now.as_ref().is_none_or(|now| !code.is(now))
+        };
         is_earlier && version.code.as_ref().is_some_and(is_good)
     })
 }
@@ -127,11 +181,16 @@ pub fn none(problem: impl Into<String>, candidates: &[Candidate]) -> Refusal {
         return Refusal::new(problem, "there is nothing to go back to");
     }
     let line = |candidate: &Candidate| {
-        let arch = candidate.arch.map_or_else(String::new, |arch| format!(" on {arch}"));
+        let arch = candidate
+            .arch
+            .map_or_else(String::new, |arch| format!(" on {arch}"));
         format!("  {}  {}{arch}", candidate.name, candidate.digest)
     };
     let lines: Vec<_> = candidates.iter().take(SHOWN).map(line).collect();
-    Refusal::new(problem, format!("name one with `--to`:\n{}", lines.join("\n")))
+    Refusal::new(
+        problem,
+        format!("name one with `--to`:\n{}", lines.join("\n")),
+    )
 }
 
 #[cfg(test)]
@@ -150,8 +209,23 @@ mod tests {
             pushed: 0,
         };
         let stored = [
-            image("a", &["api-dev-20250101-000000", "api-dev-20250101-000000-amd64", "api-abc1234", "api-prod-20260101-000000"]),
-            image("b", &["api-dev-20250102-000000", "api-dev-20250102-000000-arm64", "api-dev-latest"]),
+            image(
+                "a",
+                &[
+                    "api-dev-20250101-000000",
+                    "api-dev-20250101-000000-amd64",
+                    "api-abc1234",
+                    "api-prod-20260101-000000",
+                ],
+            ),
+            image(
+                "b",
+                &[
+                    "api-dev-20250102-000000",
+                    "api-dev-20250102-000000-arm64",
+                    "api-dev-latest",
+                ],
+            ),
             image("c", &["worker-dev-20250103-000000", "api-dev-2025"]),
         ];
         let list = [
@@ -160,7 +234,12 @@ mod tests {
             image("other", &["api-dev-20250105-000000-amd64"]),
         ];
         let found = images(&list, "api-", "dev");
-        assert!(found.len() == 1 && found[0].is("child") && found[0].is("list") && !found[0].is("other"));
+        assert!(
+            found.len() == 1
+                && found[0].is("child")
+                && found[0].is("list")
+                && !found[0].is("other")
+        );
         let found: Vec<_> = images(&stored, "api-", "dev")
             .into_iter()
             .map(|candidate| (candidate.name, candidate.digest, candidate.arch))
@@ -168,8 +247,16 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("api-dev-20250102-000000".to_owned(), "b".to_owned(), Some(Arch::Arm64)),
-                ("api-dev-20250101-000000".to_owned(), "a".to_owned(), Some(Arch::Amd64)),
+                (
+                    "api-dev-20250102-000000".to_owned(),
+                    "b".to_owned(),
+                    Some(Arch::Arm64)
+                ),
+                (
+                    "api-dev-20250101-000000".to_owned(),
+                    "a".to_owned(),
+                    Some(Arch::Amd64)
+                ),
             ]
         );
     }
@@ -177,26 +264,54 @@ mod tests {
     #[test]
     fn a_rollback_goes_to_the_newest_earlier_version_that_runs_something_else() {
         let (a, b) = (code("sha256:a", Arch::Amd64), code("sha256:b", Arch::Arm64));
-        let previous = |facts: &Facts| version_before(facts, &BTreeSet::new()).map(|version| version.number.clone());
-        assert_eq!(previous(&facts(&b, &[("3", &b), ("2", &b), ("1", &a)], Some("3"))).as_deref(), Some("1"));
-        assert_eq!(previous(&facts(&b, &[("2", &b), ("1", &a)], None)).as_deref(), Some("1"));
+        let previous = |facts: &Facts| {
+            version_before(facts, &BTreeSet::new()).map(|version| version.number.clone())
+        };
+        assert_eq!(
+            previous(&facts(&b, &[("3", &b), ("2", &b), ("1", &a)], Some("3"))).as_deref(),
+            Some("1")
+        );
+        assert_eq!(
+            previous(&facts(&b, &[("2", &b), ("1", &a)], None)).as_deref(),
+            Some("1")
+        );
         // After it, there is nothing earlier: it does not go back and forth.
-        assert_eq!(previous(&facts(&a, &[("2", &b), ("1", &a)], Some("1"))), None);
+        assert_eq!(
+            previous(&facts(&a, &[("2", &b), ("1", &a)], Some("1"))),
+            None
+        );
         assert_eq!(previous(&facts(&a, &[("2", &b), ("1", &a)], None)), None);
     }
 
     #[test]
     fn an_image_that_is_known_to_be_bad_is_passed_over() {
-        let candidate = |name: &str| Candidate { name: name.into(), digest: name.into(), arch: None, images: Vec::new() };
+        let candidate = |name: &str| Candidate {
+            name: name.into(),
+            digest: name.into(),
+            arch: None,
+            images: Vec::new(),
+        };
         let all = ["c", "b", "a"].map(candidate);
-        let running = Running { workload: "api".into(), exists: true, image: None, digest: Some("c".into()), arch: None };
+        let running = Running {
+            workload: "api".into(),
+            exists: true,
+            image: None,
+            digest: Some("c".into()),
+            arch: None,
+        };
         let before = |digest: &str, bad: &[&str]| {
             let bad = bad.iter().map(|bad| (*bad).to_owned()).collect();
             image_before(&all, &running, digest, &bad, "r").map(|found| found.name.clone())
         };
         assert_eq!(before("c", &[]).as_deref(), Ok("b"));
         assert_eq!(before("c", &["b"]).as_deref(), Ok("a"));
-        assert!(before("a", &[]).unwrap_err().cure.contains("  b  b"), "nothing is older: what there is, is listed");
-        assert!(before("gone", &[]).is_err(), "what runs is no image of the repository");
+        assert!(
+            before("a", &[]).unwrap_err().cure.contains("  b  b"),
+            "nothing is older: what there is, is listed"
+        );
+        assert!(
+            before("gone", &[]).is_err(),
+            "what runs is no image of the repository"
+        );
     }
 }

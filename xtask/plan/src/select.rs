@@ -23,9 +23,17 @@ impl Selected<'_> {
         if self.service.images.len() == 1 {
             return self.service.name.clone();
         }
-        let suffix =
-            self.image.dockerfile.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("Dockerfile."));
-        format!("{}-{}", self.service.name, suffix.unwrap_or(self.image.target.name()))
+        let suffix = self
+            .image
+            .dockerfile
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("Dockerfile."));
+        format!(
+            "{}-{}",
+            self.service.name,
+            suffix.unwrap_or(self.image.target.name())
+        )
     }
 }
 
@@ -36,7 +44,10 @@ impl Selected<'_> {
 pub fn environment<'c>(config: &'c Config, name: &str) -> Result<&'c Environment, Refusal> {
     config.environments.get(name).ok_or_else(|| {
         let known = config.environments.keys().map(String::as_str);
-        Refusal::new(format!("`{}` is no environment of deploy.toml", name.escape_debug()), suggestion(name, known))
+        Refusal::new(
+            format!("`{}` is no environment of deploy.toml", name.escape_debug()),
+            suggestion(name, known),
+        )
     })
 }
 
@@ -52,37 +63,78 @@ pub fn select<'c>(
 ) -> Result<Vec<Selected<'c>>, Vec<Refusal>> {
     let mut refusals = unknown_services(config, services);
     let wanted = |service: &&Service| services.is_empty() || services.contains(&service.name);
-    let of_service = |service: &'c Service| service.images.iter().map(move |image| Selected { service, image });
-    let goes_there = |selected: &Selected<'_>| selected.image.environments.contains(&environment.name);
-    let all: Vec<_> = config.services.values().filter(wanted).flat_map(of_service).filter(goes_there).collect();
-    let chosen: Vec<_> =
-        all.iter().copied().filter(|one| dockerfile.is_none_or(|name| names_dockerfile(name, one.image, config))).collect();
+    let of_service = |service: &'c Service| {
+        service
+            .images
+            .iter()
+            .map(move |image| Selected { service, image })
+    };
+    let goes_there =
+        |selected: &Selected<'_>| selected.image.environments.contains(&environment.name);
+    let all: Vec<_> = config
+        .services
+        .values()
+        .filter(wanted)
+        .flat_map(of_service)
+        .filter(goes_there)
+        .collect();
+    let chosen: Vec<_> = all
+        .iter()
+        .copied()
+        .filter(|one| dockerfile.is_none_or(|name| names_dockerfile(name, one.image, config)))
+        .collect();
     if chosen.is_empty() && refusals.is_empty() {
         refusals.push(match dockerfile {
             Some(name) => {
-                let mut known: Vec<_> = all.iter().filter_map(|one| one.image.dockerfile.to_str()).collect();
+                let mut known: Vec<_> = all
+                    .iter()
+                    .filter_map(|one| one.image.dockerfile.to_str())
+                    .collect();
                 known.sort_unstable();
                 known.dedup();
                 Refusal::new(
-                    format!("no image for `{}` is built from `{}`", environment.name, name.escape_debug()),
+                    format!(
+                        "no image for `{}` is built from `{}`",
+                        environment.name,
+                        name.escape_debug()
+                    ),
                     suggestion(name, known.iter().copied()),
                 )
             }
             None => Refusal::new(
-                format!("none of these services has an image for `{}`", environment.name),
-                format!("add \"{}\" to an image's `environments` in deploy.toml", environment.name),
+                format!(
+                    "none of these services has an image for `{}`",
+                    environment.name
+                ),
+                format!(
+                    "add \"{}\" to an image's `environments` in deploy.toml",
+                    environment.name
+                ),
             ),
         });
     }
-    if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(chosen)
+    } else {
+        Err(refusals)
+    }
 }
 
 /// The Dockerfile that is taken when none is named, as `make docker-build` did.
 const DEFAULT_DOCKERFILE: &str = "Dockerfile.lambda";
 
 /// The image of a service that a Dockerfile's name means; without a name that of `Dockerfile.lambda`, or the first.
-pub(super) fn image<'c>(config: &Config, service: &'c Service, dockerfile: Option<&str>) -> Option<&'c Image> {
-    let named = |name: &str| service.images.iter().find(|image| names_dockerfile(name, image, config));
+pub(super) fn image<'c>(
+    config: &Config,
+    service: &'c Service,
+    dockerfile: Option<&str>,
+) -> Option<&'c Image> {
+    let named = |name: &str| {
+        service
+            .images
+            .iter()
+            .find(|image| names_dockerfile(name, image, config))
+    };
     match dockerfile {
         Some(name) => named(name),
         None => named(DEFAULT_DOCKERFILE).or(service.images.first()),
@@ -93,13 +145,27 @@ pub(super) fn image<'c>(config: &Config, service: &'c Service, dockerfile: Optio
 ///
 /// # Errors
 /// A word that selects nothing.
-pub fn one<'c>(config: &'c Config, service: Option<&str>, dockerfile: Option<&str>) -> Result<Selected<'c>, Refusal> {
+pub fn one<'c>(
+    config: &'c Config,
+    service: Option<&str>,
+    dockerfile: Option<&str>,
+) -> Result<Selected<'c>, Refusal> {
     let name = service.unwrap_or(&config.default_service);
-    let service = config.services.get(name).ok_or_else(|| unknown_service(config, name))?;
+    let service = config
+        .services
+        .get(name)
+        .ok_or_else(|| unknown_service(config, name))?;
     let image = image(config, service, dockerfile).ok_or_else(|| {
-        let known: Vec<_> = service.images.iter().filter_map(|image| image.dockerfile.to_str()).collect();
+        let known: Vec<_> = service
+            .images
+            .iter()
+            .filter_map(|image| image.dockerfile.to_str())
+            .collect();
         let wanted = dockerfile.unwrap_or(DEFAULT_DOCKERFILE);
-        let problem = format!("no image of `{name}` is built from `{}`", wanted.escape_debug());
+        let problem = format!(
+            "no image of `{name}` is built from `{}`",
+            wanted.escape_debug()
+        );
         Refusal::new(problem, suggestion(wanted, known.iter().copied()))
     })?;
     Ok(Selected { service, image })
@@ -113,11 +179,16 @@ fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
 
 /// Services that deploy.toml lacks.
 pub(super) fn unknown_services(config: &Config, services: &[String]) -> Vec<Refusal> {
-    let unknown = services.iter().filter(|name| !config.services.contains_key(*name));
+    let unknown = services
+        .iter()
+        .filter(|name| !config.services.contains_key(*name));
     unknown.map(|name| unknown_service(config, name)).collect()
 }
 
 fn unknown_service(config: &Config, name: &str) -> Refusal {
     let known = config.services.keys().map(String::as_str);
-    Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), suggestion(name, known))
+    Refusal::new(
+        format!("`{}` is no service of deploy.toml", name.escape_debug()),
+        suggestion(name, known),
+    )
 }

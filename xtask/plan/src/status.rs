@@ -79,7 +79,10 @@ impl Row {
             // Two builds of one revision, or none that is known.
             _ => short_digest(digest).to_owned(),
         };
-        let (of_runs, of_tag) = (name(&self.runs_revision, runs), name(&self.revision, tagged));
+        let (of_runs, of_tag) = (
+            name(&self.runs_revision, runs),
+            name(&self.revision, tagged),
+        );
         Some(format!("runs {of_runs}, {} is {of_tag}", self.tag))
     }
 
@@ -92,7 +95,11 @@ impl Row {
         // An index has an image for every node.
         let runs_index = !self.listed.is_empty() && self.runs == self.tag_digest;
         let arch = self.arch.filter(|arch| *arch != policy && !runs_index)?;
-        Some(format!("{} is {}, policy is {policy}", self.target.workload(), arch.uname()))
+        Some(format!(
+            "{} is {}, policy is {policy}",
+            self.target.workload(),
+            arch.uname()
+        ))
     }
 }
 
@@ -109,7 +116,12 @@ mod tests {
     fn row(tag: Option<&str>, runs: Option<&str>, arch: Option<Arch>) -> Row {
         let own = |text: Option<&str>| text.map(str::to_owned);
         let new = Row::new("dev", "api".into(), Target::Lambda, "api-dev-latest".into());
-        Row { tag_digest: own(tag), runs: own(runs), arch, ..new }
+        Row {
+            tag_digest: own(tag),
+            runs: own(runs),
+            arch,
+            ..new
+        }
     }
 
     fn drift(mut row: Row) -> Vec<String> {
@@ -120,11 +132,24 @@ mod tests {
     #[test]
     fn what_runs_is_compared_with_the_tag_and_with_the_policy() {
         let none: [&str; 0] = [];
-        assert_eq!(drift(row(Some("sha256:a"), Some("sha256:a"), Some(Arch::Arm64))), none);
-        assert_eq!(drift(row(Some("sha256:a"), None, None)), none, "what cannot be read is no drift");
-        assert_eq!(drift(row(None, Some("sha256:a"), None)), ["runs an image, and there is no tag api-dev-latest"]);
+        assert_eq!(
+            drift(row(Some("sha256:a"), Some("sha256:a"), Some(Arch::Arm64))),
+            none
+        );
+        assert_eq!(
+            drift(row(Some("sha256:a"), None, None)),
+            none,
+            "what cannot be read is no drift"
+        );
+        assert_eq!(
+            drift(row(None, Some("sha256:a"), None)),
+            ["runs an image, and there is no tag api-dev-latest"]
+        );
         let both = drift(row(Some("sha256:a"), Some("sha256:b"), Some(Arch::Amd64)));
-        let expected = ["runs sha256:b, api-dev-latest is sha256:a", "function is x86_64, policy is arm64"];
+        let expected = [
+            "runs sha256:b, api-dev-latest is sha256:a",
+            "function is x86_64, policy is arm64",
+        ];
         assert_eq!(both, expected);
     }
 
@@ -135,16 +160,28 @@ mod tests {
             revision: Some(tag.into()),
             ..row(Some("sha256:a"), Some("sha256:b"), None)
         };
-        assert_eq!(drift(revisions("abc1234", "def5678")), ["runs abc1234, api-dev-latest is def5678"]);
-        assert_eq!(drift(revisions("abc1234", "abc1234")), ["runs sha256:b, api-dev-latest is sha256:a"]);
+        assert_eq!(
+            drift(revisions("abc1234", "def5678")),
+            ["runs abc1234, api-dev-latest is def5678"]
+        );
+        assert_eq!(
+            drift(revisions("abc1234", "abc1234")),
+            ["runs sha256:b, api-dev-latest is sha256:a"]
+        );
     }
 
     #[test]
     fn an_image_of_the_tag_s_index_is_what_the_tag_names() {
         let listed = vec!["sha256:b".to_owned()];
-        let child = Row { listed: listed.clone(), ..row(Some("sha256:i"), Some("sha256:b"), Some(Arch::Amd64)) };
+        let child = Row {
+            listed: listed.clone(),
+            ..row(Some("sha256:i"), Some("sha256:b"), Some(Arch::Amd64))
+        };
         assert_eq!(drift(child), ["function is x86_64, policy is arm64"]);
-        let whole = Row { listed, ..row(Some("sha256:i"), Some("sha256:i"), Some(Arch::Amd64)) };
+        let whole = Row {
+            listed,
+            ..row(Some("sha256:i"), Some("sha256:i"), Some(Arch::Amd64))
+        };
         assert_eq!(drift(whole), [""; 0]);
     }
 }

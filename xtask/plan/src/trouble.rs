@@ -48,7 +48,12 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "a program for the other CPU",
-        signs: &[&["exec format error"], &["cannot execute binary file"], &["formato de execução"], &["erro de formato exec"]],
+        signs: &[
+            &["exec format error"],
+            &["cannot execute binary file"],
+            &["formato de execução"],
+            &["erro de formato exec"],
+        ],
         cause: "the image, or one file in it, is for another CPU than the machine that runs it: amd64 on Graviton, or arm64 on \
                 x86_64",
         next: "cargo xtask verify image REF: it names the file, the layer and the instruction",
@@ -79,20 +84,30 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "Lambda refuses an image index",
-        signs: &[&["image manifest", "media type", "not supported"], &["media type", "is not supported", "index"]],
+        signs: &[
+            &["image manifest", "media type", "not supported"],
+            &["media type", "is not supported", "index"],
+        ],
         cause: "the tag names an index: BuildKit adds an attestation to every image by default and makes one; Lambda takes a \
                 single manifest",
         next: "cargo xtask push ENV builds with --provenance=false --sbom=false and checks what arrived",
     },
     Trouble {
         name: "an architecture option that does not exist",
-        signs: &[&["unknown options", "--architectures"], &["unknown parameter", "architectures"]],
+        signs: &[
+            &["unknown options", "--architectures"],
+            &["unknown parameter", "architectures"],
+        ],
         cause: "`update-function-configuration` takes no architecture; it goes with the image",
         next: "aws lambda update-function-code --function-name NAME --image-uri REPOSITORY@DIGEST --architectures arm64",
     },
     Trouble {
         name: "a Lambda function is being updated",
-        signs: &[&["resourceconflictexception"], &["an update is in progress"], &["currently in the following state: pending"]],
+        signs: &[
+            &["resourceconflictexception"],
+            &["an update is in progress"],
+            &["currently in the following state: pending"],
+        ],
         cause: "another update has not ended: Lambda takes one at a time",
         next: "aws lambda wait function-updated-v2 --function-name NAME, then try again",
     },
@@ -104,7 +119,10 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "Lambda may not read the image",
-        signs: &[&["imageaccessdenied"], &["lambda does not have permission to access the ecr image"]],
+        signs: &[
+            &["imageaccessdenied"],
+            &["lambda does not have permission to access the ecr image"],
+        ],
         cause: "the repository is in another account or region, or its policy does not let Lambda in",
         next: "aws ecr get-repository-policy --repository-name NAME",
     },
@@ -129,7 +147,11 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "an App Runner deployment that was taken back",
-        signs: &[&["rollback_succeeded"], &["health check failed", "app runner"], &["failed to deploy your application image"]],
+        signs: &[
+            &["rollback_succeeded"],
+            &["health check failed", "app runner"],
+            &["failed to deploy your application image"],
+        ],
         cause: "App Runner went back to the image before: the new one did not start, most often because it is for arm64",
         next: "cargo xtask verify image REF --target apprunner; App Runner runs amd64 alone",
     },
@@ -158,19 +180,31 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "a repository that does not exist",
-        signs: &[&["repositorynotfoundexception"], &["name unknown", "repository"], &["repository does not exist"]],
+        signs: &[
+            &["repositorynotfoundexception"],
+            &["name unknown", "repository"],
+            &["repository does not exist"],
+        ],
         cause: "ECR creates no repository on push by itself",
         next: "set create-repository = true in deploy.toml, or: aws ecr create-repository --repository-name NAME",
     },
     Trouble {
         name: "an AWS session that has run out",
-        signs: &[&["expiredtoken"], &["security token included in the request is expired"], &["sso session", "expired"]],
+        signs: &[
+            &["expiredtoken"],
+            &["security token included in the request is expired"],
+            &["sso session", "expired"],
+        ],
         cause: "the credentials were for a while, and that is over",
         next: "aws sso login --profile NAME",
     },
     Trouble {
         name: "no AWS credentials",
-        signs: &[&["unable to locate credentials"], &["no providers in chain"], &["credentialsnotloaded"]],
+        signs: &[
+            &["unable to locate credentials"],
+            &["no providers in chain"],
+            &["credentialsnotloaded"],
+        ],
         cause: "neither the environment nor ~/.aws says who you are",
         next: "aws configure sso, or set AWS_PROFILE; --sandbox needs no account",
     },
@@ -182,25 +216,39 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "too many calls",
-        signs: &[&["throttlingexception"], &["toomanyrequests"], &["rate exceeded"]],
+        signs: &[
+            &["throttlingexception"],
+            &["toomanyrequests"],
+            &["rate exceeded"],
+        ],
         cause: "an account has a number of calls a second, shared by everyone in it",
         next: "try again in a moment; --jobs 1 asks more slowly",
     },
     Trouble {
         name: "Docker Hub's limit",
-        signs: &[&["you have reached your pull rate limit"], &["you have reached your unauthenticated pull rate limit"]],
+        signs: &[
+            &["you have reached your pull rate limit"],
+            &["you have reached your unauthenticated pull rate limit"],
+        ],
         cause: "Docker Hub counts pulls for each address and user",
         next: "docker login, or take the base image from public.ecr.aws/docker/library",
     },
     Trouble {
         name: "no Docker Engine",
-        signs: &[&["cannot connect to the docker daemon"], &["is the docker daemon running"]],
+        signs: &[
+            &["cannot connect to the docker daemon"],
+            &["is the docker daemon running"],
+        ],
         cause: "no engine answers at the address that docker uses",
         next: "start Docker, or docker context use NAME; --sandbox starts a private engine on Debian",
     },
     Trouble {
         name: "no buildx",
-        signs: &[&["unknown command: docker buildx"], &["'buildx' is not a docker command"], &["buildx", "component is missing"]],
+        signs: &[
+            &["unknown command: docker buildx"],
+            &["'buildx' is not a docker command"],
+            &["buildx", "component is missing"],
+        ],
         cause: "docker's command line lacks the buildx plugin",
         next: "apt-get install docker-buildx (Debian, Ubuntu) or docker-buildx-plugin (Docker's own packages)",
     },
@@ -231,7 +279,11 @@ pub const TROUBLES: [Trouble; 27] = [
     },
     Trouble {
         name: "slow builds",
-        signs: &[&["qemu: uncaught target signal"], &["emulation", "slow"], &["emulação"]],
+        signs: &[
+            &["qemu: uncaught target signal"],
+            &["emulation", "slow"],
+            &["emulação"],
+        ],
         cause: "a build for the other CPU runs under emulation",
         next: "build on a machine of that CPU, cross-compile on $BUILDPLATFORM, or install the target's wheels there",
     },
@@ -242,7 +294,9 @@ impl Trouble {
     pub fn line<'t>(&self, text: &'t str) -> Option<&'t str> {
         let tells = |line: &&str| {
             let line = line.to_lowercase();
-            self.signs.iter().any(|signs| signs.iter().all(|sign| line.contains(sign)))
+            self.signs
+                .iter()
+                .any(|signs| signs.iter().all(|sign| line.contains(sign)))
         };
         text.lines().find(tells)
     }
@@ -251,11 +305,19 @@ impl Trouble {
 /// What a text tells of, each once, the most special first.
 pub fn explain(text: &str) -> Vec<&'static Trouble> {
     let text = text.to_lowercase();
-    let fits = |trouble: &&Trouble| trouble.signs.iter().any(|signs| signs.iter().all(|sign| text.contains(sign)));
+    let fits = |trouble: &&Trouble| {
+        trouble
+            .signs
+            .iter()
+            .any(|signs| signs.iter().all(|sign| text.contains(sign)))
+    };
     let found: Vec<_> = TROUBLES.iter().filter(fits).collect();
     // "A program for the other CPU" says nothing more where Lambda or a build was recognised.
     let is_special = found.len() > 1;
-    found.into_iter().filter(|trouble| !(is_special && trouble.name == "a program for the other CPU")).collect()
+    found
+        .into_iter()
+        .filter(|trouble| !(is_special && trouble.name == "a program for the other CPU"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -263,44 +325,86 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn messages_of_the_seeds_and_of_aws_are_recognised() {
         let cases = [
-            ("Error: fork/exec /lambda-entrypoint.sh: exec format error Runtime.InvalidEntrypoint", "Lambda starts a program"),
-            ("Runtime exited with error: exec format error", "Lambda starts a program"),
+            (
+                "Error: fork/exec /lambda-entrypoint.sh: exec format error Runtime.InvalidEntrypoint",
+                "Lambda starts a program",
+            ),
+            (
+                "Runtime exited with error: exec format error",
+                "Lambda starts a program",
+            ),
             (
                 "#8 0.2 exec /bin/sh: exec format error\nERROR: failed to solve: process did not complete successfully",
                 "a build executes",
             ),
-            ("standard_init_linux.go:228: exec user process caused: exec format error", "a program for the other CPU"),
-            ("bash: ./app: cannot execute binary file", "a program for the other CPU"),
-            ("ImportError: libfoo.so: wrong ELF class: ELFCLASS64 / wrong architecture", "a native library"),
+            (
+                "standard_init_linux.go:228: exec user process caused: exec format error",
+                "a program for the other CPU",
+            ),
+            (
+                "bash: ./app: cannot execute binary file",
+                "a program for the other CPU",
+            ),
+            (
+                "ImportError: libfoo.so: wrong ELF class: ELFCLASS64 / wrong architecture",
+                "a native library",
+            ),
             (
                 "The image manifest, config or layer media type for the source image x is not supported.",
                 "Lambda refuses an image index",
             ),
-            ("Unknown options: --architectures, arm64", "an architecture option"),
-            ("image with reference x was found but does not match the specified platform: wanted linux/arm64", "no image for"),
+            (
+                "Unknown options: --architectures, arm64",
+                "an architecture option",
+            ),
+            (
+                "image with reference x was found but does not match the specified platform: wanted linux/arm64",
+                "no image for",
+            ),
             ("api-7d9 0/1 CrashLoopBackOff 5", "pods that crash"),
             (
                 "ResourceConflictException: The operation cannot be performed at this time. An update is in progress",
                 "is being updated",
             ),
-            ("denied: Your authorization token has expired. Reauthenticate", "a registry login"),
+            (
+                "denied: Your authorization token has expired. Reauthenticate",
+                "a registry login",
+            ),
             (
                 "tag invalid: The image tag 'x' already exists in the 'y' repository and cannot be overwritten because the tag is immutable.",
                 "cannot be written again",
             ),
-            ("ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "no Docker Engine"),
+            (
+                "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
+                "no Docker Engine",
+            ),
             ("docker: unknown command: docker buildx", "no buildx"),
-            ("ERROR: Cache export is not supported for the docker driver.", "cannot give its cache away"),
-            ("Because pycairo==1.28.0 has no wheels with a matching platform tag", "without a wheel"),
+            (
+                "ERROR: Cache export is not supported for the docker driver.",
+                "cannot give its cache away",
+            ),
+            (
+                "Because pycairo==1.28.0 has no wheels with a matching platform tag",
+                "without a wheel",
+            ),
         ];
         for (text, name) in cases {
             let found = explain(text);
-            assert!(found.first().is_some_and(|trouble| trouble.name.contains(name)), "{text}: {found:?}");
+            assert!(
+                found
+                    .first()
+                    .is_some_and(|trouble| trouble.name.contains(name)),
+                "{text}: {found:?}"
+            );
         }
         let text = "#9 1.2 Resolving\n#9 1.4   cause: Because docopt==0.6.2 has no usable wheels\n#9 ERROR: exit code: 1";
-        assert_eq!(explain(text)[0].line(text), Some("#9 1.4   cause: Because docopt==0.6.2 has no usable wheels"));
+        assert_eq!(
+            explain(text)[0].line(text),
+            Some("#9 1.4   cause: Because docopt==0.6.2 has no usable wheels")
+        );
         assert_eq!(explain("all is well"), Vec::<&Trouble>::new());
     }
 }

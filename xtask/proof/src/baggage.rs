@@ -7,23 +7,30 @@
 //! Architecture Invariant: a name alone makes nothing baggage. What the start path reads is never baggage, and neither is a
 //! file that claims to be for the wanted CPU and is not.
 
+mod launcher;
+mod libc;
+mod names;
+
 use std::{
     cell::{OnceCell, RefCell},
     collections::HashMap,
 };
+
+use libc::Libc;
+use names::{Names, is_deep, is_library, is_python_directory, is_python_packages, platform_part};
 
 use crate::{
     elf::{Elf, Machine, System},
     layer::Content,
     path,
     platform::{Cpu, Name, Words, is_addon, is_store, respell},
-    start::{Start, is_loaders_own},
+    start::Start,
     tree::{Found, Present, Tree},
 };
 
 /// Why a file for another platform does no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// The same file for the wanted CPU is there.
     Counterpart,
     /// It is for another operating system, which no kernel here could start.
@@ -37,7 +44,7 @@ pub enum Reason {
 }
 
 /// Tells baggage from the files that matter.
-pub struct Porter<'t> {
+pub(crate) struct Porter<'t> {
     tree: &'t Tree<'t>,
     start: &'t Start,
     expected: Machine,
@@ -51,13 +58,6 @@ pub struct Porter<'t> {
     listed: RefCell<HashMap<String, Listed>>,
     /// The nearest directory with a `package.json`, by directory.
     roots: RefCell<HashMap<String, Option<String>>>,
-}
-
-/// The C library of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Libc {
-    Glibc,
-    Musl,
 }
 
 /// Files whose paths differ in platform words alone. Real packages have a dozen of these at most: what goes beyond a limit
@@ -80,53 +80,15 @@ struct Listed {
     by_key: HashMap<String, String>,
 }
 
-/// A path, taken apart.
-struct Names {
-    names: Vec<Name>,
-    /// The first name that belongs to the package, or that may differ between two packages for two platforms.
-    from: usize,
-}
-
-impl Names {
-    fn key(names: &[Name]) -> String {
-        names.iter().map(|name| name.stem.as_str()).collect::<Vec<_>>().join("/")
-    }
-
-    /// What the package's own part of the path says.
-    fn words(&self) -> Words {
-        self.names[self.from..].iter().fold(Words::default(), |mut words, name| {
-            words |= name.words;
-            words
-        })
-    }
-
-    /// The number of Node.js's binary interface.
-    fn abi(&self) -> Option<u16> {
-        self.names.iter().rev().find_map(|name| name.abi)
-    }
-
-    /// Whether the path leads to another operating system. The word must stand beside one for a CPU: `freebsd-x64`,
-    /// `freebsd/x64`. A package may well be called `android-tools`.
-    fn says_other_system(&self) -> bool {
-        let names_cpu = |at: Option<usize>| at.and_then(|at| self.names.get(at)).is_some_and(|name| name.words.names_any_cpu());
-        (self.from..self.names.len()).any(|at| {
-            let words = self.names[at].words;
-            let is_beside_cpu =
-                [Some(at), at.checked_sub(1).filter(|at| *at >= self.from), Some(at + 1)].into_iter().any(names_cpu);
-            words.says_other_system() && !words.says_linux() && is_beside_cpu
-        })
-    }
-}
-
 impl<'t> Porter<'t> {
     /// For the files of an image.
-    pub fn new(tree: &'t Tree<'t>, start: &'t Start, expected: Machine) -> Self {
+    pub(crate) fn new(tree: &'t Tree<'t>, start: &'t Start, expected: Machine) -> Self {
         Self {
             tree,
             start,
             expected,
             wanted: Cpu::of(expected),
-            libc: libc(tree, start, expected),
+            libc: libc::of(tree, start, expected),
             by_key: OnceCell::new(),
             compiled: RefCell::default(),
             listed: RefCell::default(),
@@ -135,7 +97,7 @@ impl<'t> Porter<'t> {
     }
 
     /// Why a file for another CPU is baggage. `None` where it is not.
-    pub fn reason(&self, path: &str, present: &Present, elf: &Elf) -> Option<Reason> {
+    pub(crate) fn reason(&self, path: &str, present: &Present, elf: &Elf) -> Option<Reason> {
         if is_deep(path) {
             return None;
         }
@@ -165,10 +127,17 @@ impl<'t> Porter<'t> {
     /// Whether Python may import a file: a shared library below its packages that is not named after another platform.
     fn is_extension(&self, path: &str, names: &Names) -> bool {
         let file = path::split(path).1;
-        let is_tagged = [".cpython-", ".abi3.", ".pypy"].iter().any(|tag| file.contains(tag));
+        let is_tagged = [".cpython-", ".abi3.", ".pypy"]
+            .iter()
+            .any(|tag| file.contains(tag));
         let is_library = is_library(file);
-        let words = if is_tagged { Name::read(file).words } else { names.words() };
-        let is_elsewhere = words.names_any_cpu() && !words.names(self.wanted) || words.says_other_system();
+        let words = if is_tagged {
+            Name::read(file).words
+        } else {
+            names.words()
+        };
+        let is_elsewhere =
+            words.names_any_cpu() && !words.names(self.wanted) || words.says_other_system();
         is_library && !is_elsewhere
     }
 
@@ -177,30 +146,54 @@ impl<'t> Porter<'t> {
         match elf.system {
             Some(System::Other) => true,
             Some(System::Linux) => false,
-            None => names.says_other_system() && (self.root(path).is_some() || is_python_packages(path)),
+            None => {
+                names.says_other_system() && (self.root(path).is_some() || is_python_packages(path))
+            }
         }
     }
 
     fn has_counterpart(&self, path: &str, names: &Names) -> bool {
         let by_key = self.by_key.get_or_init(|| self.files());
-        let Some(files) = by_key.get(&Names::key(&names.names)) else { return self.is_right_behind_a_link(path, names) };
-        let right = files.right.iter().filter(|(candidate, ours)| self.is_counterpart(path, names, candidate, ours));
+        let Some(files) = by_key.get(&Names::key(&names.names)) else {
+            return self.is_right_behind_a_link(path, names);
+        };
+        let right = files
+            .right
+            .iter()
+            .filter(|(candidate, ours)| self.is_counterpart(path, names, candidate, ours));
         let abis: Vec<Option<u16>> = right.map(|(_, ours)| ours.abi()).collect();
-        let Some(abi) = names.abi() else { return !abis.is_empty() || self.is_right_behind_a_link(path, names) };
+        let Some(abi) = names.abi() else {
+            return !abis.is_empty() || self.is_right_behind_a_link(path, names);
+        };
         // A package may have addons for fewer versions of Node.js on one CPU than on another. Where it has them for most, and
         // for older ones, the one that is missing was taken out.
         let has = |abi: Option<u16>| abis.contains(&abi) || abis.contains(&None);
-        let foreign = || files.foreign.iter().filter(|(words, _)| *words == names.words());
+        let foreign = || {
+            files
+                .foreign
+                .iter()
+                .filter(|(words, _)| *words == names.words())
+        };
         let matched = foreign().filter(|(_, abi)| has(*abi)).count();
-        let is_gap = matched * 2 >= foreign().count() && abis.iter().flatten().any(|lower| *lower < abi);
+        let is_gap =
+            matched * 2 >= foreign().count() && abis.iter().flatten().any(|lower| *lower < abi);
         !abis.is_empty() && (has(Some(abi)) || !is_gap)
     }
 
     /// Whether the file's own name for the wanted CPU is a link to a file for it.
     fn is_right_behind_a_link(&self, path: &str, names: &Names) -> bool {
-        let Some(wanted) = self.respelled(path, names).filter(|_| !names.words().names(self.wanted)) else { return false };
-        let Found::File(real, file) = self.tree.find(&wanted) else { return false };
-        let is_plain = !Name::of_path(&real).iter().any(|name| name.words.names_other_than(self.wanted));
+        let Some(wanted) = self
+            .respelled(path, names)
+            .filter(|_| !names.words().names(self.wanted))
+        else {
+            return false;
+        };
+        let Found::File(real, file) = self.tree.find(&wanted) else {
+            return false;
+        };
+        let is_plain = !Name::of_path(&real)
+            .iter()
+            .any(|name| name.words.names_other_than(self.wanted));
         is_plain && matches!(&file.content, Content::Elf(elf) if self.is_right(elf))
     }
 
@@ -209,11 +202,15 @@ impl<'t> Porter<'t> {
         let parts: Vec<&str> = path.split('/').collect();
         let (above, inside) = parts.split_at(names.from.min(parts.len()));
         let inside = respell(&inside.join("/"), self.wanted)?;
-        Some(if above.is_empty() { inside } else { format!("{}/{inside}", above.join("/")) })
+        Some(if above.is_empty() {
+            inside
+        } else {
+            format!("{}/{inside}", above.join("/"))
+        })
     }
 
     /// What a file for the wanted CPU would be called in its place.
-    pub fn counterpart_name(&self, path: &str) -> Option<String> {
+    pub(crate) fn counterpart_name(&self, path: &str) -> Option<String> {
         if is_deep(path) {
             return None;
         }
@@ -223,9 +220,13 @@ impl<'t> Porter<'t> {
     /// Whether the package's install script has compiled its addon: node-gyp-build, which chooses among prebuilt addons,
     /// takes that one first.
     fn is_compiled(&self, path: &str, names: &Names) -> bool {
-        let Some(root) = self.root(path) else { return false };
+        let Some(root) = self.root(path) else {
+            return false;
+        };
         let words = names.words();
-        let is_prebuilt = path.strip_prefix(&root).is_some_and(|rest| rest.starts_with("/prebuilds/"));
+        let is_prebuilt = path
+            .strip_prefix(&root)
+            .is_some_and(|rest| rest.starts_with("/prebuilds/"));
         if !is_prebuilt || !is_addon(path) || !words.names_any_cpu() || words.names(self.wanted) {
             return false;
         }
@@ -233,16 +234,23 @@ impl<'t> Porter<'t> {
             return *known;
         }
         let directory = format!("{root}/build/Release/");
-        let files = self.tree.files.range(directory.clone()..).take_while(|(file, _)| file.starts_with(&directory));
-        let mut addons = files.filter(|(file, _)| is_addon(file) && !file[directory.len()..].contains('/'));
-        let is_compiled = addons.any(|(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)));
+        let files = self
+            .tree
+            .files
+            .range(directory.clone()..)
+            .take_while(|(file, _)| file.starts_with(&directory));
+        let mut addons =
+            files.filter(|(file, _)| is_addon(file) && !file[directory.len()..].contains('/'));
+        let is_compiled = addons.any(
+            |(_, present)| matches!(present.content(), Content::Elf(elf) if self.is_right(elf)),
+        );
         self.compiled.borrow_mut().insert(root, is_compiled);
         is_compiled
     }
 
     /// Whether a file is one of several that the package names after their CPUs, and whether its name is that of the wanted
     /// one. `None` where only the package's own name says a CPU, or nothing does.
-    pub fn named_for_wanted(&self, path: &str) -> Option<bool> {
+    pub(crate) fn named_for_wanted(&self, path: &str) -> Option<bool> {
         if is_deep(path) {
             return None;
         }
@@ -258,7 +266,13 @@ impl<'t> Porter<'t> {
         elf.machine == self.expected && elf.is_loadable && elf.system != Some(System::Other)
     }
 
-    fn is_counterpart(&self, path: &str, foreign: &Names, candidate: &str, candidate_names: &Names) -> bool {
+    fn is_counterpart(
+        &self,
+        path: &str,
+        foreign: &Names,
+        candidate: &str,
+        candidate_names: &Names,
+    ) -> bool {
         let (mut theirs, mut ours) = (Words::default(), Words::default());
         let parts: Vec<(&str, &str)> = path.split('/').zip(candidate.split('/')).collect();
         for (at, (their, our)) in foreign.names.iter().zip(&candidate_names.names).enumerate() {
@@ -268,7 +282,9 @@ impl<'t> Porter<'t> {
             // Between two packages for two platforms, pnpm's directory names differ as well.
             let is_store = at > 0 && is_store(parts[at - 1].1);
             // Without a package's directory, the CPU may stand in several names: `linux-x64/native/x-x64.so`.
-            let is_twice = self.root(path).is_none() && their.words.names_any_cpu() && our.words.names(self.wanted);
+            let is_twice = self.root(path).is_none()
+                && their.words.names_any_cpu()
+                && our.words.names(self.wanted);
             if at < foreign.from.min(candidate_names.from) && !is_store && !is_twice {
                 return false;
             }
@@ -276,11 +292,17 @@ impl<'t> Porter<'t> {
             ours |= our.words;
         }
         let whole = candidate_names.words();
-        let is_elsewhere = candidate_names.says_other_system() || ours.says_other_system() && !ours.says_linux();
-        let is_named_apart = theirs.names_any_cpu() || ours.names_any_cpu() && theirs.says_distribution();
+        let is_elsewhere =
+            candidate_names.says_other_system() || ours.says_other_system() && !ours.says_linux();
+        let is_named_apart =
+            theirs.names_any_cpu() || ours.names_any_cpu() && theirs.says_distribution();
         let is_other_libc = self.is_for_other_libc(foreign.words());
-        let is_for_another = !theirs.names(self.wanted) && is_named_apart || is_other_libc && ours != theirs;
-        is_for_another && !ours.names_other_than(self.wanted) && !is_elsewhere && self.takes_libc(foreign.words(), whole)
+        let is_for_another =
+            !theirs.names(self.wanted) && is_named_apart || is_other_libc && ours != theirs;
+        is_for_another
+            && !ours.names_other_than(self.wanted)
+            && !is_elsewhere
+            && self.takes_libc(foreign.words(), whole)
     }
 
     /// Whether what is named after a C library cannot be loaded with the image's.
@@ -306,15 +328,24 @@ impl<'t> Porter<'t> {
     /// Whether the file's package was made for any platform, says so, and lists no such file for the wanted CPU.
     fn is_in_package_for_any(&self, path: &str, names: &Names, present: &Present) -> bool {
         let words = names.words();
-        let about = present.file.package.as_ref().and_then(|package| package.about.as_deref());
+        let about = present
+            .file
+            .package
+            .as_ref()
+            .and_then(|package| package.about.as_deref());
         let Some(about) = about else { return false };
         let is_for_any = self.with_list(about, |listed| listed.is_for_any);
-        is_for_any && words.names_any_cpu() && !words.names(self.wanted) && self.listed_for(about, path, names).is_none()
+        is_for_any
+            && words.names_any_cpu()
+            && !words.names(self.wanted)
+            && self.listed_for(about, path, names).is_none()
     }
 
     /// The file for the wanted CPU that a package was installed with, by its own list.
     fn listed_for(&self, about: &str, path: &str, names: &Names) -> Option<String> {
-        let found = self.with_list(about, |listed| listed.by_key.get(&Names::key(&names.names)).cloned());
+        let found = self.with_list(about, |listed| {
+            listed.by_key.get(&Names::key(&names.names)).cloned()
+        });
         found.filter(|found| found != path)
     }
 
@@ -323,55 +354,40 @@ impl<'t> Porter<'t> {
             return look(known);
         }
         let wheel = self.tree.wheel(about).unwrap_or_default();
-        let is_for_here = |names: &Names| names.words().names(self.wanted) && !names.words().says_other_system();
-        let named = wheel.files.into_iter().map(|file| (self.names(&file), file)).filter(|(names, _)| is_for_here(names));
-        let by_key = named.map(|(names, file)| (Names::key(&names.names), file)).collect();
-        let listed = Listed { is_for_any: wheel.is_for_any, by_key };
+        let is_for_here =
+            |names: &Names| names.words().names(self.wanted) && !names.words().says_other_system();
+        let named = wheel
+            .files
+            .into_iter()
+            .map(|file| (self.names(&file), file))
+            .filter(|(names, _)| is_for_here(names));
+        let by_key = named
+            .map(|(names, file)| (Names::key(&names.names), file))
+            .collect();
+        let listed = Listed {
+            is_for_any: wheel.is_for_any,
+            by_key,
+        };
         let result = look(&listed);
         self.listed.borrow_mut().insert(about.to_owned(), listed);
         result
     }
 
     /// The file for the wanted CPU that the package of a file was installed with, by its own list.
-    pub fn listed(&self, path: &str, present: &Present) -> Option<String> {
-        self.listed_for(present.file.package.as_ref()?.about.as_deref()?, path, &self.names(path))
-    }
-
-    /// Whether a file is one of several tools, a directory for each operating system, where no name tells CPUs apart: its maker
-    /// has one for Linux on amd64, and what calls it has to live without it on arm64. Libraries are never such tools.
-    fn is_launcher(&self, path: &str, names: &Names, present: &Present, elf: &Elf) -> bool {
-        let file = path::split(path).1;
-        let is_usual = elf.machine == Machine::AMD64;
-        let about = present.file.package.as_ref().and_then(|package| package.about.as_deref());
-        // The repository's own tools are started by the repository's own code.
-        let is_of_package = self.root(path).is_some_and(|root| root.contains("node_modules/"))
-            || about.is_some_and(|about| self.with_list(about, |listed| listed.is_for_any));
-        let is_tool = !is_library(file) && !is_addon(file) && !self.start.is_on_path(path);
-        if !is_tool || !is_usual || !is_of_package || names.words().names_any_cpu() {
-            return false;
-        }
-        let parts: Vec<&str> = path.split('/').collect();
-        let Some(at) = (names.from..parts.len() - 1).rev().find(|at| parts[*at] == "linux") else { return false };
-        let sibling = |system: &str| {
-            let parts: Vec<&str> =
-                parts.iter().enumerate().map(|(place, part)| if place == at { system } else { part }).collect();
-            parts.join("/")
-        };
-        let is_there = |system: &str| ["", ".exe"].iter().any(|end| self.tree.has(&format!("{}{end}", sibling(system))));
-        let has_other_systems = ["macos", "darwin", "osx", "mac", "windows", "win32", "win"].into_iter().any(is_there);
-        // A directory for a CPU beside it, of any system, says that its maker does tell them apart.
-        let tells_cpus = ["linux", "macos", "darwin", "osx", "mac", "windows", "win32", "win", "win64"].iter().any(|system| {
-            ["arm64", "aarch64", "x64", "x86_64", "amd64", "ia32", "arm"]
-                .iter()
-                .any(|cpu| ["-", "_", "/"].iter().any(|between| is_there(&format!("{system}{between}{cpu}"))))
-        });
-        has_other_systems && !tells_cpus
+    pub(crate) fn listed(&self, path: &str, present: &Present) -> Option<String> {
+        self.listed_for(
+            present.file.package.as_ref()?.about.as_deref()?,
+            path,
+            &self.names(path),
+        )
     }
 
     fn files(&self) -> HashMap<String, Files<'t>> {
         let mut by_key: HashMap<String, Files<'t>> = HashMap::new();
         for (path, present) in &self.tree.files {
-            let Content::Elf(elf) = present.content() else { continue };
+            let Content::Elf(elf) = present.content() else {
+                continue;
+            };
             if !elf.is_loadable || elf.system == Some(System::Other) || is_deep(path) {
                 continue;
             }
@@ -390,19 +406,33 @@ impl<'t> Porter<'t> {
     fn names(&self, path: &str) -> Names {
         let names = Name::of_path(path);
         let parts: Vec<&str> = path.split('/').collect();
-        let root = self.root(path).map(|root| root.split('/').filter(|part| !part.is_empty()).count());
-        let python = parts.iter().rposition(|part| is_python_directory(part)).map(|at| at + 1);
+        let root = self
+            .root(path)
+            .map(|root| root.split('/').filter(|part| !part.is_empty()).count());
+        let python = parts
+            .iter()
+            .rposition(|part| is_python_directory(part))
+            .map(|at| at + 1);
         let from = match root.max(python) {
             // A package that is named after a platform has its counterpart in another package.
-            Some(inside) if Some(inside) == root && inside > 0 && names[inside - 1].words.names_any_cpu() => inside - 1,
+            Some(inside)
+                if Some(inside) == root
+                    && inside > 0
+                    && names[inside - 1].words.names_any_cpu() =>
+            {
+                inside - 1
+            }
             Some(inside) => inside,
             None => platform_part(&names),
         };
-        Names { from: from.min(names.len() - 1), names }
+        Names {
+            from: from.min(names.len() - 1),
+            names,
+        }
     }
 
     /// The directory of the npm package that a file belongs to: the nearest one with a `package.json`.
-    pub fn root(&self, path: &str) -> Option<String> {
+    pub(crate) fn root(&self, path: &str) -> Option<String> {
         let directory = path::split(path).0;
         let mut passed = Vec::new();
         let mut root = None;
@@ -420,61 +450,11 @@ impl<'t> Porter<'t> {
                 break;
             }
         }
-        self.roots.borrow_mut().extend(passed.into_iter().map(|directory| (directory.to_owned(), root.clone())));
+        self.roots.borrow_mut().extend(
+            passed
+                .into_iter()
+                .map(|directory| (directory.to_owned(), root.clone())),
+        );
         root
     }
-}
-
-/// Whether a path has more directories than any real one: a few dozen. Nothing so deep is in a package or beside a counterpart.
-fn is_deep(path: &str) -> bool {
-    const DEEPEST: usize = 100;
-    path.bytes().filter(|byte| *byte == b'/').take(DEEPEST).count() == DEEPEST
-}
-
-/// Where the names begin that say a platform, at the end of a path: the last one that names a CPU, and those before it that
-/// name a system. What lies above is the package's directory.
-fn platform_part(names: &[Name]) -> usize {
-    let Some(cpu) = names.iter().rposition(|name| name.words.names_any_cpu()) else { return names.len() - 1 };
-    let is_platform = |name: &Name| name.words.names_any_cpu() || name.words.names_any_system();
-    cpu - names[..cpu].iter().rev().take_while(|name| is_platform(name)).count()
-}
-
-/// Whether a file is a library by its name: `libx.so`, `libx.so.1.2`, or an addon of Bare.
-fn is_library(file: &str) -> bool {
-    let mut parts = file.split('.').skip(1).map(str::to_ascii_lowercase);
-    parts.any(|part| matches!(part.as_str(), "so" | "bare"))
-}
-
-fn is_python_directory(name: &str) -> bool {
-    matches!(name, "site-packages" | "dist-packages")
-}
-
-fn is_python_packages(path: &str) -> bool {
-    path.split('/').any(is_python_directory)
-}
-
-/// The C library that an image's programs are loaded with: that of the program that it starts, or else the one whose loader
-/// for this CPU is in the loaders' own directories, where it is one alone.
-fn libc(tree: &Tree<'_>, start: &Start, expected: Machine) -> Option<Libc> {
-    let of_name = |path: &str| {
-        let name = path::split(path).1;
-        match (name.starts_with("ld-linux"), name.starts_with("ld-musl-")) {
-            (true, _) => Some(Libc::Glibc),
-            (_, true) => Some(Libc::Musl),
-            _ => None,
-        }
-    };
-    let mut started = start.programs.iter().rev().filter_map(|program| match tree.files.get(&program.path)?.content() {
-        Content::Elf(elf) if elf.machine == expected => of_name(elf.loader.as_ref()?),
-        _ => None,
-    });
-    if let Some(libc) = started.next() {
-        return Some(libc);
-    }
-    let is_right = |path: &str| matches!(tree.find(path), Found::File(_, file) if matches!(&file.content, Content::Elf(elf) if elf.machine == expected));
-    let places = tree.files.keys().map(String::as_str).chain(tree.links());
-    let loaders = places.filter(|path| is_loaders_own(path::split(path).0) && of_name(path).is_some() && is_right(path));
-    let mut found: Vec<Libc> = loaders.filter_map(of_name).collect();
-    found.dedup();
-    if let [only] = found[..] { Some(only) } else { None }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Explains findings.
-pub struct Explainer<'t> {
+pub(crate) struct Explainer<'t> {
     tree: &'t Tree<'t>,
     porter: &'t Porter<'t>,
     start: &'t Start,
@@ -39,22 +39,37 @@ enum Origin {
 
 impl<'t> Explainer<'t> {
     /// For the findings of an image.
-    pub fn new(tree: &'t Tree<'t>, porter: &'t Porter<'t>, start: &'t Start, expected: Machine) -> Self {
-        Self { tree, porter, start, expected, machines: OnceCell::new() }
+    pub(crate) fn new(
+        tree: &'t Tree<'t>,
+        porter: &'t Porter<'t>,
+        start: &'t Start,
+        expected: Machine,
+    ) -> Self {
+        Self {
+            tree,
+            porter,
+            start,
+            expected,
+            machines: OnceCell::new(),
+        }
     }
 
     fn origin(&self, path: &str, present: &Present) -> Origin {
         if let Some(package) = &present.file.package {
             return Origin::Listed(package.name.clone());
         }
-        match self.porter.root(path).filter(|root| node_name(root).is_some()) {
+        match self
+            .porter
+            .root(path)
+            .filter(|root| node_name(root).is_some())
+        {
             Some(root) => Origin::Node(root),
             None => Origin::Directory(path::split(path).0.to_owned()),
         }
     }
 
     /// The package that a file came with.
-    pub fn package(&self, path: &str, present: &Present) -> Option<String> {
+    pub(crate) fn package(&self, path: &str, present: &Present) -> Option<String> {
         match self.origin(path, present) {
             Origin::Listed(name) => Some(name),
             Origin::Node(root) => node_name(&root).map(|name| format!("npm package {name}")),
@@ -71,7 +86,10 @@ impl<'t> Explainer<'t> {
                     && elf.is_loadable
                     && !elf.machine.is_no_cpu()
                 {
-                    machines.entry(self.origin(path, present)).or_default().insert(elf.machine);
+                    machines
+                        .entry(self.origin(path, present))
+                        .or_default()
+                        .insert(elf.machine);
                 }
             }
             machines
@@ -80,16 +98,20 @@ impl<'t> Explainer<'t> {
     }
 
     /// The file that was looked for, and what is there instead.
-    pub fn looked_for(&self, path: &str, present: &Present) -> Option<String> {
+    pub(crate) fn looked_for(&self, path: &str, present: &Present) -> Option<String> {
         if self.start.reads(path) {
             return None;
         }
         if let Some(listed) = self.porter.listed(path, present) {
             let state = self.state(&listed)?;
-            return Some(format!("/{listed}: the package was installed with it, and it {state}"));
+            return Some(format!(
+                "/{listed}: the package was installed with it, and it {state}"
+            ));
         }
         let wanted = self.porter.counterpart_name(path)?;
-        let state = self.state(&wanted).unwrap_or("is there, but not as a file of the same package for the same C library");
+        let state = self
+            .state(&wanted)
+            .unwrap_or("is there, but not as a file of the same package for the same C library");
         Some(format!("/{wanted}, or another spelling of it: it {state}"))
     }
 
@@ -105,67 +127,94 @@ impl<'t> Explainer<'t> {
         }
     }
 
-    /// Why such a file is most likely there, and what helps.
-    pub fn cause(&self, path: &str, present: &Present, found: Machine, instruction: Option<&str>) -> String {
+    pub(crate) fn cause(
+        &self,
+        path: &str,
+        present: &Present,
+        found: Machine,
+        instruction: Option<&str>,
+    ) -> String {
         let expected = self.expected;
-        if self.start.reads(path) && Name::of_path(path).iter().any(|name| name.words.names_any_cpu()) {
+        let mut names = Name::of_path(path).into_iter();
+        if self.start.reads(path) && names.any(|name| name.words.names_any_cpu()) {
             return format!(
                 "the image's start leads here: by its entry point, arguments, variables or links, or by where the loader looks; \
                  let it lead to the file for {expected}"
             );
         }
         let origin = self.origin(path, present);
-        let machines = self.machines(&origin);
-        let carries = machines.iter().map(Machine::to_string).collect::<Vec<_>>().join(", ");
-        let in_directory = |name: &str| path.split('/').any(|part| part == name);
-        let is_python = in_directory("site-packages")
-            || in_directory("dist-packages")
-            || matches!(&origin, Origin::Listed(name) if name.starts_with("Python"));
-        let is_node = matches!(origin, Origin::Node(_)) || in_directory("node_modules");
-        let is_package = is_python || is_node;
-        let named = self.porter.named_for_wanted(path);
-        if is_package && named == Some(true) {
-            return format!(
-                "its name says {expected} and its code is for {found}: the package was made wrongly, or files were exchanged; \
-                 install another version"
-            );
-        }
-        if is_package && machines.contains(&expected) {
-            return format!(
-                "the package carries machine code for several CPUs ({carries}), and for {expected} not this file: it was removed \
-                 or never there; install a version that has it, remove this file, or say why it does no harm"
-            );
-        }
-        if is_package && (machines.len() > 1 || named.is_some()) {
-            return format!(
-                "the package carries machine code that it chooses at run time ({carries}), and none for {expected}: install a \
-                 version that has it, let its install script compile it on the target's platform, or do without it there"
-            );
-        }
-        if is_python {
-            return format!(
+        let kind = PackageKind::of(path, &origin);
+        let of_package = kind.and_then(|_| self.cause_in_package(path, &origin, found));
+        match (of_package, kind) {
+            (Some(cause), _) => cause,
+            (None, Some(PackageKind::Python)) => format!(
                 "pip or uv installed the wheel for {found}, in a stage on `--platform=$BUILDPLATFORM`; install on the target's \
                  platform, or ask for its wheels: `uv pip install --python-platform … --only-binary :all:`"
-            );
+            ),
+            (None, Some(PackageKind::Node)) => {
+                let cpu = if expected == Machine::AMD64 {
+                    "x64"
+                } else {
+                    "arm64"
+                };
+                format!(
+                    "the package was installed for {found} alone, in a stage on `--platform=$BUILDPLATFORM` or with a \
+                     `node_modules` from another machine; install on the target's platform, or with \
+                     `npm ci --os=linux --cpu={cpu}`"
+                )
+            }
+            (None, None) => self.cause_of_instruction(&origin, found, instruction),
         }
-        if is_node {
-            return format!(
-                "the package was installed for {found} alone, in a stage on `--platform=$BUILDPLATFORM` or with a `node_modules` \
-                 from another machine; install on the target's platform, or with `npm ci --os=linux --cpu={}`",
-                if expected == Machine::AMD64 { "x64" } else { "arm64" }
-            );
+    }
+
+    /// What a package says of itself: a wrong name, or machine code for several CPUs.
+    fn cause_in_package(&self, path: &str, origin: &Origin, found: Machine) -> Option<String> {
+        let expected = self.expected;
+        let machines = self.machines(origin);
+        let carries: Vec<_> = machines.iter().map(Machine::to_string).collect();
+        let carries = carries.join(", ");
+        let named = self.porter.named_for_wanted(path);
+        if named == Some(true) {
+            return Some(format!(
+                "its name says {expected} and its code is for {found}: the package was made wrongly, or files were exchanged; \
+                 install another version"
+            ));
         }
-        let words = instruction.unwrap_or_default();
-        let is_debian = matches!(&origin, Origin::Listed(name) if name.starts_with("Debian"));
+        if machines.contains(&expected) {
+            return Some(format!(
+                "the package carries machine code for several CPUs ({carries}), and for {expected} not this file: it was removed \
+                 or never there; install a version that has it, remove this file, or say why it does no harm"
+            ));
+        }
+        (machines.len() > 1 || named.is_some()).then(|| {
+            format!(
+                "the package carries machine code that it chooses at run time ({carries}), and none for {expected}: install a \
+                 version that has it, let its install script compile it on the target's platform, or do without it there"
+            )
+        })
+    }
+
+    fn cause_of_instruction(
+        &self,
+        origin: &Origin,
+        found: Machine,
+        instruction: Option<&str>,
+    ) -> String {
+        let (expected, words) = (self.expected, instruction.unwrap_or_default());
+        let is_debian = matches!(origin, Origin::Listed(name) if name.starts_with("Debian"));
         if is_debian || words.starts_with("ADD rootfs") || words.is_empty() {
-            return format!("the base image is for {found}: its tag has no {expected}, or `FROM --platform` pins it");
+            return format!(
+                "the base image is for {found}: its tag has no {expected}, or `FROM --platform` pins it"
+            );
         }
         if words.starts_with("COPY") || words.starts_with("ADD") {
             return format!(
                 "a file that was built for {found} was copied in; build it for `$TARGETARCH`, or copy it from a stage that does"
             );
         }
-        format!("this step fetched or built something for {found}; use `$TARGETARCH` in its address or options")
+        format!(
+            "this step fetched or built something for {found}; use `$TARGETARCH` in its address or options"
+        )
     }
 
     /// Whether a file may be there on purpose. What the start reads is not, nor is a file whose name says the wanted CPU.
@@ -178,26 +227,45 @@ impl<'t> Explainer<'t> {
     fn others(&self, paths: &[&str]) -> Vec<String> {
         let own: HashSet<&str> = paths.iter().copied().collect();
         let (directory, _) = pattern(paths);
-        let below =
-            self.tree.files.range(directory.to_owned()..).map(|(path, _)| path).take_while(|path| path.starts_with(directory));
-        let wanted = paths.iter().filter_map(|path| self.porter.counterpart_name(path));
-        below.filter(|path| !own.contains(path.as_str())).cloned().chain(wanted).collect()
+        let below = self
+            .tree
+            .files
+            .range(directory.to_owned()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(directory));
+        let wanted = paths
+            .iter()
+            .filter_map(|path| self.porter.counterpart_name(path));
+        below
+            .filter(|path| !own.contains(path.as_str()))
+            .cloned()
+            .chain(wanted)
+            .collect()
     }
 
     /// For each finding, the line of deploy.toml that allows it together with the others of its package. None for what the
     /// start path reads: that is never there on purpose.
-    pub fn allow(&self, findings: &[(&str, &Present)]) -> Vec<Option<String>> {
+    pub(crate) fn allow(&self, findings: &[(&str, &Present)]) -> Vec<Option<String>> {
         let mut packages: BTreeMap<Origin, Vec<&str>> = BTreeMap::new();
-        let origins: Vec<Origin> = findings.iter().map(|(path, present)| self.origin(path, present)).collect();
+        let origins: Vec<Origin> = findings
+            .iter()
+            .map(|(path, present)| self.origin(path, present))
+            .collect();
         for (origin, (path, _)) in origins.iter().zip(findings) {
             if self.is_allowable(path) {
                 packages.entry(origin.clone()).or_default().push(path);
             }
         }
-        let lines: BTreeMap<&Origin, String> =
-            packages.iter().map(|(origin, paths)| (origin, allowing(&patterns(paths, &self.others(paths))))).collect();
-        let line =
-            |((path, _), origin): (&(&str, &Present), &Origin)| lines.get(origin).filter(|_| self.is_allowable(path)).cloned();
+        let lines: BTreeMap<&Origin, String> = packages
+            .iter()
+            .map(|(origin, paths)| (origin, allowing(&patterns(paths, &self.others(paths)))))
+            .collect();
+        let line = |((path, _), origin): (&(&str, &Present), &Origin)| {
+            lines
+                .get(origin)
+                .filter(|_| self.is_allowable(path))
+                .cloned()
+        };
         findings.iter().zip(&origins).map(line).collect()
     }
 }
@@ -205,7 +273,10 @@ impl<'t> Explainer<'t> {
 /// The line of deploy.toml that allows some patterns.
 fn allowing(patterns: &[String]) -> String {
     let one = |pattern: &String| format!("{{ path = {}, reason = \"…\" }}", toml_text(pattern));
-    format!("foreign = [{}]", patterns.iter().map(one).collect::<Vec<_>>().join(", "))
+    format!(
+        "foreign = [{}]",
+        patterns.iter().map(one).collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The name of an npm package, from its directory: what follows the last `node_modules/`.
@@ -217,33 +288,59 @@ fn node_name(root: &str) -> Option<&str> {
 /// The fewest and shortest patterns that cover some paths, and none of the others.
 fn patterns(paths: &[&str], others: &[String]) -> Vec<String> {
     let (directory, pattern) = pattern(paths);
-    let is_too_high = matches!(path::split(directory).1, "" | "site-packages" | "dist-packages" | "node_modules");
+    let is_too_high = matches!(
+        path::split(directory).1,
+        "" | "site-packages" | "dist-packages" | "node_modules"
+    );
     if paths.len() < 2 || !is_too_high && !others.iter().any(|other| fits(&pattern, other)) {
         return vec![pattern];
     }
     let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for path in paths {
-        let below = path.get(directory.len()..).unwrap_or_default().trim_start_matches('/');
-        parts.entry(below.split('/').next().unwrap_or_default()).or_default().push(path);
+        let below = path
+            .get(directory.len()..)
+            .unwrap_or_default()
+            .trim_start_matches('/');
+        parts
+            .entry(below.split('/').next().unwrap_or_default())
+            .or_default()
+            .push(path);
     }
     if parts.len() < 2 {
         return paths.iter().map(|path| (*path).to_owned()).collect();
     }
-    parts.values().flat_map(|paths| patterns(paths, others)).collect()
+    parts
+        .values()
+        .flat_map(|paths| patterns(paths, others))
+        .collect()
 }
 
 /// What some paths have in common at the beginning, up to the end of a word, and a star; and the directory that it is in.
 fn pattern<'p>(paths: &[&'p str]) -> (&'p str, String) {
-    let [first, rest @ ..] = paths else { return ("", String::new()) };
+    let [first, rest @ ..] = paths else {
+        return ("", String::new());
+    };
     if rest.is_empty() {
         return (path::split(first).0, (*first).to_owned());
     }
-    let common = |path: &&str| first.bytes().zip(path.bytes()).take_while(|(a, b)| a == b).count();
+    let common = |path: &&str| {
+        first
+            .bytes()
+            .zip(path.bytes())
+            .take_while(|(a, b)| a == b)
+            .count()
+    };
     let length = rest.iter().map(common).min().unwrap_or(0);
     let start = &first.as_bytes()[..length];
-    let word = start.iter().rposition(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let word = start
+        .iter()
+        .rposition(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric())
+        .map_or(0, |at| at + 1);
     let directory = start.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    (first.get(..directory).unwrap_or_default(), format!("{}*", first.get(..word).unwrap_or_default()))
+    (
+        first.get(..directory).unwrap_or_default(),
+        format!("{}*", first.get(..word).unwrap_or_default()),
+    )
 }
 
 /// A text as TOML writes it.
@@ -259,6 +356,28 @@ fn toml_text(text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
+/// What installs a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PackageKind {
+    Python,
+    Node,
+}
+
+impl PackageKind {
+    fn of(path: &str, origin: &Origin) -> Option<Self> {
+        let is_in = |name: &str| path.split('/').any(|part| part == name);
+        let is_python = is_in("site-packages")
+            || is_in("dist-packages")
+            || matches!(origin, Origin::Listed(name) if name.starts_with("Python"));
+        let is_node = matches!(origin, Origin::Node(_)) || is_in("node_modules");
+        match (is_python, is_node) {
+            (true, _) => Some(Self::Python),
+            (false, true) => Some(Self::Node),
+            (false, false) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,14 +385,35 @@ mod tests {
     #[test]
     fn a_pattern_covers_the_files_of_a_package_and_reaches_no_higher() {
         for (paths, expected) in [
-            (&["a/prebuilds/linux-x64/b.node"][..], "a/prebuilds/linux-x64/b.node"),
-            (&["a/prebuilds/linux-x64/b.node", "a/prebuilds/linux-x64/c.node"], "a/prebuilds/linux-x64/*"),
-            (&["a/prebuilds/linux-x64/b.node", "a/prebuilds/linux-ia32/b.node"], "a/prebuilds/linux-*"),
-            (&["site-packages/a/b.so", "site-packages/a.libs/c.so"], "site-packages/a/b.so site-packages/a.libs/c.so"),
+            (
+                &["a/prebuilds/linux-x64/b.node"][..],
+                "a/prebuilds/linux-x64/b.node",
+            ),
+            (
+                &[
+                    "a/prebuilds/linux-x64/b.node",
+                    "a/prebuilds/linux-x64/c.node",
+                ],
+                "a/prebuilds/linux-x64/*",
+            ),
+            (
+                &[
+                    "a/prebuilds/linux-x64/b.node",
+                    "a/prebuilds/linux-ia32/b.node",
+                ],
+                "a/prebuilds/linux-*",
+            ),
+            (
+                &["site-packages/a/b.so", "site-packages/a.libs/c.so"],
+                "site-packages/a/b.so site-packages/a.libs/c.so",
+            ),
             (&["a/one.so", "b/two.so", "b/other.so"], "a/one.so b/*"),
             (&["n/pkg/x/one", "n/pkg/y/two"], "n/pkg/x/one n/pkg/y/two"),
         ] {
-            assert_eq!(patterns(paths, &["n/pkg/z/other".to_owned()]).join(" "), expected);
+            assert_eq!(
+                patterns(paths, &["n/pkg/z/other".to_owned()]).join(" "),
+                expected
+            );
         }
         assert_eq!(toml_text("a\"b\\c\n"), r#""a\"b\\c\u000A""#);
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How many first bytes of a file [`parse`] wants: the header, and as much after it as mostly holds the loader's name.
-pub const HEAD: usize = 4096;
+pub(crate) const HEAD: usize = 4096;
 
 /// The CPU that a file's machine code is for, with all three properties that decide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,13 +23,29 @@ pub struct Machine {
 
 impl Machine {
     /// x86-64.
-    pub const AMD64: Self = Self { number: 0x3e, is_64_bit: true, is_big_endian: false };
+    pub const AMD64: Self = Self {
+        number: 0x3e,
+        is_64_bit: true,
+        is_big_endian: false,
+    };
     /// 64-bit Arm.
-    pub const ARM64: Self = Self { number: 0xb7, is_64_bit: true, is_big_endian: false };
+    pub const ARM64: Self = Self {
+        number: 0xb7,
+        is_64_bit: true,
+        is_big_endian: false,
+    };
     /// 32-bit x86.
-    pub const I386: Self = Self { number: 3, is_64_bit: false, is_big_endian: false };
+    pub const I386: Self = Self {
+        number: 3,
+        is_64_bit: false,
+        is_big_endian: false,
+    };
     /// 32-bit Arm.
-    pub const ARM: Self = Self { number: 40, is_64_bit: false, is_big_endian: false };
+    pub const ARM: Self = Self {
+        number: 40,
+        is_64_bit: false,
+        is_big_endian: false,
+    };
 
     /// The machine for an architecture as OCI spells it.
     pub fn from_oci(architecture: &str) -> Option<Self> {
@@ -42,7 +58,10 @@ impl Machine {
 
     /// Whether a CPU of this machine also runs `other` in its 32-bit mode, as compatibility libraries need it.
     pub fn runs_in_32_bit_mode(self, other: Self) -> bool {
-        matches!((self, other), (Self::AMD64, Self::I386) | (Self::ARM64, Self::ARM))
+        matches!(
+            (self, other),
+            (Self::AMD64, Self::I386) | (Self::ARM64, Self::ARM)
+        )
     }
 
     /// Whether this is no CPU at all: code for GPUs and for the kernel's own virtual machine lies in many images.
@@ -128,16 +147,28 @@ pub fn parse(head: &[u8]) -> Result<Option<Elf>, &'static str> {
         2 => true,
         _ => return Err("its byte order is unknown"),
     };
-    let fields = Fields { head, is_big_endian };
+    let fields = Fields {
+        head,
+        is_big_endian,
+    };
     let kind = fields.half(16).ok_or("it ends inside its header")?;
     let number = fields.half(18).ok_or("it ends inside its header")?;
     if head.len() < if is_64_bit { 64 } else { 52 } {
         return Err("it ends inside its header");
     }
-    let machine = Machine { number, is_64_bit, is_big_endian };
+    let machine = Machine {
+        number,
+        is_64_bit,
+        is_big_endian,
+    };
     let loader = fields.loader(is_64_bit);
     let system = fields.system(byte(7)?, loader.as_deref(), is_64_bit);
-    Ok(Some(Elf { machine, is_loadable: matches!(kind, EXECUTABLE | SHARED), loader, system }))
+    Ok(Some(Elf {
+        machine,
+        is_loadable: matches!(kind, EXECUTABLE | SHARED),
+        loader,
+        system,
+    }))
 }
 
 struct Fields<'h> {
@@ -149,15 +180,21 @@ impl Fields<'_> {
     fn number(&self, at: usize, length: usize) -> Option<u64> {
         let bytes = self.head.get(at..at.checked_add(length)?)?;
         let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-        Some(if self.is_big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+        Some(if self.is_big_endian {
+            bytes.iter().fold(0, add)
+        } else {
+            bytes.iter().rev().fold(0, add)
+        })
     }
 
     fn half(&self, at: usize) -> Option<u16> {
-        self.number(at, 2).and_then(|number| u16::try_from(number).ok())
+        self.number(at, 2)
+            .and_then(|number| u16::try_from(number).ok())
     }
 
     fn offset(&self, at: usize, length: usize) -> Option<usize> {
-        self.number(at, length).and_then(|number| usize::try_from(number).ok())
+        self.number(at, length)
+            .and_then(|number| usize::try_from(number).ok())
     }
 
     /// `PT_INTERP`, where the program headers and the name lie in the bytes at hand.
@@ -173,15 +210,20 @@ impl Fields<'_> {
         let word = if is_64_bit { 8 } else { 4 };
         let table = self.offset(if is_64_bit { 32 } else { 28 }, word);
         let size = self.half(if is_64_bit { 54 } else { 42 }).map(usize::from);
-        let count = self.half(if is_64_bit { 56 } else { 44 }).map_or(0, usize::from);
+        let count = self
+            .half(if is_64_bit { 56 } else { 44 })
+            .map_or(0, usize::from);
         let header = move |index: usize| table?.checked_add(index.checked_mul(size?)?);
         // A table that leaves the bytes at hand does not come back.
-        let headers = (0..count).map_while(move |index| header(index).filter(|at| self.number(*at, 4).is_some()));
-        headers.filter(move |header| self.number(*header, 4) == Some(kind)).filter_map(move |header| {
-            let start = self.offset(header.checked_add(word)?, word)?;
-            let length = self.offset(header.checked_add(word * 4)?, word)?;
-            self.head.get(start..start.checked_add(length)?)
-        })
+        let headers = (0..count)
+            .map_while(move |index| header(index).filter(|at| self.number(*at, 4).is_some()));
+        headers
+            .filter(move |header| self.number(*header, 4) == Some(kind))
+            .filter_map(move |header| {
+                let start = self.offset(header.checked_add(word)?, word)?;
+                let length = self.offset(header.checked_add(word * 4)?, word)?;
+                self.head.get(start..start.checked_add(length)?)
+            })
     }
 
     /// The operating system, from the ABI in the header, the loader, and the notes that systems put into their programs.
@@ -189,7 +231,12 @@ impl Fields<'_> {
     /// Android's NDK; the notes of the BSDs.
     fn system(&self, abi: u8, loader: Option<&str>, is_64_bit: bool) -> Option<System> {
         const NOTE: u64 = 4;
-        const ELSEWHERE: [&str; 4] = ["/system/bin/linker", "/libexec/", "/usr/libexec/", "/usr/lib/ld.so"];
+        const ELSEWHERE: [&str; 4] = [
+            "/system/bin/linker",
+            "/libexec/",
+            "/usr/libexec/",
+            "/usr/lib/ld.so",
+        ];
         const GNU: u8 = 3;
         const OTHERS: std::ops::RangeInclusive<u8> = 1..=18;
         match abi {
@@ -200,25 +247,36 @@ impl Fields<'_> {
         if loader.is_some_and(|loader| ELSEWHERE.iter().any(|start| loader.starts_with(start))) {
             return Some(System::Other);
         }
-        self.segments(NOTE, is_64_bit).find_map(|notes| self.noted(notes))
+        self.segments(NOTE, is_64_bit)
+            .find_map(|notes| self.noted(notes))
     }
 
     /// The operating system that the first notes of a segment name.
     fn noted(&self, mut notes: &[u8]) -> Option<System> {
         const FIRST: usize = 8;
         for _ in 0..FIRST {
-            let fields = Fields { head: notes, is_big_endian: self.is_big_endian };
+            let fields = Fields {
+                head: notes,
+                is_big_endian: self.is_big_endian,
+            };
             let (name, described) = (fields.offset(0, 4)?, fields.offset(4, 4)?);
             let kind = fields.number(8, 4)?;
             let description = 12_usize.checked_add(name.checked_next_multiple_of(4)?)?;
             match notes.get(12..12_usize.checked_add(name)?)? {
-                b"Android\0" | b"FreeBSD\0" | b"NetBSD\0" | b"OpenBSD\0" | b"DragonFly\0" => return Some(System::Other),
+                b"Android\0" | b"FreeBSD\0" | b"NetBSD\0" | b"OpenBSD\0" | b"DragonFly\0" => {
+                    return Some(System::Other);
+                }
                 b"GNU\0" if kind == 1 && described >= 4 => {
-                    return Some(if fields.number(description, 4)? == 0 { System::Linux } else { System::Other });
+                    return Some(if fields.number(description, 4)? == 0 {
+                        System::Linux
+                    } else {
+                        System::Other
+                    });
                 }
                 _ => {}
             }
-            notes = notes.get(description.checked_add(described.checked_next_multiple_of(4)?)?..)?;
+            notes =
+                notes.get(description.checked_add(described.checked_next_multiple_of(4)?)?..)?;
         }
         None
     }
@@ -231,7 +289,13 @@ mod tests {
     fn header(class: u8, order: u8, kind: u16, machine: u16) -> Vec<u8> {
         let mut bytes = vec![0; 64];
         bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order]);
-        let half = |number: u16| if order == 2 { number.to_be_bytes() } else { number.to_le_bytes() };
+        let half = |number: u16| {
+            if order == 2 {
+                number.to_be_bytes()
+            } else {
+                number.to_le_bytes()
+            }
+        };
         bytes[16..18].copy_from_slice(&half(kind));
         bytes[18..20].copy_from_slice(&half(machine));
         bytes
@@ -254,7 +318,13 @@ mod tests {
             assert_eq!(parse(&bytes).unwrap().unwrap().machine.to_string(), name);
         }
         // The number of arm64 read in the wrong order is another number.
-        assert_ne!(parse(&header(2, 2, 2, 0xb700_u16)).unwrap().unwrap().machine, Machine::ARM64);
+        assert_ne!(
+            parse(&header(2, 2, 2, 0xb700_u16))
+                .unwrap()
+                .unwrap()
+                .machine,
+            Machine::ARM64
+        );
     }
 
     #[test]
@@ -271,7 +341,13 @@ mod tests {
     #[test]
     fn objects_and_core_dumps_cannot_be_loaded() {
         for (kind, expected) in [(1, false), (2, true), (3, true), (4, false)] {
-            assert_eq!(parse(&header(2, 1, kind, 0x3e)).unwrap().unwrap().is_loadable, expected);
+            assert_eq!(
+                parse(&header(2, 1, kind, 0x3e))
+                    .unwrap()
+                    .unwrap()
+                    .is_loadable,
+                expected
+            );
         }
     }
 
@@ -289,10 +365,18 @@ mod tests {
             [bytes, segment, content.to_vec()].concat()
         };
         let note = |name: &[u8], kind: u32, described: &[u8]| {
-            let lengths = [name.len(), described.len()].map(|length| u32::try_from(length).unwrap().to_le_bytes()).concat();
+            let lengths = [name.len(), described.len()]
+                .map(|length| u32::try_from(length).unwrap().to_le_bytes())
+                .concat();
             let mut padded = name.to_vec();
             padded.resize(name.len().next_multiple_of(4), 0);
-            [lengths, kind.to_le_bytes().to_vec(), padded, described.to_vec()].concat()
+            [
+                lengths,
+                kind.to_le_bytes().to_vec(),
+                padded,
+                described.to_vec(),
+            ]
+            .concat()
         };
         let system = |bytes: &[u8]| parse(bytes).unwrap().unwrap().system;
         let abi = |abi: u8| {
@@ -300,16 +384,30 @@ mod tests {
             bytes[7] = abi;
             system(&bytes)
         };
-        assert_eq!([abi(0), abi(3), abi(9), abi(97)], [None, Some(System::Linux), Some(System::Other), None]);
+        assert_eq!(
+            [abi(0), abi(3), abi(9), abi(97)],
+            [None, Some(System::Linux), Some(System::Other), None]
+        );
         let noted = |name: &[u8], described: &[u8]| system(&segment(4, &note(name, 1, described)));
         assert_eq!(noted(b"Android\0", &[21, 0, 0, 0]), Some(System::Other));
         assert_eq!(noted(b"GNU\0", &[0; 16]), Some(System::Linux));
         assert_eq!(noted(b"GNU\0", &[1, 0, 0, 0]), Some(System::Other));
         assert_eq!(noted(b"stapsdt\0", &[0; 4]), None);
-        let second = [note(b"stapsdt\0", 3, &[0; 4]), note(b"OpenBSD\0", 1, &[0; 4])].concat();
+        let second = [
+            note(b"stapsdt\0", 3, &[0; 4]),
+            note(b"OpenBSD\0", 1, &[0; 4]),
+        ]
+        .concat();
         assert_eq!(system(&segment(4, &second)), Some(System::Other));
-        assert_eq!(system(&segment(4, &[0xff; 40])), None, "lengths that lead nowhere");
-        assert_eq!(system(&segment(3, b"/system/bin/linker64\0")), Some(System::Other));
+        assert_eq!(
+            system(&segment(4, &[0xff; 40])),
+            None,
+            "lengths that lead nowhere"
+        );
+        assert_eq!(
+            system(&segment(3, b"/system/bin/linker64\0")),
+            Some(System::Other)
+        );
         assert_eq!(system(&segment(3, b"/lib64/ld-linux-x86-64.so.2\0")), None);
     }
 
@@ -326,7 +424,10 @@ mod tests {
         segment[32..40].copy_from_slice(&(name.len() as u64).to_le_bytes());
         bytes.extend(segment);
         bytes.extend(name);
-        assert_eq!(parse(&bytes).unwrap().unwrap().loader.as_deref(), Some("/lib64/ld-linux-x86-64.so.2"));
+        assert_eq!(
+            parse(&bytes).unwrap().unwrap().loader.as_deref(),
+            Some("/lib64/ld-linux-x86-64.so.2")
+        );
         bytes[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
         assert_eq!(parse(&bytes).unwrap().unwrap().loader, None);
     }

@@ -12,13 +12,19 @@ pub struct Error {
 impl Error {
     /// Bytes that are not what they have to be.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The same with what it was about in front.
     #[must_use]
     pub fn about(self, what: impl fmt::Display) -> Self {
-        Self { message: format!("{what}: {}", self.message), ..self }
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
+        }
     }
 
     /// Whether reading failed, and not what was read.
@@ -46,7 +52,10 @@ impl From<std::io::Error> for Error {
         match source.kind() {
             UnexpectedEof => Self::new("the data ends too early"),
             InvalidData | InvalidInput => Self::new(format!("the data is damaged: {source}")),
-            _ => Self { message: format!("failed to read: {source}"), source: Some(source) },
+            _ => Self {
+                message: format!("failed to read: {source}"),
+                source: Some(source),
+            },
         }
     }
 }

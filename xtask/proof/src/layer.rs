@@ -102,9 +102,15 @@ impl Serialize for Marks {
 impl<'de> Deserialize<'de> for Marks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let mark = |digits: &[u8]| std::str::from_utf8(digits).ok().and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        let mark = |digits: &[u8]| {
+            std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| u128::from_str_radix(digits, 16).ok())
+        };
         let marks: Option<Vec<u128>> = text.as_bytes().chunks(32).map(mark).collect();
-        marks.map(Self).ok_or_else(|| serde::de::Error::custom("marks are hexadecimal digits"))
+        marks
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("marks are hexadecimal digits"))
     }
 }
 
@@ -114,7 +120,12 @@ impl<'de> Deserialize<'de> for Marks {
 /// Bytes that are no layer, that end too early, or that claim more than any real layer has.
 pub fn read(stored: impl Read + Send) -> Result<Layer, Error> {
     let (layer, digests) = unpack::unpack(stored, |archive| Reading::default().read(archive))?;
-    Ok(Layer { digest: digests.stored, size: digests.size, diff_id: digests.archive, ..layer })
+    Ok(Layer {
+        digest: digests.stored,
+        size: digests.size,
+        diff_id: digests.archive,
+        ..layer
+    })
 }
 
 #[derive(Default)]
@@ -133,13 +144,17 @@ impl Reading {
         let mut reader = Reader::new(archive);
         while let Some(entry) = reader.next_entry()? {
             let name = String::from_utf8_lossy(&entry.name).into_owned();
-            self.enter(&entry, &mut reader).map_err(|error| error.about(format!("`{}`", shown(&name))))?;
+            self.enter(&entry, &mut reader)
+                .map_err(|error| error.about(format!("`{}`", shown(&name))))?;
         }
         self.own()?;
         // The last entry of a name says what it is: a stable sort keeps their order.
         self.marks.sort_by_key(|(mark, _)| *mark);
         for (place, (mark, is_directory)) in self.marks.iter().enumerate() {
-            let is_last = self.marks.get(place + 1).is_none_or(|(next, _)| next != mark);
+            let is_last = self
+                .marks
+                .get(place + 1)
+                .is_none_or(|(next, _)| next != mark);
             match (is_last, is_directory) {
                 (true, true) => self.layer.directories.0.push(*mark),
                 (true, false) => self.layer.others.0.push(*mark),
@@ -149,10 +164,16 @@ impl Reading {
         Ok(self.layer)
     }
 
-    fn enter(&mut self, entry: &Entry, reader: &mut Reader<&mut (dyn Read + Send)>) -> Result<(), Error> {
+    fn enter(
+        &mut self,
+        entry: &Entry,
+        reader: &mut Reader<&mut (dyn Read + Send)>,
+    ) -> Result<(), Error> {
         self.entries += 1;
         if self.entries > ENTRIES {
-            return Err(Error::new(format!("the layer has more than {ENTRIES} entries")));
+            return Err(Error::new(format!(
+                "the layer has more than {ENTRIES} entries"
+            )));
         }
         let path = path::normal(&entry.name).map_err(Error::new)?;
         let (directory, name) = path::split(&path);
@@ -165,7 +186,11 @@ impl Reading {
             // Names that begin with `.wh..wh.` are the storage's own.
             if !gone.starts_with(".wh.") && !gone.is_empty() {
                 self.keep(path.len())?;
-                self.layer.whiteouts.insert(if directory.is_empty() { gone.to_owned() } else { format!("{directory}/{gone}") });
+                self.layer.whiteouts.insert(if directory.is_empty() {
+                    gone.to_owned()
+                } else {
+                    format!("{directory}/{gone}")
+                });
             }
             return Ok(());
         }
@@ -176,7 +201,8 @@ impl Reading {
         if entry.kind != Kind::Directory {
             self.forget_below(&path);
         }
-        self.marks.push((path::mark(&path), entry.kind == Kind::Directory));
+        self.marks
+            .push((path::mark(&path), entry.kind == Kind::Directory));
         match entry.kind {
             Kind::File => self.file(path, entry, reader),
             Kind::HardLink => self.hard_link(path, entry),
@@ -196,14 +222,24 @@ impl Reading {
     fn forget_below(&mut self, path: &str) {
         let start = format!("{path}/");
         let below = |names: &BTreeMap<String, File>| -> Vec<String> {
-            names.range(start.clone()..).map(|(name, _)| name).take_while(|name| name.starts_with(&start)).cloned().collect()
+            names
+                .range(start.clone()..)
+                .map(|(name, _)| name)
+                .take_while(|name| name.starts_with(&start))
+                .cloned()
+                .collect()
         };
         for name in below(&self.layer.files) {
             self.layer.files.remove(&name);
         }
     }
 
-    fn file(&mut self, path: String, entry: &Entry, reader: &mut Reader<&mut (dyn Read + Send)>) -> Result<(), Error> {
+    fn file(
+        &mut self,
+        path: String,
+        entry: &Entry,
+        reader: &mut Reader<&mut (dyn Read + Send)>,
+    ) -> Result<(), Error> {
         let head = reader.head(entry, elf::HEAD)?;
         let content = match elf::parse(&head) {
             Ok(Some(elf)) => Some(Content::Elf(elf)),
@@ -212,24 +248,44 @@ impl Reading {
         };
         if let Some(content) = content {
             self.keep(path.len() + 64)?;
-            self.layer.files.insert(path, File { content, package: None });
+            self.layer.files.insert(
+                path,
+                File {
+                    content,
+                    package: None,
+                },
+            );
         } else if let Some(list) = List::of(&path) {
             self.list(list, head, entry, reader)?;
-        } else if let Some(about) = path.strip_suffix("/WHEEL").filter(|about| about.ends_with(".dist-info")) {
+        } else if let Some(about) = path
+            .strip_suffix("/WHEEL")
+            .filter(|about| about.ends_with(".dist-info"))
+        {
             if Wheel::says_any(&String::from_utf8_lossy(&head)) {
                 self.keep(about.len() + 64)?;
-                self.layer.wheels.entry(about.to_owned()).or_default().is_for_any = true;
+                self.layer
+                    .wheels
+                    .entry(about.to_owned())
+                    .or_default()
+                    .is_for_any = true;
             }
         } else if is_loader_list(&path) {
             let text = String::from_utf8_lossy(&head);
-            let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+            let lines = text
+                .lines()
+                .map(|line| line.split('#').next().unwrap_or_default());
             // Separated by white space, commas and colons, and by colons and newlines for musl.
-            let words = lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || matches!(c, ',' | ':')));
+            let words = lines
+                .flat_map(|line| line.split(|c: char| c.is_whitespace() || matches!(c, ',' | ':')));
             for place in words.filter_map(|place| place.strip_prefix('/')) {
                 self.keep(place.len())?;
                 let place = place.trim_end_matches('/').to_owned();
-                if path == "etc/ld.so.preload" { &mut self.layer.preloaded } else { &mut self.layer.loader_directories }
-                    .insert(place);
+                if path == "etc/ld.so.preload" {
+                    &mut self.layer.preloaded
+                } else {
+                    &mut self.layer.loader_directories
+                }
+                .insert(place);
             }
         }
         Ok(())
@@ -249,7 +305,8 @@ impl Reading {
         let mut bytes = head;
         reader.take(room as u64).read_to_end(&mut bytes)?;
         self.list_bytes += bytes.len();
-        self.lists.push((list, String::from_utf8_lossy(&bytes).into_owned()));
+        self.lists
+            .push((list, String::from_utf8_lossy(&bytes).into_owned()));
         Ok(())
     }
 
@@ -258,7 +315,11 @@ impl Reading {
         // uv links what is the same in its cache: the list is read there.
         let about = |path: &str| path.strip_suffix("/WHEEL").map(str::to_owned);
         if let (Some(about), Some(linked)) = (about(&path), about(&target))
-            && self.layer.wheels.get(&linked).is_some_and(|wheel| wheel.is_for_any)
+            && self
+                .layer
+                .wheels
+                .get(&linked)
+                .is_some_and(|wheel| wheel.is_for_any)
         {
             self.keep(about.len() + 64)?;
             self.layer.wheels.entry(about).or_default().is_for_any = true;
@@ -272,14 +333,21 @@ impl Reading {
         } else {
             self.keep(path.len() + target.len())?;
             let further = self.layer.hard_links.get(&target).cloned();
-            self.layer.hard_links.insert(path, further.unwrap_or(target));
+            self.layer
+                .hard_links
+                .insert(path, further.unwrap_or(target));
         }
         Ok(())
     }
 
     /// Finds the packages of machine code: lists come before or after the files that they list.
     fn own(&mut self) -> Result<(), Error> {
-        let mut owners: BTreeMap<String, Option<Package>> = self.layer.files.keys().map(|path| (path.clone(), None)).collect();
+        let mut owners: BTreeMap<String, Option<Package>> = self
+            .layer
+            .files
+            .keys()
+            .map(|path| (path.clone(), None))
+            .collect();
         for (list, text) in std::mem::take(&mut self.lists) {
             list.enter(&text, &mut owners);
             let files = list.files_for_a_cpu(&text);
@@ -299,7 +367,9 @@ impl Reading {
     fn keep(&mut self, bytes: usize) -> Result<(), Error> {
         self.names += bytes;
         if self.names > NAMES {
-            return Err(Error::new("the layer has more names of programs and links than any real one"));
+            return Err(Error::new(
+                "the layer has more names of programs and links than any real one",
+            ));
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 ///
 /// # Errors
 /// A path with `..`, which no layer that a builder made contains.
-pub fn normal(raw: &[u8]) -> Result<String, &'static str> {
+pub(crate) fn normal(raw: &[u8]) -> Result<String, &'static str> {
     if raw.len() > LONGEST {
         return Err("a name has more than 4096 bytes, and Linux takes none of these");
     }
@@ -23,33 +23,40 @@ pub fn normal(raw: &[u8]) -> Result<String, &'static str> {
 }
 
 /// The most bytes of a path. Source: `PATH_MAX` of Linux.
-pub const LONGEST: usize = 4096;
+pub(crate) const LONGEST: usize = 4096;
 
 /// A name as text. Bytes that are no text are written as numbers, so that two names stay two.
-pub fn text(raw: &[u8]) -> String {
+pub(crate) fn text(raw: &[u8]) -> String {
     let part = |chunk: std::str::Utf8Chunk<'_>| {
-        let invalid = chunk.invalid().iter().fold(String::new(), |text, byte| text + &format!("\\x{byte:02x}"));
+        let invalid = chunk
+            .invalid()
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("\\x{byte:02x}"));
         chunk.valid().replace('\\', "\\\\") + &invalid
     };
     raw.utf8_chunks().map(part).collect()
 }
 
 /// The directory of a path, and its last part.
-pub fn split(path: &str) -> (&str, &str) {
+pub(crate) fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// The directories above a path, nearest first, without the root.
-pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(split(path).0), |above| (!above.is_empty()).then(|| split(above).0))
-        .filter(|above| !above.is_empty())
+pub(crate) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(split(path).0), |above| {
+        (!above.is_empty()).then(|| split(above).0)
+    })
+    .filter(|above| !above.is_empty())
 }
 
 /// A short stand-in for a path: a summary that kept every name would be as long as the image's list of files. Cut from a
 /// cryptographic hash, so that nobody can make two names that are taken for one.
-pub fn mark(path: &str) -> u128 {
+pub(crate) fn mark(path: &str) -> u128 {
     let hash = Sha256::digest(path.as_bytes());
-    hash.iter().take(16).fold(0, |mark, byte| mark << 8 | u128::from(*byte))
+    hash.iter()
+        .take(16)
+        .fold(0, |mark, byte| mark << 8 | u128::from(*byte))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Machine code that the start comes to.
-pub struct Program {
+pub(crate) struct Program {
     /// Its real path.
     pub path: String,
     /// How many scripts lead to it.
@@ -26,7 +26,7 @@ pub struct Program {
 }
 
 /// Something that the start lacks.
-pub struct Trouble {
+pub(crate) struct Trouble {
     pub problem: Problem,
     pub found: String,
     pub expected: &'static str,
@@ -35,7 +35,7 @@ pub struct Trouble {
 
 /// What the start comes to.
 #[derive(Default)]
-pub struct Start {
+pub(crate) struct Start {
     /// Programs, in the order of the start.
     pub programs: Vec<Program>,
     /// What is missing on the way.
@@ -56,7 +56,7 @@ pub struct Start {
 
 impl Start {
     /// Whether the start reads a file, or may read it.
-    pub fn reads(&self, path: &str) -> bool {
+    pub(crate) fn reads(&self, path: &str) -> bool {
         let (directory, name) = path::split(path);
         self.files.contains(path)
             || self.loader_directories.contains(directory)
@@ -68,22 +68,31 @@ impl Start {
     }
 
     /// Whether the start reads a file beside the programs that it comes to, each of which is judged by itself.
-    pub fn loads(&self, path: &str) -> bool {
+    pub(crate) fn loads(&self, path: &str) -> bool {
         self.reads(path) && !self.programs.iter().any(|program| program.path == path)
     }
 
     /// Whether a program of that path can be started by its name alone.
-    pub fn is_on_path(&self, path: &str) -> bool {
+    pub(crate) fn is_on_path(&self, path: &str) -> bool {
         self.program_path.contains(path::split(path).0)
     }
 
     /// Follows the start of an image for a CPU.
-    pub fn follow(tree: &Tree<'_>, config: &Config, wanted: Cpu) -> Self {
-        let mut walk = Walk { tree, config, wanted, start: Self::default() };
+    pub(crate) fn follow(tree: &Tree<'_>, config: &Config, wanted: Cpu) -> Self {
+        let mut walk = Walk {
+            tree,
+            config,
+            wanted,
+            start: Self::default(),
+        };
         walk.entry_point();
         // What else is read is asked of foreign files alone, and most images have none.
         let is_foreign = |content: &Content| matches!(content, Content::Elf(elf) if Cpu::of(elf.machine) != wanted);
-        if tree.files.values().any(|present| is_foreign(present.content())) {
+        if tree
+            .files
+            .values()
+            .any(|present| is_foreign(present.content()))
+        {
             walk.words_of_all_kinds();
             walk.links();
             walk.interpreters_and_loaders();
@@ -94,8 +103,11 @@ impl Start {
 }
 
 /// Whether a directory is one of those that loaders search by themselves, of any CPU.
-pub fn is_loaders_own(directory: &str) -> bool {
-    let below = directory.strip_prefix("usr/local/").or_else(|| directory.strip_prefix("usr/")).unwrap_or(directory);
+pub(crate) fn is_loaders_own(directory: &str) -> bool {
+    let below = directory
+        .strip_prefix("usr/local/")
+        .or_else(|| directory.strip_prefix("usr/"))
+        .unwrap_or(directory);
     let mut names = below.split('/');
     let is_library = matches!(names.next(), Some("lib" | "lib32" | "lib64" | "libx32"));
     let mut rest = names.skip_while(|name| name.contains("-linux-")).peekable();
@@ -116,7 +128,9 @@ impl<'i> Walk<'i> {
     }
 
     fn entry_point(&mut self) {
-        let Some(program) = self.words().next().cloned() else { return };
+        let Some(program) = self.words().next().cloned() else {
+            return;
+        };
         self.start.is_said = true;
         match self.look_up(&program) {
             Found::File(path, file) => {
@@ -145,11 +159,17 @@ impl<'i> Walk<'i> {
         let variables = self.config.config.env.iter().flatten();
         let check = self.config.config.healthcheck.test.iter().flatten();
         let words = self.words().chain(variables).chain(check);
-        let words: Vec<String> = words.flat_map(|word| word.split(separators)).map(str::to_owned).collect();
+        let words: Vec<String> = words
+            .flat_map(|word| word.split(separators))
+            .map(str::to_owned)
+            .collect();
         for word in words.iter().filter(|word| !word.is_empty()) {
             if let Found::File(path, _) = self.look_up(word) {
                 self.start.files.insert(path);
-            } else if let Some(directory) = self.tree.resolve(&self.absolute(word)).filter(|_| word.contains('/'))
+            } else if let Some(directory) = self
+                .tree
+                .resolve(&self.absolute(word))
+                .filter(|_| word.contains('/'))
                 && self.names_other_cpu(&directory)
             {
                 self.start.named_directories.insert(directory);
@@ -158,13 +178,17 @@ impl<'i> Walk<'i> {
     }
 
     fn names_other_cpu(&self, path: &str) -> bool {
-        Name::of_path(path).iter().any(|name| name.words.names_other_than(self.wanted))
+        Name::of_path(path)
+            .iter()
+            .any(|name| name.words.names_other_than(self.wanted))
     }
 
     /// What a link leads to whose own path says no other CPU: `/usr/local/bin/tool` is started, wherever it leads.
     fn links(&mut self) {
         let plain = self.tree.links().filter(|link| !self.names_other_cpu(link));
-        let real = plain.filter_map(|link| self.tree.resolve(link)).filter(|real| self.names_other_cpu(real));
+        let real = plain
+            .filter_map(|link| self.tree.resolve(link))
+            .filter(|real| self.names_other_cpu(real));
         let real: Vec<String> = real.collect();
         self.start.named_directories.extend(real.iter().cloned());
         self.start.files.extend(real);
@@ -179,7 +203,8 @@ impl<'i> Walk<'i> {
                 Content::Elf(elf) if Cpu::of(elf.machine) == self.wanted => elf.loader.as_ref(),
                 Content::Elf(_) | Content::Damaged(_) => None,
             };
-            if let Some(place) = place.filter(|place| place.starts_with('/') && !places.contains(place.as_str()))
+            if let Some(place) =
+                place.filter(|place| place.starts_with('/') && !places.contains(place.as_str()))
                 && !self.names_other_cpu(path)
             {
                 places.insert(place);
@@ -196,27 +221,45 @@ impl<'i> Walk<'i> {
         let tree = self.tree;
         let said = |name: &'static str| {
             let variables = self.config.config.env.iter().flatten();
-            let values = variables.filter_map(move |variable| variable.strip_prefix(name)?.strip_prefix('='));
+            let values = variables
+                .filter_map(move |variable| variable.strip_prefix(name)?.strip_prefix('='));
             values.flat_map(|value| value.split([':', ';', ' ']))
         };
-        let said_directories = said("LD_LIBRARY_PATH").filter_map(|directory| tree.resolve(&self.absolute(directory)));
-        let loader_directories =
-            said_directories.chain(tree.loader_directories().filter_map(|directory| tree.resolve(directory))).collect();
-        let preloaded: Vec<_> = said("LD_PRELOAD").filter_map(|file| tree.resolve(&self.absolute(file))).collect();
+        let said_directories =
+            said("LD_LIBRARY_PATH").filter_map(|directory| tree.resolve(&self.absolute(directory)));
+        let loader_directories = said_directories
+            .chain(
+                tree.loader_directories()
+                    .filter_map(|directory| tree.resolve(directory)),
+            )
+            .collect();
+        let preloaded: Vec<_> = said("LD_PRELOAD")
+            .filter_map(|file| tree.resolve(&self.absolute(file)))
+            .collect();
         self.start.loader_directories = loader_directories;
         self.start.files.extend(preloaded);
-        self.start.files.extend(tree.preloaded().filter_map(|file| tree.resolve(file)));
-        self.start.program_path = said("PATH").filter_map(|directory| tree.resolve(&self.absolute(directory))).collect();
+        self.start
+            .files
+            .extend(tree.preloaded().filter_map(|file| tree.resolve(file)));
+        self.start.program_path = said("PATH")
+            .filter_map(|directory| tree.resolve(&self.absolute(directory)))
+            .collect();
         for program in &self.start.programs {
             let directory = path::split(&program.path).0;
-            let near = ["", "/../lib", "/../lib64"].into_iter().filter_map(|near| tree.resolve(&format!("{directory}{near}")));
+            let near = ["", "/../lib", "/../lib64"]
+                .into_iter()
+                .filter_map(|near| tree.resolve(&format!("{directory}{near}")));
             self.start.program_directories.extend(near);
         }
     }
 
     /// A path as the program sees it; an empty one is the working directory.
     fn absolute(&self, name: &str) -> String {
-        if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", self.working_directory()) }
+        if name.starts_with('/') {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", self.working_directory())
+        }
     }
 
     fn working_directory(&self) -> &str {
@@ -229,14 +272,21 @@ impl<'i> Walk<'i> {
         self.start.files.insert(path.to_owned());
         match &file.content {
             Content::Elf(elf) => {
-                if let Some(Found::File(loader, _)) = elf.loader.as_ref().map(|loader| self.tree.find(loader)) {
+                if let Some(Found::File(loader, _)) =
+                    elf.loader.as_ref().map(|loader| self.tree.find(loader))
+                {
                     self.start.files.insert(loader);
                 }
-                self.start.programs.push(Program { path: path.to_owned(), depth });
+                self.start.programs.push(Program {
+                    path: path.to_owned(),
+                    depth,
+                });
             }
             Content::Damaged(reason) => self.trouble(
                 Problem::NotExecutable,
-                format!("`/{path}`, which the image starts, begins like machine code, but {reason}"),
+                format!(
+                    "`/{path}`, which the image starts, begins like machine code, but {reason}"
+                ),
                 "a program",
                 "the file was cut or damaged on its way: build it again",
             ),
@@ -252,10 +302,13 @@ impl<'i> Walk<'i> {
 
     /// The interpreter of a script, and the program that `env` looks for.
     fn interpreters(&mut self, path: &str, words: &[String], depth: usize) {
-        let Some(interpreter) = words.first() else { return };
+        let Some(interpreter) = words.first() else {
+            return;
+        };
         // The kernel searches no PATH.
         let found = self.tree.find(&self.absolute(interpreter));
-        if !self.interprets(path, interpreter, found, depth) || path::split(interpreter).1 != "env" {
+        if !self.interprets(path, interpreter, found, depth) || path::split(interpreter).1 != "env"
+        {
             return;
         }
         if let Some(program) = words.get(1).and_then(|argument| env_program(argument)) {
@@ -272,13 +325,23 @@ impl<'i> Walk<'i> {
                 self.needs(&real, &file, depth + 1);
                 return true;
             }
-            Found::Missing if name.contains('\r') => {
-                ("is not in the image", "the script has Windows line ends: save it with `\\n` alone")
-            }
-            Found::Missing => ("is not in the image", "install it in the last stage, or correct the script's first line"),
-            Found::Other => ("is no program", "let the script's first line name a program"),
+            Found::Missing if name.contains('\r') => (
+                "is not in the image",
+                "the script has Windows line ends: save it with `\\n` alone",
+            ),
+            Found::Missing => (
+                "is not in the image",
+                "install it in the last stage, or correct the script's first line",
+            ),
+            Found::Other => (
+                "is no program",
+                "let the script's first line name a program",
+            ),
         };
-        let found = format!("the interpreter `{}` of the entry point `/{path}` {what}", name.escape_debug());
+        let found = format!(
+            "the interpreter `{}` of the entry point `/{path}` {what}",
+            name.escape_debug()
+        );
         self.trouble(Problem::MissingInterpreter, found, "an interpreter", cause);
         false
     }
@@ -290,21 +353,45 @@ impl<'i> Walk<'i> {
             return self.tree.find(&self.absolute(program));
         }
         let variables = self.config.config.env.iter().flatten();
-        let directories = variables.filter_map(|variable| variable.strip_prefix("PATH=")).next_back().unwrap_or(USUAL);
-        let places = directories.split(':').map(|directory| self.tree.find(&format!("{directory}/{program}")));
-        places.into_iter().find(|found| !matches!(found, Found::Missing)).unwrap_or(Found::Missing)
+        let directories = variables
+            .filter_map(|variable| variable.strip_prefix("PATH="))
+            .next_back()
+            .unwrap_or(USUAL);
+        let places = directories
+            .split(':')
+            .map(|directory| self.tree.find(&format!("{directory}/{program}")));
+        places
+            .into_iter()
+            .find(|found| !matches!(found, Found::Missing))
+            .unwrap_or(Found::Missing)
     }
 
-    fn trouble(&mut self, problem: Problem, found: String, expected: &'static str, cause: &'static str) {
-        self.start.troubles.push(Trouble { problem, found, expected, cause });
+    fn trouble(
+        &mut self,
+        problem: Problem,
+        found: String,
+        expected: &'static str,
+        cause: &'static str,
+    ) {
+        self.start.troubles.push(Trouble {
+            problem,
+            found,
+            expected,
+            cause,
+        });
     }
 }
 
 /// The program that `env` starts. Without `-S` its one argument is the program's name, spaces and all. `None` where an option
 /// makes it uncertain.
 fn env_program(argument: &str) -> Option<String> {
-    let split = argument.strip_prefix("-S").or_else(|| argument.strip_prefix("--split-string="));
-    let Some(rest) = split else { return (!argument.starts_with('-') && !argument.contains('=')).then(|| argument.to_owned()) };
+    let split = argument
+        .strip_prefix("-S")
+        .or_else(|| argument.strip_prefix("--split-string="));
+    let Some(rest) = split else {
+        return (!argument.starts_with('-') && !argument.contains('='))
+            .then(|| argument.to_owned());
+    };
     let mut words = rest.split_whitespace();
     while let Some(word) = words.next() {
         match word {

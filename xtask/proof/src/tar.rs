@@ -68,7 +68,11 @@ struct Extended {
 impl<R: Read> Reader<R> {
     /// Reads from the start of an archive.
     pub fn new(inner: R) -> Self {
-        Self { inner, left: 0, padding: 0 }
+        Self {
+            inner,
+            left: 0,
+            padding: 0,
+        }
     }
 
     /// The next entry, after what is left of the current one. `None` at the end of the archive.
@@ -80,8 +84,11 @@ impl<R: Read> Reader<R> {
         let mut long = Extended::default();
         loop {
             self.skip()?;
-            let Some(header) = self.header()? else { return Ok(None) };
-            let size = number(&header[124..136]).ok_or_else(|| Error::new("a header has no size"))?;
+            let Some(header) = self.header()? else {
+                return Ok(None);
+            };
+            let size =
+                number(&header[124..136]).ok_or_else(|| Error::new("a header has no size"))?;
             match header[156] {
                 b'L' => long.name = Some(trimmed(self.short(size)?)),
                 b'K' => long.target = Some(trimmed(self.short(size)?)),
@@ -109,7 +116,11 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// An archive that ends in the middle.
     pub fn head(&mut self, entry: &Entry, limit: usize) -> Result<Vec<u8>, Error> {
-        let skipped = if entry.sparse_map { self.skip_sparse_map()? } else { false };
+        let skipped = if entry.sparse_map {
+            self.skip_sparse_map()?
+        } else {
+            false
+        };
         // A file whose first part is not at its start begins with zeros, whatever is stored first.
         let zeros = entry.parts.first().is_some_and(|(offset, _)| *offset > 0);
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(limit);
@@ -120,7 +131,12 @@ impl<R: Read> Reader<R> {
     }
 
     /// Takes a header apart.
-    fn entry(&mut self, header: &[u8; BLOCK], size: u64, extended: Extended) -> Result<Entry, Error> {
+    fn entry(
+        &mut self,
+        header: &[u8; BLOCK],
+        size: u64,
+        extended: Extended,
+    ) -> Result<Entry, Error> {
         let size = extended.size.unwrap_or(size);
         let kind = match header[156] {
             b'1' => Kind::HardLink,
@@ -132,11 +148,22 @@ impl<R: Read> Reader<R> {
         };
         let own_name = || {
             let is_posix = &header[257..263] == b"ustar\0";
-            let prefix = if is_posix { trimmed(header[345..500].to_vec()) } else { Vec::new() };
+            let prefix = if is_posix {
+                trimmed(header[345..500].to_vec())
+            } else {
+                Vec::new()
+            };
             let name = trimmed(header[..100].to_vec());
-            if prefix.is_empty() { name } else { [prefix, b"/".to_vec(), name].concat() }
+            if prefix.is_empty() {
+                name
+            } else {
+                [prefix, b"/".to_vec(), name].concat()
+            }
         };
-        let name = extended.sparse_name.or(extended.name).unwrap_or_else(own_name);
+        let name = extended
+            .sparse_name
+            .or(extended.name)
+            .unwrap_or_else(own_name);
         // Before there was a type for directories, a slash said it. Their size counts all the same.
         let is_directory = kind == Kind::Directory || header[156] == 0 && name.ends_with(b"/");
         let parts = match (header[156], extended.has_first_hole) {
@@ -148,9 +175,13 @@ impl<R: Read> Reader<R> {
         let content = if kind == Kind::File { size } else { 0 };
         self.start(content);
         Ok(Entry {
-            target: extended.target.unwrap_or_else(|| trimmed(header[157..257].to_vec())),
+            target: extended
+                .target
+                .unwrap_or_else(|| trimmed(header[157..257].to_vec())),
             kind: if is_directory { Kind::Directory } else { kind },
-            mode: number(&header[100..108]).and_then(|mode| u32::try_from(mode).ok()).unwrap_or(0),
+            mode: number(&header[100..108])
+                .and_then(|mode| u32::try_from(mode).ok())
+                .unwrap_or(0),
             size: content,
             sparse_map: extended.sparse_map,
             name,
@@ -171,19 +202,27 @@ impl<R: Read> Reader<R> {
         }
         if block.iter().all(|byte| *byte == 0) {
             let mut second = Vec::new();
-            self.inner.by_ref().take(BLOCK as u64).read_to_end(&mut second)?;
+            self.inner
+                .by_ref()
+                .take(BLOCK as u64)
+                .read_to_end(&mut second)?;
             if second.iter().any(|byte| *byte != 0) {
-                return Err(Error::new("a block of zeros stands in the middle of the archive"));
+                return Err(Error::new(
+                    "a block of zeros stands in the middle of the archive",
+                ));
             }
             return Ok(None);
         }
-        let stored = number(&block[148..156]).ok_or_else(|| Error::new("the data is no tar archive"))?;
+        let stored =
+            number(&block[148..156]).ok_or_else(|| Error::new("the data is no tar archive"))?;
         // Old writers took bytes for signed numbers; GNU tar and Go read both.
         let rest = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
         let unsigned: i64 = rest().map(|byte| i64::from(*byte)).sum();
         let signed: i64 = rest().map(|byte| i64::from(byte.cast_signed())).sum();
         if i64::try_from(stored).is_ok_and(|stored| stored != unsigned && stored != signed) {
-            return Err(Error::new("the data is no tar archive, or damaged: a header's checksum is wrong"));
+            return Err(Error::new(
+                "the data is no tar archive, or damaged: a header's checksum is wrong",
+            ));
         }
         Ok(Some(block))
     }
@@ -195,11 +234,17 @@ impl<R: Read> Reader<R> {
 
     /// Reads what is left of the current entry.
     fn skip(&mut self) -> Result<(), Error> {
-        let left = self.left.checked_add(self.padding).ok_or_else(|| Error::new("an entry claims an impossible size"))?;
+        let left = self
+            .left
+            .checked_add(self.padding)
+            .ok_or_else(|| Error::new("an entry claims an impossible size"))?;
         let skipped = std::io::copy(&mut self.inner.by_ref().take(left), &mut std::io::sink())?;
         // The padding after the last entry may be missing.
         if skipped < self.left {
-            return Err(Error::new(format!("the archive ends {} bytes before an entry does", self.left - skipped)));
+            return Err(Error::new(format!(
+                "the archive ends {} bytes before an entry does",
+                self.left - skipped
+            )));
         }
         (self.left, self.padding) = (0, 0);
         Ok(())
@@ -208,7 +253,9 @@ impl<R: Read> Reader<R> {
     /// A short text that is kept whole.
     fn short(&mut self, size: u64) -> Result<Vec<u8>, Error> {
         if size > NAME_LIMIT {
-            return Err(Error::new(format!("a name or extended header claims {size} bytes")));
+            return Err(Error::new(format!(
+                "a name or extended header claims {size} bytes"
+            )));
         }
         self.start(size);
         let mut bytes = Vec::new();
@@ -245,7 +292,10 @@ impl<R: Read> Reader<R> {
     /// whether the file begins with a hole.
     fn skip_sparse_map(&mut self) -> Result<bool, Error> {
         const LONGEST: u64 = 64 * 1024 * 1024;
-        let mut reader = Lines { reader: self, taken: 0 };
+        let mut reader = Lines {
+            reader: self,
+            taken: 0,
+        };
         let count = reader.number()?;
         let mut first = 0;
         for index in 0..count.saturating_mul(2) {
@@ -284,8 +334,12 @@ impl<R: Read> Lines<'_, R> {
             match byte[0] {
                 b'\n' => return Ok(number),
                 digit @ b'0'..=b'9' => {
-                    let next = number.checked_mul(10).and_then(|number| number.checked_add(u64::from(digit - b'0')));
-                    number = next.ok_or_else(|| Error::new("a sparse file's map has an impossible number"))?;
+                    let next = number
+                        .checked_mul(10)
+                        .and_then(|number| number.checked_add(u64::from(digit - b'0')));
+                    number = next.ok_or_else(|| {
+                        Error::new("a sparse file's map has an impossible number")
+                    })?;
                 }
                 _ => return Err(Error::new("a sparse file's map is damaged")),
             }
@@ -296,7 +350,9 @@ impl<R: Read> Lines<'_, R> {
 /// The bytes of an entry's content that have not been read yet.
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let length = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let count = self.inner.read(&mut buffer[..length])?;
         if count == 0 && length > 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -311,11 +367,19 @@ fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
         let mut bytes = field.iter().copied();
         let first = u64::from(bytes.next()? & 0x7f);
-        return bytes.try_fold(first, |number, byte| Some(number.checked_mul(256)? + u64::from(byte)));
+        return bytes.try_fold(first, |number, byte| {
+            Some(number.checked_mul(256)? + u64::from(byte))
+        });
     }
-    let text = field.iter().copied().skip_while(|byte| matches!(byte, b' ' | 0)).take_while(|byte| !matches!(byte, b' ' | 0));
+    let text = field
+        .iter()
+        .copied()
+        .skip_while(|byte| matches!(byte, b' ' | 0))
+        .take_while(|byte| !matches!(byte, b' ' | 0));
     text.into_iter().try_fold(0_u64, |number, byte| match byte {
-        b'0'..=b'7' => number.checked_mul(8).map(|number| number + u64::from(byte - b'0')),
+        b'0'..=b'7' => number
+            .checked_mul(8)
+            .map(|number| number + u64::from(byte - b'0')),
         _ => None,
     })
 }
@@ -332,13 +396,24 @@ fn trimmed(mut bytes: Vec<u8>) -> Vec<u8> {
 fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), Error> {
     let damaged = || Error::new("an extended header is damaged");
     while !bytes.is_empty() {
-        let space = bytes.iter().position(|byte| *byte == b' ').ok_or_else(damaged)?;
-        let length: usize = std::str::from_utf8(&bytes[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(damaged)?;
+        let space = bytes
+            .iter()
+            .position(|byte| *byte == b' ')
+            .ok_or_else(damaged)?;
+        let length: usize = std::str::from_utf8(&bytes[..space])
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(damaged)?;
         if length <= space + 1 || length > bytes.len() {
             return Err(damaged());
         }
-        let record = bytes[space + 1..length].strip_suffix(b"\n").ok_or_else(damaged)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
+        let record = bytes[space + 1..length]
+            .strip_suffix(b"\n")
+            .ok_or_else(damaged)?;
+        let equals = record
+            .iter()
+            .position(|byte| *byte == b'=')
+            .ok_or_else(damaged)?;
         let (key, value) = (&record[..equals], record[equals + 1..].to_vec());
         match key {
             b"path" => extended.name = Some(value).filter(|name| !name.is_empty()),
@@ -351,7 +426,9 @@ fn pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), Error> {
             // Formats 0.0 and 0.1: only whether the file begins with a hole matters here.
             b"GNU.sparse.offset" | b"GNU.sparse.map" => {
                 let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
-                extended.has_first_hole = extended.has_first_hole.or(Some(first.iter().any(|digit| *digit != b'0')));
+                extended.has_first_hole = extended
+                    .has_first_hole
+                    .or(Some(first.iter().any(|digit| *digit != b'0')));
             }
             b"GNU.sparse.major" => extended.sparse_map = value == b"1",
             _ => {}

@@ -10,7 +10,7 @@ use crate::{
 
 /// A file that is in the image, and the layer that put it there.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub(crate) struct Present {
     /// The file.
     pub(crate) file: File,
     /// The layer's place from the bottom.
@@ -18,7 +18,7 @@ pub struct Present {
 }
 
 /// The files of an image.
-pub struct Tree<'l> {
+pub(crate) struct Tree<'l> {
     layers: &'l [Layer],
     /// Machine code and scripts.
     pub(crate) files: BTreeMap<String, Present>,
@@ -26,7 +26,7 @@ pub struct Tree<'l> {
 }
 
 /// What a path leads to.
-pub enum Found<'t> {
+pub(crate) enum Found<'t> {
     /// Machine code or a script, at its real path.
     File(String, &'t File),
     /// Something else that is there: a file of another kind.
@@ -40,8 +40,12 @@ const LINKS: usize = 40;
 
 impl<'l> Tree<'l> {
     /// Puts the layers on each other, bottom first.
-    pub fn new(layers: &'l [Layer]) -> Self {
-        let mut tree = Self { layers, files: BTreeMap::new(), links: BTreeMap::new() };
+    pub(crate) fn new(layers: &'l [Layer]) -> Self {
+        let mut tree = Self {
+            layers,
+            files: BTreeMap::new(),
+            links: BTreeMap::new(),
+        };
         for (place, layer) in layers.iter().enumerate() {
             tree.add(place, layer);
         }
@@ -51,22 +55,43 @@ impl<'l> Tree<'l> {
     fn add(&mut self, place: usize, layer: &Layer) {
         // Hard links reach down: what they lead to is looked up before the layer hides it.
         let below = |target: &String| {
-            self.files.get(target).or_else(|| self.files.get(&self.resolve(target)?)).map(|present| present.file.clone())
+            self.files
+                .get(target)
+                .or_else(|| self.files.get(&self.resolve(target)?))
+                .map(|present| present.file.clone())
         };
-        let linked: Vec<_> = layer.hard_links.iter().map(|(path, target)| (path, target, below(target))).collect();
+        let linked: Vec<_> = layer
+            .hard_links
+            .iter()
+            .map(|(path, target)| (path, target, below(target)))
+            .collect();
         if place > 0 {
             self.files.retain(|path, _| !hides(layer, path));
             self.links.retain(|path, _| !hides(layer, path));
         }
-        self.links.extend(layer.links.iter().map(|(path, target)| (path.clone(), target.clone())));
+        self.links.extend(
+            layer
+                .links
+                .iter()
+                .map(|(path, target)| (path.clone(), target.clone())),
+        );
         let mut directories: HashMap<String, Option<String>> = HashMap::new();
         for (path, file) in &layer.files {
             let path = self.real_name(path, &mut directories);
-            self.files.insert(path, Present { file: file.clone(), layer: place });
+            self.files.insert(
+                path,
+                Present {
+                    file: file.clone(),
+                    layer: place,
+                },
+            );
         }
         for (path, target, below) in linked {
             // What the layer itself has under the name, perhaps through a linked directory, comes first.
-            let own = self.resolve(target).and_then(|real| self.files.get(&real)).filter(|present| present.layer == place);
+            let own = self
+                .resolve(target)
+                .and_then(|real| self.files.get(&real))
+                .filter(|present| present.layer == place);
             let own = own.map(|present| present.file.clone());
             let is_own_text = layer.others.contains(target) && own.is_none();
             if let Some(file) = own.or(below).filter(|_| !is_own_text) {
@@ -82,14 +107,26 @@ impl<'l> Tree<'l> {
         if directory.is_empty() {
             return path.to_owned();
         }
-        let real = directories.entry(directory.to_owned()).or_insert_with(|| self.resolve(directory));
-        real.as_ref()
-            .map_or_else(|| path.to_owned(), |real| if real.is_empty() { name.to_owned() } else { format!("{real}/{name}") })
+        let real = directories
+            .entry(directory.to_owned())
+            .or_insert_with(|| self.resolve(directory));
+        real.as_ref().map_or_else(
+            || path.to_owned(),
+            |real| {
+                if real.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{real}/{name}")
+                }
+            },
+        )
     }
 
     /// What is at a path, all links followed.
-    pub fn find(&self, path: &str) -> Found<'_> {
-        let Some(real) = self.resolve(path) else { return Found::Missing };
+    pub(crate) fn find(&self, path: &str) -> Found<'_> {
+        let Some(real) = self.resolve(path) else {
+            return Found::Missing;
+        };
         match self.files.get(&real) {
             Some(present) => Found::File(real, &present.file),
             None if self.is_other(&real) => Found::Other,
@@ -98,30 +135,41 @@ impl<'l> Tree<'l> {
     }
 
     /// Whether anything that is no directory is at a path.
-    pub fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         !matches!(self.find(path), Found::Missing)
     }
 
     /// What a Python package says of itself, by its directory `….dist-info`, in all layers together.
-    pub fn wheel(&self, about: &str) -> Option<Wheel> {
-        let said = self.layers.iter().filter_map(|layer| layer.wheels.get(about));
-        said.cloned()
-            .reduce(|all, one| Wheel { is_for_any: all.is_for_any || one.is_for_any, files: [all.files, one.files].concat() })
+    pub(crate) fn wheel(&self, about: &str) -> Option<Wheel> {
+        let said = self
+            .layers
+            .iter()
+            .filter_map(|layer| layer.wheels.get(about));
+        said.cloned().reduce(|all, one| Wheel {
+            is_for_any: all.is_for_any || one.is_for_any,
+            files: [all.files, one.files].concat(),
+        })
     }
 
     /// The paths of all links.
-    pub fn links(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &str> {
         self.links.keys().map(String::as_str)
     }
 
     /// Libraries that every program is started with.
-    pub fn preloaded(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| &layer.preloaded).map(String::as_str)
+    pub(crate) fn preloaded(&self) -> impl Iterator<Item = &str> {
+        self.layers
+            .iter()
+            .flat_map(|layer| &layer.preloaded)
+            .map(String::as_str)
     }
 
     /// Directories that the loader's own lists name.
-    pub fn loader_directories(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().flat_map(|layer| &layer.loader_directories).map(String::as_str)
+    pub(crate) fn loader_directories(&self) -> impl Iterator<Item = &str> {
+        self.layers
+            .iter()
+            .flat_map(|layer| &layer.loader_directories)
+            .map(String::as_str)
     }
 
     /// Whether something that is neither machine code nor script is at a real path.
@@ -138,7 +186,7 @@ impl<'l> Tree<'l> {
     }
 
     /// The path without any links in it. `None` when the links go round in a circle, or out of the image.
-    pub fn resolve(&self, path: &str) -> Option<String> {
+    pub(crate) fn resolve(&self, path: &str) -> Option<String> {
         let mut followed = 0;
         let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         let mut real = String::new();
@@ -157,7 +205,9 @@ impl<'l> Tree<'l> {
                 real.push('/');
             }
             real.push_str(&part);
-            let Some(target) = self.links.get(&real) else { continue };
+            let Some(target) = self.links.get(&real) else {
+                continue;
+            };
             followed += 1;
             if followed > LINKS {
                 return None;
@@ -171,21 +221,28 @@ impl<'l> Tree<'l> {
 
 /// Whether a layer hides a path of the layers below.
 fn hides(layer: &Layer, path: &str) -> bool {
-    if layer.whiteouts.contains(path) || layer.others.contains(path) || layer.directories.contains(path) {
+    if layer.whiteouts.contains(path)
+        || layer.others.contains(path)
+        || layer.directories.contains(path)
+    {
         return true;
     }
     if layer.opaque.contains("") {
         return true;
     }
-    let through = !layer.whiteouts.is_empty() || !layer.opaque.is_empty() || !layer.others.is_empty();
+    let through =
+        !layer.whiteouts.is_empty() || !layer.opaque.is_empty() || !layer.others.is_empty();
     through
-        && path::ancestors(path)
-            .any(|above| layer.whiteouts.contains(above) || layer.opaque.contains(above) || layer.others.contains(above))
+        && path::ancestors(path).any(|above| {
+            layer.whiteouts.contains(above)
+                || layer.opaque.contains(above)
+                || layer.others.contains(above)
+        })
 }
 
 impl Present {
     /// The machine code's header.
-    pub fn content(&self) -> &Content {
+    pub(crate) fn content(&self) -> &Content {
         &self.file.content
     }
 }

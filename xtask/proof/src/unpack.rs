@@ -16,7 +16,7 @@ use crate::error::Error;
 const ZSTD_WINDOW: u32 = 25;
 
 /// Counts and hashes what passes through.
-pub struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hash: Sha256,
     size: u64,
@@ -24,13 +24,20 @@ pub struct Hashed<R> {
 
 impl<R: Read> Hashed<R> {
     /// Starts counting.
-    pub fn new(inner: R) -> Self {
-        Self { inner, hash: Sha256::new(), size: 0 }
+    pub(crate) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            size: 0,
+        }
     }
 
     /// The digest and the number of all bytes that passed.
-    pub fn finish(self) -> (String, u64) {
-        (format!("sha256:{}", hexadecimal(&self.hash.finalize())), self.size)
+    pub(crate) fn finish(self) -> (String, u64) {
+        (
+            format!("sha256:{}", hexadecimal(&self.hash.finalize())),
+            self.size,
+        )
     }
 }
 
@@ -61,7 +68,7 @@ impl<R: BufRead> Read for Decoder<R> {
 }
 
 /// The digests of a layer: of the bytes as they are stored, and of the archive inside.
-pub struct Digests {
+pub(crate) struct Digests {
     /// Of the stored bytes.
     pub stored: String,
     /// How many there are.
@@ -82,14 +89,18 @@ const LARGEST: u64 = 100 * 1024 * 1024 * 1024;
 ///
 /// # Errors
 /// Bytes that cannot be read or unpacked, and whatever `work` finds.
-pub fn unpack<T>(
+pub(crate) fn unpack<T>(
     stored: impl Read + Send,
     work: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
 ) -> Result<(T, Digests), Error> {
     std::thread::scope(|scope| {
         let (sender, chunks) = mpsc::sync_channel(WAITING);
         let unpacking = scope.spawn(move || send_unpacked(stored, &sender));
-        let mut archive = Hashed::new(Chunks { chunks, current: Vec::new(), at: 0 });
+        let mut archive = Hashed::new(Chunks {
+            chunks,
+            current: Vec::new(),
+            at: 0,
+        });
         let outcome = work(&mut archive).and_then(|result| {
             std::io::copy(&mut archive, &mut std::io::sink())?;
             Ok((result, archive))
@@ -97,9 +108,18 @@ pub fn unpack<T>(
         // On an error this drops the receiver, and the other thread ends at its next chunk.
         let (result, archive) = outcome?;
         let (archive, _) = archive.finish();
-        let joined = unpacking.join().unwrap_or_else(|_| Err(std::io::Error::other("unpacking broke off")));
+        let joined = unpacking
+            .join()
+            .unwrap_or_else(|_| Err(std::io::Error::other("unpacking broke off")));
         let (stored, size) = joined?;
-        Ok((result, Digests { stored, size, archive }))
+        Ok((
+            result,
+            Digests {
+                stored,
+                size,
+                archive,
+            },
+        ))
     })
 }
 
@@ -107,12 +127,18 @@ pub fn unpack<T>(
 ///
 /// # Errors
 /// Bytes that cannot be read or unpacked, and whatever `work` finds.
-pub fn unpacked<T>(stored: impl Read + Send, work: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>) -> Result<T, Error> {
+pub fn unpacked<T>(
+    stored: impl Read + Send,
+    work: impl FnOnce(&mut (dyn Read + Send)) -> Result<T, Error>,
+) -> Result<T, Error> {
     unpack(stored, work).map(|(result, _)| result)
 }
 
 /// Unpacks everything and returns the digest and size of the stored bytes. A receiver that has gone away ends it early.
-fn send_unpacked(stored: impl Read, sender: &SyncSender<std::io::Result<Vec<u8>>>) -> std::io::Result<(String, u64)> {
+fn send_unpacked(
+    stored: impl Read,
+    sender: &SyncSender<std::io::Result<Vec<u8>>>,
+) -> std::io::Result<(String, u64)> {
     let mut stored = BufReader::with_capacity(CHUNK, Hashed::new(stored));
     let mut decoder = match decoder(&mut stored) {
         Ok(decoder) => decoder,
@@ -125,7 +151,10 @@ fn send_unpacked(stored: impl Read, sender: &SyncSender<std::io::Result<Vec<u8>>
     loop {
         unpacked += CHUNK as u64;
         if unpacked > LARGEST {
-            let _ = sender.send(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it unpacks to more than 100 GiB")));
+            let _ = sender.send(Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "it unpacks to more than 100 GiB",
+            )));
             break;
         }
         let mut chunk = Vec::with_capacity(CHUNK);
@@ -152,7 +181,8 @@ fn decoder<R: BufRead>(mut stored: R) -> std::io::Result<Decoder<R>> {
         return Ok(Decoder::Gzip(Box::new(MultiGzDecoder::new(stored))));
     }
     // A frame of zstd, or one that its readers skip: 0x184D2A50 to 0x184D2A5F.
-    let is_skippable = start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];
+    let is_skippable =
+        start.len() >= 4 && start[0] & 0xf0 == 0x50 && start[1..4] == [0x2a, 0x4d, 0x18];
     if is_skippable || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(stored)?;
         decoder.window_log_max(ZSTD_WINDOW)?;

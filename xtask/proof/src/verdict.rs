@@ -63,7 +63,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Group { first: self, others: 0 }.fmt(f)
+        Group {
+            first: self,
+            others: 0,
+        }
+        .fmt(f)
     }
 }
 
@@ -78,12 +82,20 @@ pub struct Group<'v> {
 
 impl fmt::Display for Group<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { path, found, expected, .. } = self.first;
+        let Finding {
+            path,
+            found,
+            expected,
+            ..
+        } = self.first;
         match (path.as_str(), self.others) {
             ("", _) => write!(f, "{found}, expected {expected}")?,
             (path, 0) => write!(f, "/{path}: {found}, expected {expected}")?,
             (path, 1) => write!(f, "/{path} and 1 file more: {found}, expected {expected}")?,
-            (path, others) => write!(f, "/{path} and {others} files more: {found}, expected {expected}")?,
+            (path, others) => write!(
+                f,
+                "/{path} and {others} files more: {found}, expected {expected}"
+            )?,
         }
         for (name, value) in [
             ("package", &self.first.package),
@@ -132,9 +144,19 @@ impl Verdict {
         for (at, finding) in self.findings.iter().enumerate() {
             // What is about no file stands alone.
             let alone = finding.path.is_empty().then_some(at);
-            let key = (finding.problem, &finding.package, &finding.layer, &finding.cause, &finding.allow, alone);
+            let key = (
+                finding.problem,
+                &finding.package,
+                &finding.layer,
+                &finding.cause,
+                &finding.allow,
+                alone,
+            );
             let place = *places.entry(key).or_insert_with(|| {
-                groups.push(Group { first: finding, others: 0 });
+                groups.push(Group {
+                    first: finding,
+                    others: 0,
+                });
                 groups.len() - 1
             });
             groups[place].others += 1;
@@ -155,8 +177,15 @@ impl Verdict {
                 self.expected
             ),
             (0, 1) => format!("the one file of machine code is for {}", self.expected),
-            (0, files) => format!("all {files} files of machine code are for {}", self.expected),
-            (count, _) => format!("not for {}: {count} {}", self.expected, if count == 1 { "finding" } else { "findings" }),
+            (0, files) => format!(
+                "all {files} files of machine code are for {}",
+                self.expected
+            ),
+            (count, _) => format!(
+                "not for {}: {count} {}",
+                self.expected,
+                if count == 1 { "finding" } else { "findings" }
+            ),
         }
     }
 }
@@ -165,11 +194,17 @@ impl Verdict {
 pub(crate) fn fits(pattern: &str, path: &str) -> bool {
     let pattern = pattern.trim_start_matches('/');
     let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|start| path.strip_prefix(start)) else { return false };
+    let Some(mut rest) = parts.next().and_then(|start| path.strip_prefix(start)) else {
+        return false;
+    };
     let mut parts: Vec<_> = parts.collect();
-    let Some(end) = parts.pop() else { return rest.is_empty() };
+    let Some(end) = parts.pop() else {
+        return rest.is_empty();
+    };
     for part in parts {
-        let Some(at) = rest.find(part) else { return false };
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
         rest = &rest[at + part.len()..];
     }
     rest.ends_with(end)

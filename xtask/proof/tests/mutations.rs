@@ -43,7 +43,8 @@ impl Numbers {
                 }
                 _ => {
                     let end = (at + 8).min(bytes.len());
-                    let extreme = [0, u64::MAX, 1 << 63, 0x7fff_ffff_ffff_ffff][self.below(4)].to_le_bytes();
+                    let extreme =
+                        [0, u64::MAX, 1 << 63, 0x7fff_ffff_ffff_ffff][self.below(4)].to_le_bytes();
                     bytes[at..end].copy_from_slice(&extreme[..end - at]);
                 }
             }
@@ -77,7 +78,12 @@ fn archive() -> Vec<u8> {
     add(".wh.gone", tar::EntryType::Regular, "", b"");
     add("usr/.wh..wh..opq", tar::EntryType::Regular, "", b"");
     add(&"long/".repeat(40), tar::EntryType::Directory, "", b"");
-    add("lib/site-packages/x-1.dist-info/RECORD", tar::EntryType::Regular, "", b"x.so,,\n");
+    add(
+        "lib/site-packages/x-1.dist-info/RECORD",
+        tar::EntryType::Regular,
+        "",
+        b"x.so,,\n",
+    );
     builder.into_inner().unwrap()
 }
 
@@ -88,7 +94,11 @@ fn a_damaged_layer_is_an_error_or_a_layer_and_never_a_panic() {
     let plain = archive();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(&plain).unwrap();
-    let seeds = [plain.clone(), encoder.finish().unwrap(), zstd::encode_all(&plain[..], 1).unwrap()];
+    let seeds = [
+        plain.clone(),
+        encoder.finish().unwrap(),
+        zstd::encode_all(&plain[..], 1).unwrap(),
+    ];
     let config = Config::parse(CONFIG).unwrap();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let (mut read, mut refused) = (0, 0);
@@ -106,7 +116,10 @@ fn a_damaged_layer_is_an_error_or_a_layer_and_never_a_panic() {
             }
         }
     }
-    assert!(read > 100 && refused > 1000, "the damage is too much or too little: {read} read, {refused} refused");
+    assert!(
+        read > 100 && refused > 1000,
+        "the damage is too much or too little: {read} read, {refused} refused"
+    );
 }
 
 #[test]

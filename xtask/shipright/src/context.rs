@@ -33,7 +33,10 @@ impl Context {
             (false, false) => Verbosity::Normal,
             (false, true) => Verbosity::Verbose,
         };
-        Self { terminal: Terminal::new(verbosity), global }
+        Self {
+            terminal: Terminal::new(verbosity),
+            global,
+        }
     }
 
     /// Prints the one JSON document of a command, where `--json` asks for it.
@@ -63,12 +66,16 @@ impl Context {
 ///
 /// # Errors
 /// A file that is missing or refused.
-pub fn load_config(file: Option<&Path>) -> Result<Config> {
+pub(crate) fn load_config(file: Option<&Path>) -> Result<Config> {
     let here = std::env::current_dir().context("failed to read the current directory")?;
     let found = file.map(PathBuf::from).or_else(|| config::find(&here));
     let found = found.ok_or_else(|| {
         Refused::from(Refusal::new(
-            format!("there is no {} in `{}` or above it", config::FILE, here.display()),
+            format!(
+                "there is no {} in `{}` or above it",
+                config::FILE,
+                here.display()
+            ),
             "go to the project's directory, or name the file with `--config`",
         ))
     })?;

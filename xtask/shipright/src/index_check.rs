@@ -21,12 +21,18 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
     let children = list.children()?;
     let mut problems = Vec::new();
     if !list.is_image_index() {
-        problems.push(format!("this is neither an image nor an image index: its media type is `{}`", list.media_type));
+        problems.push(format!(
+            "this is neither an image nor an image index: its media type is `{}`",
+            list.media_type
+        ));
     } else if children.iter().all(is_attestation) {
         problems.push("the index names no image".to_owned());
     }
     if children.len() > ENTRIES {
-        problems.push(format!("the index has {} entries: only the first {ENTRIES} are looked at", children.len()));
+        problems.push(format!(
+            "the index has {} entries: only the first {ENTRIES} are looked at",
+            children.len()
+        ));
     }
     let (mut digests, mut platforms) = (BTreeSet::new(), BTreeMap::new());
     for child in children.iter().take(ENTRIES) {
@@ -48,31 +54,54 @@ fn named(child: &Descriptor) -> String {
 }
 
 /// An entry without a platform, or with another's. `platforms` are those of the entries before it.
-fn platform_problem<'c>(child: &'c Descriptor, platforms: &mut BTreeMap<Platform, &'c String>) -> Option<String> {
-    let Some(said) = &child.platform else { return Some(format!("{} is listed without a platform", named(child))) };
+fn platform_problem<'c>(
+    child: &'c Descriptor,
+    platforms: &mut BTreeMap<Platform, &'c String>,
+) -> Option<String> {
+    let Some(said) = &child.platform else {
+        return Some(format!("{} is listed without a platform", named(child)));
+    };
     if is_attestation(child) {
         return None;
     }
     let other = platforms.insert(said.normalised(), &child.digest)?;
-    Some(format!("{} and {other} are listed for the same platform", named(child)))
+    Some(format!(
+        "{} and {other} are listed for the same platform",
+        named(child)
+    ))
 }
 
 /// What an entry says and its image does not.
-fn entry_problems(registry: &Registry, repository: &str, child: &Descriptor, children: &[Descriptor]) -> Result<Vec<String>> {
+fn entry_problems(
+    registry: &Registry,
+    repository: &str,
+    child: &Descriptor,
+    children: &[Descriptor],
+) -> Result<Vec<String>> {
     let told = |error: anyhow::Error| {
-        if error.is::<NoAnswer>() { Err(error.context(named(child))) } else { Ok(vec![format!("{}: {error:#}", named(child))]) }
+        if error.is::<NoAnswer>() {
+            Err(error.context(named(child)))
+        } else {
+            Ok(vec![format!("{}: {error:#}", named(child))])
+        }
     };
     let manifest = match image(registry, repository, child) {
         Ok(manifest) => manifest,
         Err(error) => return told(error),
     };
     if is_attestation(child) {
-        return Ok(attestation_problems(registry, repository, &manifest, child, children));
+        return Ok(attestation_problems(
+            registry, repository, &manifest, child, children,
+        ));
     }
-    match (platform_of(registry, repository, &manifest), &child.platform) {
-        (Ok(real), Some(said)) if real.normalised() != said.normalised() => {
-            Ok(vec![format!("{} is listed for {said}, and its config says {real}", child.digest)])
-        }
+    match (
+        platform_of(registry, repository, &manifest),
+        &child.platform,
+    ) {
+        (Ok(real), Some(said)) if real.normalised() != said.normalised() => Ok(vec![format!(
+            "{} is listed for {said}, and its config says {real}",
+            child.digest
+        )]),
         (Ok(_), _) => Ok(Vec::new()),
         (Err(error), _) => told(error),
     }
@@ -97,12 +126,19 @@ fn attestation_problems(
         problems.push(format!("{name} is no manifest"));
     }
     // Its config says nothing, or that it is for nothing.
-    if let Some(real) = platform_of(registry, repository, manifest).ok().filter(|real| real.provable().is_some()) {
-        problems.push(format!("{name} is listed for no platform, and its config says {real}: no engine finds it"));
+    if let Some(real) = platform_of(registry, repository, manifest)
+        .ok()
+        .filter(|real| real.provable().is_some())
+    {
+        problems.push(format!(
+            "{name} is listed for no platform, and its config says {real}: no engine finds it"
+        ));
     }
     let about = child.annotations.get("vnd.docker.reference.digest");
     if let Some(about) = about.filter(|about| !all.iter().any(|other| other.digest == **about)) {
-        problems.push(format!("{name} is about {about}, which is not in the index"));
+        problems.push(format!(
+            "{name} is about {about}, which is not in the index"
+        ));
     }
     problems
 }
@@ -112,14 +148,28 @@ fn image(registry: &Registry, repository: &str, child: &Descriptor) -> Result<Ma
     if !is_digest(&child.digest) {
         bail!("it is named by no digest");
     }
-    let bytes = registry.manifest(repository, &child.digest).context("it cannot be read")?;
+    let bytes = registry
+        .manifest(repository, &child.digest)
+        .context("it cannot be read")?;
     let (digest, size) = (digest_of(&bytes), bytes.len() as u64);
     if digest != child.digest || size != child.size {
-        bail!("the entry says {} bytes, and the registry has {size} bytes of digest {digest}", child.size);
+        bail!(
+            "the entry says {} bytes, and the registry has {size} bytes of digest {digest}",
+            child.size
+        );
     }
-    let manifest = Manifest::new(String::from_utf8(bytes).ok().context("the manifest is not text")?, &child.media_type);
+    let manifest = Manifest::new(
+        String::from_utf8(bytes)
+            .ok()
+            .context("the manifest is not text")?,
+        &child.media_type,
+    );
     if manifest.media_type != child.media_type {
-        bail!("it is listed as `{}`, and says of itself that it is `{}`", child.media_type, manifest.media_type);
+        bail!(
+            "it is listed as `{}`, and says of itself that it is `{}`",
+            child.media_type,
+            manifest.media_type
+        );
     }
     if manifest.is_image_index() {
         bail!("it is an image index itself");
@@ -136,7 +186,10 @@ pub fn platform_of(registry: &Registry, repository: &str, manifest: &Manifest) -
     let size = manifest.config()?.size;
     let bytes = registry.config(repository, manifest)?;
     if bytes.len() as u64 != size {
-        bail!("the image's config has {} bytes, and its manifest says {size}: engines refuse it", bytes.len());
+        bail!(
+            "the image's config has {} bytes, and its manifest says {size}: engines refuse it",
+            bytes.len()
+        );
     }
     Ok(Platform::of_config(&bytes)?)
 }

@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// The exit code of an interrupted run, as shells have it for `SIGINT`.
-pub const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Whether standard output has to be a JSON document, however the run ends.
-pub static JSON: AtomicBool = AtomicBool::new(false);
+pub(crate) static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Directories that must not outlive the run.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -46,7 +46,7 @@ static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// Something during which an interrupt does not end the program: one more of what a number counts, until it is dropped.
 #[derive(Debug)]
-pub struct Counted(&'static AtomicUsize);
+pub(crate) struct Counted(&'static AtomicUsize);
 
 impl Counted {
     fn by(count: &'static AtomicUsize) -> Self {
@@ -62,23 +62,25 @@ impl Drop for Counted {
 }
 
 /// From here on an interrupt is only noted: something must be finished or restored before the program ends.
-pub fn defer() -> Counted {
+pub(crate) fn defer() -> Counted {
     Counted::by(&DEFERRALS)
 }
 
 /// From here on an interrupt is the affair of the program that has the terminal, and its end is waited for.
-pub fn hand_over() -> Counted {
+pub(crate) fn hand_over() -> Counted {
     Counted::by(&HANDED_OVER)
 }
 
 /// Whether somebody has asked this run to end while it could not.
-pub fn requested() -> bool {
+pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
 
 /// Starts to listen. Without a place for the handler the program runs on, and an interrupt ends it as usual.
-pub fn listen() {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
+pub(crate) fn listen() {
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+        return;
+    };
     std::thread::spawn(move || {
         for _ in signals.forever() {
             process::end_children();
@@ -87,14 +89,20 @@ pub fn listen() {
                 continue;
             }
             if DEFERRALS.load(Ordering::SeqCst) > 0 && !REQUESTED.swap(true, Ordering::SeqCst) {
-                let text = "interrupted: what is half done is restored first; once more ends this at once";
+                let text =
+                    "interrupted: what is half done is restored first; once more ends this at once";
                 Terminal::new(Verbosity::Normal).warning(text);
                 continue;
             }
-            for directory in FOLDERS.lock().map(|directories| directories.clone()).unwrap_or_default() {
+            for directory in FOLDERS
+                .lock()
+                .map(|directories| directories.clone())
+                .unwrap_or_default()
+            {
                 let _ = std::fs::remove_dir_all(directory);
             }
-            Terminal::new(Verbosity::Normal).error("interrupted; the same command goes on from what is there");
+            Terminal::new(Verbosity::Normal)
+                .error("interrupted; the same command goes on from what is there");
             if JSON.load(Ordering::Relaxed) {
                 document::print(&serde_json::json!({ "failed": "interrupted" }));
             }

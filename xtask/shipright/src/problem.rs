@@ -23,7 +23,11 @@ impl From<Finding> for Problem {
             Some(rule) => format!("{rule}: {}", finding.what),
             None => finding.what,
         };
-        Self { span: finding.span, title, cure: finding.cure }
+        Self {
+            span: finding.span,
+            title,
+            cure: finding.cure,
+        }
     }
 }
 
@@ -54,7 +58,11 @@ impl Problems {
     pub fn new(path: PathBuf, source: String, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         problems.dedup();
-        Self { path, source, problems }
+        Self {
+            path,
+            source,
+            problems,
+        }
     }
 
     /// The problems as a person reads them, each with the lines it is about. `width` is the terminal's, in columns.
@@ -71,13 +79,25 @@ impl Problems {
                 .element(Level::HELP.message(problem.cure.as_str()))];
             renderer.render(&report)
         });
-        let more = self.problems.len().checked_sub(SHOWN).filter(|more| *more > 0);
-        shown.chain(more.map(|more| format!("… and {more} more"))).collect::<Vec<_>>().join("\n\n")
+        let more = self
+            .problems
+            .len()
+            .checked_sub(SHOWN)
+            .filter(|more| *more > 0);
+        shown
+            .chain(more.map(|more| format!("… and {more} more")))
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 
     /// One line for each problem, as compilers print them.
     pub fn lines(&self) -> Vec<String> {
-        let line = |problem: &ProblemReport| format!("{}:{}: {}; {}", problem.file, problem.line, problem.problem, problem.cure);
+        let line = |problem: &ProblemReport| {
+            format!(
+                "{}:{}: {}; {}",
+                problem.file, problem.line, problem.problem, problem.cure
+            )
+        };
         self.report().iter().map(line).collect()
     }
 
@@ -98,10 +118,17 @@ impl Problems {
 
     /// The first line of a span: a whole table is too much to show, and a span never ends inside a character.
     fn visible(&self, span: &Range<usize>) -> Range<usize> {
-        let floor = |at: usize| (0..=at.min(self.source.len())).rev().find(|at| self.source.is_char_boundary(*at)).unwrap_or(0);
+        let floor = |at: usize| {
+            (0..=at.min(self.source.len()))
+                .rev()
+                .find(|at| self.source.is_char_boundary(*at))
+                .unwrap_or(0)
+        };
         let start = floor(span.start);
         let end = floor(span.end).max(start);
-        let line_end = self.source[start..].find('\n').map_or(self.source.len(), |length| start + length);
+        let line_end = self.source[start..]
+            .find('\n')
+            .map_or(self.source.len(), |length| start + length);
         start..end.min(line_end).max(start)
     }
 }
@@ -109,7 +136,12 @@ impl Problems {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.problems.len();
-        write!(f, "`{}` is refused: {count} {}", self.path.display(), if count == 1 { "problem" } else { "problems" })
+        write!(
+            f,
+            "`{}` is refused: {count} {}",
+            self.path.display(),
+            if count == 1 { "problem" } else { "problems" }
+        )
     }
 }
 

@@ -6,7 +6,10 @@
 //!
 //! xshell puts the command lines together; its `Cmd` can run them to their end alone. Watching lines as they come, a bound
 //! on silence, children that die with us and daemons that do not need the standard library's `Command`, which it becomes.
-#![expect(clippy::disallowed_methods, reason = "this is the room that starts programs")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the room that starts programs"
+)]
 
 use std::{
     ffi::OsString,
@@ -63,7 +66,12 @@ impl Outcome {
 impl Tool {
     /// A program, found on `PATH`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), directory: None, env: Vec::new(), removed: Vec::new() }
+        Self {
+            program: program.into(),
+            directory: None,
+            env: Vec::new(),
+            removed: Vec::new(),
+        }
     }
 
     /// Starts it in this directory.
@@ -98,7 +106,12 @@ impl Tool {
     /// The same, with bytes on its standard input. They are in no message.
     pub fn read_with_input(&self, args: &[&str], input: &[u8]) -> Result<String> {
         let shown = self.shown(args);
-        let mut child = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.as_mut().map_err(|error| self.not_started(error))?;
         let registered = Registered::new(child);
         // A program that ends without reading its input closes the pipe: its own words say why.
@@ -113,14 +126,24 @@ impl Tool {
             });
             let mut bytes = Vec::new();
             let read = stdout.read_to_end(&mut bytes);
-            (read.map(|_| String::from_utf8_lossy(&bytes).trim_end().to_owned()), errors.join().unwrap_or_default())
+            (
+                read.map(|_| String::from_utf8_lossy(&bytes).trim_end().to_owned()),
+                errors.join().unwrap_or_default(),
+            )
         });
-        let status = child.wait().with_context(|| format!("failed to wait for `{shown}`"))?;
+        let status = child
+            .wait()
+            .with_context(|| format!("failed to wait for `{shown}`"))?;
         drop(registered);
         let (output, errors) = errors;
         if !status.success() {
-            let code = status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
-            bail!("`{shown}` failed ({code}){}{errors}", if errors.is_empty() { "" } else { ": " });
+            let code = status
+                .code()
+                .map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
+            bail!(
+                "`{shown}` failed ({code}){}{errors}",
+                if errors.is_empty() { "" } else { ": " }
+            );
         }
         output.with_context(|| format!("failed to read what `{shown}` printed"))
     }
@@ -130,9 +153,19 @@ impl Tool {
     ///
     /// # Errors
     /// A program that is missing. One that fails is an [`Outcome`].
-    pub fn stream(&self, args: &[&str], silence: Duration, mut line: impl FnMut(&str)) -> Result<Outcome> {
+    pub fn stream(
+        &self,
+        args: &[&str],
+        silence: Duration,
+        mut line: impl FnMut(&str),
+    ) -> Result<Outcome> {
         const TAIL: usize = 40;
-        let mut child = self.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.as_mut().map_err(|error| self.not_started(error))?;
         let registered = Registered::new(child);
         let (sender, lines) = mpsc::channel();
@@ -168,17 +201,31 @@ impl Tool {
         if silent {
             let _ = child.kill();
         }
-        let status = child.wait().with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
+        let status = child
+            .wait()
+            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
-        Ok(Outcome { status: (!silent).then_some(status), tail })
+        Ok(Outcome {
+            status: (!silent).then_some(status),
+            tail,
+        })
     }
 
     /// Runs it and hands its standard output to `work` as a stream.
     ///
     /// # Errors
     /// A program that is missing or fails, and whatever `work` finds.
-    pub fn pipe<T>(&self, args: &[&str], work: impl FnOnce(std::process::ChildStdout) -> Result<T>) -> Result<T> {
-        let mut child = self.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    pub fn pipe<T>(
+        &self,
+        args: &[&str],
+        work: impl FnOnce(std::process::ChildStdout) -> Result<T>,
+    ) -> Result<T> {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let child = child.as_mut().map_err(|error| self.not_started(error))?;
         let registered = Registered::new(child);
         let stdout = child.stdout.take().context("no standard output")?;
@@ -191,7 +238,9 @@ impl Tool {
             });
             (work(stdout), said.join().unwrap_or_default())
         });
-        let status = child.wait().with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
+        let status = child
+            .wait()
+            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
         // Its own words say best why a stream broke off.
         if !status.success() && !said.is_empty() {
@@ -212,9 +261,14 @@ impl Tool {
         }
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let registered = Registered::new(&child);
-        let status = child.wait().with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
+        let status = child
+            .wait()
+            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
-        Ok(Outcome { status: Some(status), tail: Vec::new() })
+        Ok(Outcome {
+            status: Some(status),
+            tail: Vec::new(),
+        })
     }
 
     /// Starts it in a session of its own, to outlive this program, with its output in a file. Returns its process id.
@@ -222,8 +276,11 @@ impl Tool {
     /// # Errors
     /// A program that is missing, or a file that cannot be made.
     pub fn daemon(&self, args: &[&str], log: &Path) -> Result<u32> {
-        let log_file = File::create(log).with_context(|| format!("failed to create `{}`", log.display()))?;
-        let errors = log_file.try_clone().with_context(|| format!("failed to open `{}` twice", log.display()))?;
+        let log_file =
+            File::create(log).with_context(|| format!("failed to create `{}`", log.display()))?;
+        let errors = log_file
+            .try_clone()
+            .with_context(|| format!("failed to open `{}` twice", log.display()))?;
         let mut command = self.plain_command(args);
         command.stdin(Stdio::null()).stdout(log_file).stderr(errors);
         // The directory that this program was started in may be deleted while the daemon runs.
@@ -231,7 +288,10 @@ impl Tool {
             command.current_dir("/");
         }
         new_session(&mut command);
-        Ok(command.spawn().map_err(|error| self.not_started(&error))?.id())
+        Ok(command
+            .spawn()
+            .map_err(|error| self.not_started(&error))?
+            .id())
     }
 
     /// The command line, quoted so that it can be pasted.
@@ -270,7 +330,9 @@ impl Tool {
     fn not_started(&self, error: &std::io::Error) -> anyhow::Error {
         let program = self.program.display();
         match error.kind() {
-            std::io::ErrorKind::NotFound => anyhow::anyhow!("`{program}` is not installed, or not on PATH"),
+            std::io::ErrorKind::NotFound => {
+                anyhow::anyhow!("`{program}` is not installed, or not on PATH")
+            }
             _ => anyhow::anyhow!("failed to start `{program}`: {error}"),
         }
     }
@@ -278,7 +340,10 @@ impl Tool {
 
 /// Ends every child that is still running.
 pub fn end_children() {
-    let children = CHILDREN.lock().map(|children| children.clone()).unwrap_or_default();
+    let children = CHILDREN
+        .lock()
+        .map(|children| children.clone())
+        .unwrap_or_default();
     for child in children {
         signal(child, libc::SIGTERM);
     }
@@ -288,7 +353,12 @@ pub fn end_children() {
 pub fn is_running(process: u32) -> bool {
     // A zombie still takes signals; for our purposes it has ended.
     let state = std::fs::read_to_string(format!("/proc/{process}/stat")).ok();
-    let zombie = state.and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('Z'))).unwrap_or(false);
+    let zombie = state
+        .and_then(|stat| {
+            stat.rsplit_once(") ")
+                .map(|(_, rest)| rest.starts_with('Z'))
+        })
+        .unwrap_or(false);
     !zombie && signal(process, 0)
 }
 
@@ -306,8 +376,13 @@ pub fn parent(process: u32) -> Option<u32> {
 
 /// Every process. Empty where the system does not tell.
 pub fn all() -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
-    entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let entries = std::fs::read_dir("/proc")
+        .map(|entries| entries.flatten().collect::<Vec<_>>())
+        .unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Asks a process to end.
@@ -321,7 +396,9 @@ pub fn kill(process: u32) -> bool {
 }
 
 fn signal(process: u32, number: i32) -> bool {
-    let Ok(process) = i32::try_from(process) else { return false };
+    let Ok(process) = i32::try_from(process) else {
+        return false;
+    };
     // SAFETY: `kill` takes two numbers and touches no memory of ours.
     process > 0 && unsafe { libc::kill(process, number) } == 0
 }

@@ -38,13 +38,19 @@ pub struct Program {
 impl Program {
     /// A program that is started by these words: `cargo xtask`. Help and hints say them.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), tasks: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            tasks: Vec::new(),
+        }
     }
 
     /// A program that is started by its own name.
     pub fn installed() -> Self {
         let typed = std::env::args_os().next().map(std::path::PathBuf::from);
-        let stem = typed.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        let stem = typed
+            .as_ref()
+            .and_then(|path| path.file_stem())
+            .map(|stem| stem.to_string_lossy().into_owned());
         Self::new(&stem.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()))
     }
 
@@ -54,9 +60,15 @@ impl Program {
     /// it would do, and with `--json` print one document, by [`Context::print`]. An error ends the program with exit code 1, a
     /// [`Refused`] with 2.
     #[must_use]
-    pub fn task<A: Args + 'static>(mut self, command: Command, run: fn(&Context, &A) -> Result<ExitCode>) -> Self {
+    pub fn task<A: Args + 'static>(
+        mut self,
+        command: Command,
+        run: fn(&Context, &A) -> Result<ExitCode>,
+    ) -> Self {
         let command = A::augment_args(command);
-        let run = move |context: &Context, matches: &ArgMatches| run(context, &A::from_arg_matches(matches)?);
+        let run = move |context: &Context, matches: &ArgMatches| {
+            run(context, &A::from_arg_matches(matches)?)
+        };
         self.tasks.push((command, Box::new(run)));
         self
     }
@@ -65,7 +77,9 @@ impl Program {
     pub fn run(self) -> ExitCode {
         interrupt::listen();
         name::say(&self.name);
-        let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> = std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let (commands, runs): (Vec<_>, Vec<_>) = self.tasks.into_iter().unzip();
         let mut command = cli::command(&self.name, &environments(&words), commands.clone());
         let (global, typed) = match cli::parse(&mut command, &words, &commands) {
@@ -92,16 +106,25 @@ impl Program {
         if interrupt::requested() {
             code = ExitCode::from(interrupt::INTERRUPTED);
         }
-        if document::was_lost() { ExitCode::FAILURE } else { code }
+        if document::was_lost() {
+            ExitCode::FAILURE
+        } else {
+            code
+        }
     }
 }
 
 /// Says what clap has to say: what was typed wrongly, or the help and version that were asked for.
 fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
-    terminal::clap_message(&as_typed(&error.render().ansi().to_string()), error.use_stderr());
+    terminal::clap_message(
+        &as_typed(&error.render().ansi().to_string()),
+        error.use_stderr(),
+    );
     if error.use_stderr() && words.iter().any(|word| word == "--json") {
         let problem = terminal::printable(&error.to_string());
-        document::print(&json!({ "refused": [{ "problem": problem.trim(), "cure": "cargo xtask help" }] }));
+        document::print(
+            &json!({ "refused": [{ "problem": problem.trim(), "cure": "cargo xtask help" }] }),
+        );
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(REFUSED))
 }
@@ -110,7 +133,9 @@ fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
 /// tells of them.
 fn environments(words: &[String]) -> Vec<String> {
     let config = context::load_config(cli::config_file(words).as_deref());
-    let known = config.map(|config| config.environments.into_keys().collect::<Vec<_>>()).unwrap_or_default();
+    let known = config
+        .map(|config| config.environments.into_keys().collect::<Vec<_>>())
+        .unwrap_or_default();
     let mut all = [known, cli::named_environments(words)].concat();
     all.sort();
     all.dedup();

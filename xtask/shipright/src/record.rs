@@ -49,10 +49,19 @@ pub fn append(root: &Path, records: &[Record]) -> Result<()> {
     }
     let path = host::state_directory(root)?.join(FILE);
     let about = || format!("failed to write the record `{}`", path.display());
-    let mut file = File::options().create(true).append(true).open(&path).with_context(about)?;
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(about)?;
     let when = host::timestamp();
     for record in records {
-        let line = serde_json::to_string(&Line { when: &when, record }).context("a record has no JSON form")? + "\n";
+        let line = serde_json::to_string(&Line {
+            when: &when,
+            record,
+        })
+        .context("a record has no JSON form")?
+            + "\n";
         file.write_all(line.as_bytes()).with_context(about)?;
     }
     Ok(())
@@ -72,7 +81,10 @@ pub fn bad(root: &Path, environment: &str, workload: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(host::target_directory(root).join(FILE)).unwrap_or_default();
     let mut bad = BTreeSet::new();
     // A line that cannot be read says nothing.
-    for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+    for line in text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+    {
         if line.environment != environment || line.workload != workload {
             continue;
         }
@@ -82,8 +94,15 @@ pub fn bad(root: &Path, environment: &str, workload: &str) -> BTreeSet<String> {
             bad.insert(line.to.clone());
         }
         if line.action == "rollback" && line.outcome == "moved" {
-            let digest = line.from.as_deref().and_then(|from| from.find("sha256:").map(|at| &from[at..]));
-            bad.extend(digest.and_then(|digest| digest.split_whitespace().next()).map(str::to_owned));
+            let digest = line
+                .from
+                .as_deref()
+                .and_then(|from| from.find("sha256:").map(|at| &from[at..]));
+            bad.extend(
+                digest
+                    .and_then(|digest| digest.split_whitespace().next())
+                    .map(str::to_owned),
+            );
         }
     }
     bad

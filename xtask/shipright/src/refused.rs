@@ -24,14 +24,20 @@ impl Refused {
     /// # Errors
     /// The reasons.
     pub fn unless_none(refusals: Vec<Refusal>) -> Result<(), Self> {
-        if refusals.is_empty() { Ok(()) } else { Err(Self(refusals)) }
+        if refusals.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(refusals))
+        }
     }
 
     /// Parts what could be had from the refusals, so that all of them are told at once.
     ///
     /// # Errors
     /// The first error that is no refusal.
-    pub fn part<T>(outcomes: impl IntoIterator<Item = Result<T>>) -> Result<(Vec<T>, Vec<Refusal>)> {
+    pub fn part<T>(
+        outcomes: impl IntoIterator<Item = Result<T>>,
+    ) -> Result<(Vec<T>, Vec<Refusal>)> {
         let (mut had, mut refusals) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             match outcome.map_err(|error| error.downcast::<Self>()) {

@@ -30,7 +30,12 @@ impl<'s> ImageResolver<'s> {
     /// ECR that gives no token.
     pub fn open(terminal: &'s Terminal, session: &'s Session<'s>) -> Result<Self> {
         let prover = Prover::of_project(&session.config.root);
-        Ok(Self { terminal, session, registry: session.registry()?, prover })
+        Ok(Self {
+            terminal,
+            session,
+            registry: session.registry()?,
+            prover,
+        })
     }
 
     /// The registry, with its login.
@@ -50,17 +55,40 @@ impl<'s> ImageResolver<'s> {
     ///
     /// # Errors
     /// As for [`ImageResolver::find`].
-    pub fn find_in(&self, repository: &str, selected: Selected<'_>, name: &str, arch: Arch) -> Result<Code> {
-        let found = self.manifest(repository, name)?.ok_or_else(|| self.missing(repository, name))?;
-        let single = if found.is_image_manifest() { found } else { self.child(repository, name, &found, arch)? };
+    pub fn find_in(
+        &self,
+        repository: &str,
+        selected: Selected<'_>,
+        name: &str,
+        arch: Arch,
+    ) -> Result<Code> {
+        let found = self
+            .manifest(repository, name)?
+            .ok_or_else(|| self.missing(repository, name))?;
+        let single = if found.is_image_manifest() {
+            found
+        } else {
+            self.child(repository, name, &found, arch)?
+        };
         let digest = single.digest;
         let (place, foreign) = ((repository, digest.as_str()), &selected.image.foreign);
-        let proof = self.prover.in_registry(&self.registry, place, Some(arch), foreign);
+        let proof = self
+            .prover
+            .in_registry(&self.registry, place, Some(arch), foreign);
         let proof = proof.with_context(|| format!("failed to prove `{repository}@{digest}`"))?;
-        proof.require().with_context(|| format!("`{repository}@{digest}` ({name}) is not deployed"))?;
-        self.terminal.status("Proven", &format!("{}: {}", selected.name(), proof.verdict.summary()));
+        proof
+            .require()
+            .with_context(|| format!("`{repository}@{digest}` ({name}) is not deployed"))?;
+        self.terminal.status(
+            "Proven",
+            &format!("{}: {}", selected.name(), proof.verdict.summary()),
+        );
         let image = format!("{}/{repository}@{digest}", self.session.place.registry);
-        Ok(Code { image, digest, arch })
+        Ok(Code {
+            image,
+            digest,
+            arch,
+        })
     }
 
     /// What a workload is to run of a tag or digest, and the CPUs that it can run on. Kubernetes takes an image index as it
@@ -68,26 +96,54 @@ impl<'s> ImageResolver<'s> {
     ///
     /// # Errors
     /// As for [`ImageResolver::find`], for each image of an index.
-    pub fn choose(&self, selected: Selected<'_>, name: &str, arch: Arch) -> Result<(Code, Vec<Arch>)> {
+    pub fn choose(
+        &self,
+        selected: Selected<'_>,
+        name: &str,
+        arch: Arch,
+    ) -> Result<(Code, Vec<Arch>)> {
         let repository = self.session.repository(selected);
         let list = match selected.image.target.index_use() {
-            IndexUse::Whole => self.manifest(&repository, name)?.filter(Manifest::is_image_index),
+            IndexUse::Whole => self
+                .manifest(&repository, name)?
+                .filter(Manifest::is_image_index),
             IndexUse::Refused | IndexUse::OneImage => None,
         };
-        let Some(list) = list else { return Ok((self.find(selected, name, arch)?, vec![arch])) };
+        let Some(list) = list else {
+            return Ok((self.find(selected, name, arch)?, vec![arch]));
+        };
         let archs = self.prove_index(selected, &repository, &list)?;
         if !archs.contains(&arch) {
-            bail!("`{repository}:{name}` is an image index without one for {}", arch.platform());
+            bail!(
+                "`{repository}:{name}` is an image index without one for {}",
+                arch.platform()
+            );
         }
-        let image = format!("{}/{repository}@{}", self.session.place.registry, list.digest);
-        Ok((Code { image, digest: list.digest, arch }, archs))
+        let image = format!(
+            "{}/{repository}@{}",
+            self.session.place.registry, list.digest
+        );
+        Ok((
+            Code {
+                image,
+                digest: list.digest,
+                arch,
+            },
+            archs,
+        ))
     }
 
     /// Proves an image for a CPU, or every image of an index. Returns the CPUs that there are images for.
     ///
     /// # Errors
     /// As for [`ImageResolver::find`], and a refusal for each thing that an index says and is not so.
-    pub fn prove(&self, selected: Selected<'_>, repository: &str, manifest: &Manifest, arch: Arch) -> Result<Vec<Arch>> {
+    pub fn prove(
+        &self,
+        selected: Selected<'_>,
+        repository: &str,
+        manifest: &Manifest,
+        arch: Arch,
+    ) -> Result<Vec<Arch>> {
         if manifest.is_image_index() {
             return self.prove_index(selected, repository, manifest);
         }
@@ -95,19 +151,34 @@ impl<'s> ImageResolver<'s> {
         Ok(vec![arch])
     }
 
-    fn prove_index(&self, selected: Selected<'_>, repository: &str, list: &Manifest) -> Result<Vec<Arch>> {
+    fn prove_index(
+        &self,
+        selected: Selected<'_>,
+        repository: &str,
+        list: &Manifest,
+    ) -> Result<Vec<Arch>> {
         let refused = |problem: String| {
-            let place = format!("{}/{repository}@{}", self.session.place.registry, list.digest);
-            Refusal::new(problem, format!("push it again, or see all of it: cargo xtask manifest inspect {place}"))
+            let place = format!(
+                "{}/{repository}@{}",
+                self.session.place.registry, list.digest
+            );
+            Refusal::new(
+                problem,
+                format!("push it again, or see all of it: cargo xtask manifest inspect {place}"),
+            )
         };
         let problems = problems(&self.registry, repository, list)?;
         if !problems.is_empty() {
-            let named = |problem: String| refused(format!("the index of {}: {problem}", selected.name()));
+            let named =
+                |problem: String| refused(format!("the index of {}: {problem}", selected.name()));
             return Err(Refused(problems.into_iter().map(named).collect()).into());
         }
         let mut archs = Vec::new();
         for child in list.children()? {
-            let platform = child.platform.as_ref().context("an entry of the index has no platform")?;
+            let platform = child
+                .platform
+                .as_ref()
+                .context("an entry of the index has no platform")?;
             if platform.is_unknown() {
                 continue;
             }
@@ -135,25 +206,60 @@ impl<'s> ImageResolver<'s> {
         if name.starts_with("sha256:") {
             return reader.manifest(repository, name);
         }
-        Ok(reader.manifests(repository, &[name.to_owned()])?.remove(name))
+        Ok(reader
+            .manifests(repository, &[name.to_owned()])?
+            .remove(name))
     }
 
     fn missing(&self, repository: &str, name: &str) -> Refused {
         let environment = &self.session.environment.name;
-        let problem = format!("`{repository}` of `{environment}` has no image `{}`", name.escape_debug());
-        Refusal::new(problem, format!("push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"))
-            .into()
+        let problem = format!(
+            "`{repository}` of `{environment}` has no image `{}`",
+            name.escape_debug()
+        );
+        Refusal::new(
+            problem,
+            format!(
+                "push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"
+            ),
+        )
+        .into()
     }
 
-    fn child(&self, repository: &str, name: &str, index: &Manifest, arch: Arch) -> Result<Manifest> {
+    fn child(
+        &self,
+        repository: &str,
+        name: &str,
+        index: &Manifest,
+        arch: Arch,
+    ) -> Result<Manifest> {
         let arch_of = |child: &Descriptor| child.platform.as_ref().and_then(Platform::provable);
-        let children = index.children()?.iter().filter(|child| arch_of(child) == Some(arch));
+        let children = index
+            .children()?
+            .iter()
+            .filter(|child| arch_of(child) == Some(arch));
         let [child] = children.collect::<Vec<_>>()[..] else {
-            bail!("`{repository}:{name}` is an image index without exactly one for {}", arch.platform());
+            bail!(
+                "`{repository}:{name}` is an image index without exactly one for {}",
+                arch.platform()
+            );
         };
-        let text = format!("`{name}` is an image index: its image for {} is taken, {}", arch.platform(), child.digest);
+        let text = format!(
+            "`{name}` is an image index: its image for {} is taken, {}",
+            arch.platform(),
+            child.digest
+        );
         self.terminal.note(&text);
-        let found = self.session.aws.reader().manifest(repository, &child.digest)?;
-        found.with_context(|| format!("`{repository}:{name}` lists {}, which is not there", child.digest))
+        let found = self
+            .session
+            .aws
+            .reader()
+            .manifest(repository, &child.digest)?;
+        found.with_context(|| {
+            format!(
+                "`{repository}:{name}` lists {}, which is not there",
+                child.digest
+            )
+        })
     }
 }

@@ -40,11 +40,20 @@ impl<'w> Session<'w> {
     ///
     /// # Errors
     /// A sandbox that does not start, and an `AWS_ENDPOINT_URL` that is none.
-    pub fn open_or_empty(workspace: &'w Workspace<'_>, environment: &'w Environment) -> Result<Self> {
+    pub fn open_or_empty(
+        workspace: &'w Workspace<'_>,
+        environment: &'w Environment,
+    ) -> Result<Self> {
         let sandbox = workspace.sandbox()?;
         let place = place(environment, sandbox.as_ref())?;
         let aws = Aws::connect(&connection(environment, sandbox.as_ref()))?;
-        Ok(Self { config: &workspace.config, environment, place, aws, sandbox })
+        Ok(Self {
+            config: &workspace.config,
+            environment,
+            place,
+            aws,
+            sandbox,
+        })
     }
 
     /// Opens an environment that is to be looked at.
@@ -56,7 +65,10 @@ impl<'w> Session<'w> {
         if session.is_readable() {
             return Ok(session);
         }
-        let refusal = Refusal::new("no sandbox runs, so there is nothing to look at", "cargo xtask sandbox up");
+        let refusal = Refusal::new(
+            "no sandbox runs, so there is nothing to look at",
+            "cargo xtask sandbox up",
+        );
         Err(Refused::from(refusal).into())
     }
 
@@ -80,12 +92,19 @@ impl<'w> Session<'w> {
 
     /// The ECR repository of an image.
     pub fn repository(&self, selected: Selected<'_>) -> String {
-        self.environment.repository(&self.config.project, &selected.service.name, selected.image.target)
+        self.environment.repository(
+            &self.config.project,
+            &selected.service.name,
+            selected.image.target,
+        )
     }
 
     /// The tag that names what the environment has now.
     pub fn tag(&self, selected: Selected<'_>) -> String {
-        format!("{}{}-latest", selected.image.tag_prefix, self.environment.name)
+        format!(
+            "{}{}-latest",
+            selected.image.tag_prefix, self.environment.name
+        )
     }
 
     /// The registry, with a login.
@@ -93,7 +112,10 @@ impl<'w> Session<'w> {
     /// # Errors
     /// ECR that gives no token.
     pub fn registry(&self) -> Result<Registry> {
-        Ok(Registry::new(&self.place.registry, Some(&self.aws.reader().login()?)))
+        Ok(Registry::new(
+            &self.place.registry,
+            Some(&self.aws.reader().login()?),
+        ))
     }
 
     /// Whether it is the protected environment itself, and no stand-in for it.
@@ -108,7 +130,8 @@ impl<'w> Session<'w> {
     pub fn guard(&self) -> Result<Identity> {
         let identity = self.aws.reader().identity()?;
         if self.is_protected() {
-            account_guard(self.environment, &identity.account, &identity.arn).map_err(Refused::from)?;
+            account_guard(self.environment, &identity.account, &identity.arn)
+                .map_err(Refused::from)?;
         }
         Ok(identity)
     }
@@ -132,16 +155,34 @@ pub fn registry_of(
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
     if let Some(region) = reference.ecr_region() {
-        let account = reference.host.split('.').next().unwrap_or_default().to_owned();
-        let known = config.into_iter().flat_map(|config| config.environments.values());
+        let account = reference
+            .host
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let known = config
+            .into_iter()
+            .flat_map(|config| config.environments.values());
         let profile = known
             .filter(|environment| environment.account == account && environment.region == region)
             .find_map(|environment| environment.profile.clone());
-        let connection = Connection { account, region, profile, endpoint: None, dummy_credentials: false };
-        let login = Aws::connect(&connection).and_then(|aws| aws.reader().login()).or_else(|error| {
-            // Who has no AWS credentials here may have logged docker in by other means.
-            registry::Login::from_docker(&reference.host).ok().flatten().ok_or(error)
-        })?;
+        let connection = Connection {
+            account,
+            region,
+            profile,
+            endpoint: None,
+            dummy_credentials: false,
+        };
+        let login = Aws::connect(&connection)
+            .and_then(|aws| aws.reader().login())
+            .or_else(|error| {
+                // Who has no AWS credentials here may have logged docker in by other means.
+                registry::Login::from_docker(&reference.host)
+                    .ok()
+                    .flatten()
+                    .ok_or(error)
+            })?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
     Registry::open(&reference.host, repositories, actions)
@@ -157,14 +198,21 @@ pub fn confirm_protected(context: &Context, environment: &Environment) -> Result
     }
     let name = &environment.name;
     if !host::can_ask() {
-        return Err(Refusal::new(format!("`{name}` is protected, and nobody can be asked"), "add `--yes` to the command").into());
+        return Err(Refusal::new(
+            format!("`{name}` is protected, and nobody can be asked"),
+            "add `--yes` to the command",
+        )
+        .into());
     }
     let answer = terminal::ask(&format!("`{name}` is protected. Type its name to go on:"));
     if answer == *name {
         return Ok(());
     }
-    Err(Refusal::new(format!("`{}` was typed, not `{name}`", answer.escape_debug()), "run the command again, or add `--yes`")
-        .into())
+    Err(Refusal::new(
+        format!("`{}` was typed, not `{name}`", answer.escape_debug()),
+        "run the command again, or add `--yes`",
+    )
+    .into())
 }
 
 /// How the SDK reaches an environment.
@@ -187,15 +235,32 @@ pub fn connection(environment: &Environment, sandbox: Option<&Sandbox>) -> Conne
 /// # Errors
 /// A refusal, for an `AWS_ENDPOINT_URL` that is none.
 pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Place> {
-    let said = || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
-    let endpoint = sandbox.map(Sandbox::endpoint).or_else(|| environment.endpoint.clone()).or_else(said);
-    let local = endpoint.as_deref().map(authority).transpose()?.filter(|authority| registry::is_loopback(authority));
-    let suffix = if environment.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let said =
+        || host::variable("AWS_ENDPOINT_URL_ECR").or_else(|| host::variable("AWS_ENDPOINT_URL"));
+    let endpoint = sandbox
+        .map(Sandbox::endpoint)
+        .or_else(|| environment.endpoint.clone())
+        .or_else(said);
+    let local = endpoint
+        .as_deref()
+        .map(authority)
+        .transpose()?
+        .filter(|authority| registry::is_loopback(authority));
+    let suffix = if environment.region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
     Ok(Place {
         environment: environment.name.clone(),
         account: environment.account.clone(),
         region: environment.region.clone(),
-        registry: local.unwrap_or_else(|| format!("{}.dkr.ecr.{}.{suffix}", environment.account, environment.region)),
+        registry: local.unwrap_or_else(|| {
+            format!(
+                "{}.dkr.ecr.{}.{suffix}",
+                environment.account, environment.region
+            )
+        }),
         profile: environment.profile.clone().filter(|_| sandbox.is_none()),
         endpoint,
     })
@@ -204,8 +269,14 @@ pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Pla
 fn authority(endpoint: &str) -> Result<String> {
     let rest = endpoint.split_once("://").map(|(_, rest)| rest);
     let rest = rest.ok_or_else(|| {
-        let problem = format!("AWS_ENDPOINT_URL is `{}`, which is no URL", endpoint.escape_debug());
-        Refused::from(Refusal::new(problem, "write `http://localhost:PORT`, or unset it"))
+        let problem = format!(
+            "AWS_ENDPOINT_URL is `{}`, which is no URL",
+            endpoint.escape_debug()
+        );
+        Refused::from(Refusal::new(
+            problem,
+            "write `http://localhost:PORT`, or unset it",
+        ))
     })?;
     Ok(rest.split('/').next().unwrap_or(rest).to_owned())
 }

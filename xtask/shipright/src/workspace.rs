@@ -56,7 +56,11 @@ impl<'c> Workspace<'c> {
             return Ok(None);
         }
         let (root, terminal) = (&self.config.root, &self.context.terminal);
-        let sandbox = if global.dry_run { Sandbox::look(root)? } else { Sandbox::up(root, terminal)? };
+        let sandbox = if global.dry_run {
+            Sandbox::look(root)?
+        } else {
+            Sandbox::up(root, terminal)?
+        };
         if !sandbox.is_up() {
             terminal.note("no sandbox runs: this is the plan for an empty one");
         }

@@ -1,5 +1,8 @@
 //! The program `shipright` in a repository without Rust: one new file, `deploy.toml`.
-#![allow(clippy::disallowed_methods, reason = "tests start programs: that is what they are about")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests start programs: that is what they are about"
+)]
 
 use std::{
     fs,
@@ -29,21 +32,44 @@ fn said(line: &str) -> (i32, String) {
     fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
     fs::create_dir(directory.path().join("inner")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_shipright"));
-    command.current_dir(directory.path().join("inner")).args(line.split(' ')).env_clear();
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    assert!(!text.contains("xtask "), "the program is not called that here: {text}");
+    command
+        .current_dir(directory.path().join("inner"))
+        .args(line.split(' '))
+        .env_clear();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = [stdout, stderr]
+        .map(|bytes| String::from_utf8(bytes).unwrap())
+        .concat();
+    assert!(
+        !text.contains("xtask "),
+        "the program is not called that here: {text}"
+    );
     (status.code().unwrap(), text)
 }
 
 #[test]
 fn help_and_hints_say_what_was_typed() {
     let (code, help) = said("--help");
-    assert!(code == 0 && help.contains("Usage: shipright") && help.contains("shipright push-dev --sandbox"), "{help}");
+    assert!(
+        code == 0
+            && help.contains("Usage: shipright")
+            && help.contains("shipright push-dev --sandbox"),
+        "{help}"
+    );
     let (code, help) = said("push --help");
-    assert!(code == 0 && help.contains("shipright push prod --dry-run"), "{help}");
+    assert!(
+        code == 0 && help.contains("shipright push prod --dry-run"),
+        "{help}"
+    );
     let (code, refused) = said("push-dev --arch amd64");
-    assert!(code == 2 && refused.contains("shipright docker-build --arch ARCH"), "{refused}");
+    assert!(
+        code == 2 && refused.contains("shipright docker-build --arch ARCH"),
+        "{refused}"
+    );
     let (code, refused) = said("run cart --json");
     assert!(code != 0 && !refused.contains("cargo"), "{refused}");
 }
@@ -55,7 +81,10 @@ fn tasks_of_another_repository_are_no_commands() {
         assert_eq!(code, 2, "{name}: {text}");
     }
     let (code, script) = said("completions bash");
-    assert!(code == 0 && script.contains("complete -F _shipright"), "{script}");
+    assert!(
+        code == 0 && script.contains("complete -F _shipright"),
+        "{script}"
+    );
     let (code, schema) = said("schema");
     assert!(code == 0 && schema.contains("\"$schema\""), "{schema}");
 }
@@ -63,5 +92,8 @@ fn tasks_of_another_repository_are_no_commands() {
 #[test]
 fn a_plan_is_made_from_any_directory_below_the_file() {
     let (code, plan) = said("docker-build --dockerfile Dockerfile --dry-run");
-    assert!(code == 0 && plan.contains("shop:cart-arm64-latest"), "{plan}");
+    assert!(
+        code == 0 && plan.contains("shop:cart-arm64-latest"),
+        "{plan}"
+    );
 }

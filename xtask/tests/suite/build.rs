@@ -6,7 +6,10 @@ use crate::support::project::{DEPLOY, Project};
 /// The command lines of the builds.
 fn builds(project: &Project) -> Vec<String> {
     let log = project.docker_log();
-    log.lines().filter(|line| line.starts_with("buildx build") && line.contains("--metadata-file")).map(str::to_owned).collect()
+    log.lines()
+        .filter(|line| line.starts_with("buildx build") && line.contains("--metadata-file"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A directory of builders, as buildx would tell of them.
@@ -19,14 +22,25 @@ fn builders_of(project: &Project, builders: &[(&str, &str)]) {
 
 /// deploy.toml with one more line in `[environments.dev]`.
 fn deploy_with(line: &str) -> String {
-    DEPLOY.replace("create-repository = true", &format!("create-repository = true\n{line}"))
+    DEPLOY.replace(
+        "create-repository = true",
+        &format!("create-repository = true\n{line}"),
+    )
 }
 
 #[test]
 fn local_images_are_built_for_both_cpus_at_once() {
     let project = Project::new();
-    let done = project.run("docker-build --arch all --json").expect(0).json();
-    let names: Vec<_> = done["images"].as_array().unwrap().iter().map(|image| image["local-names"][0].clone()).collect();
+    let done = project
+        .run("docker-build --arch all --json")
+        .expect(0)
+        .json();
+    let names: Vec<_> = done["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["local-names"][0].clone())
+        .collect();
     assert_eq!(names, ["backend:amd64-latest", "backend:arm64-latest"]);
 }
 
@@ -37,20 +51,33 @@ fn each_cpu_is_built_where_deploy_toml_says() {
     let dry = project.run("push dev --service api --dry-run").expect(0);
     project.run("push dev --service api").expect(0);
     let log = project.docker_log();
-    let builds: Vec<_> = log.lines().filter(|line| line.starts_with("buildx build")).collect();
+    let builds: Vec<_> = log
+        .lines()
+        .filter(|line| line.starts_with("buildx build"))
+        .collect();
     assert_eq!(builds.len(), 3);
     for line in builds {
-        let builder = if line.contains("linux/amd64") { "--builder xtask-amd64-" } else { "--builder graviton " };
+        let builder = if line.contains("linux/amd64") {
+            "--builder xtask-amd64-"
+        } else {
+            "--builder graviton "
+        };
         assert!(line.contains(builder), "{line}");
     }
     let line = "docker buildx inspect xtask-amd64-";
-    let made = dry.stderr.lines().find(|said| said.trim().starts_with(line)).unwrap_or_else(|| panic!("{}", dry.stderr));
+    let made = dry
+        .stderr
+        .lines()
+        .find(|said| said.trim().starts_with(line))
+        .unwrap_or_else(|| panic!("{}", dry.stderr));
     assert!(
-        made.contains("|| docker buildx create --name xtask-amd64-") && made.contains("docker-container ssh://ci@"),
+        made.contains("|| docker buildx create --name xtask-amd64-")
+            && made.contains("docker-container ssh://ci@"),
         "{made}"
     );
-    let wrong =
-        Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"http://x\"\n")).run("push dev --dry-run").expect(2);
+    let wrong = Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"http://x\"\n"))
+        .run("push dev --dry-run")
+        .expect(2);
     assert!(wrong.stderr.contains("ssh://user@host"), "{}", wrong.stderr);
 }
 
@@ -58,27 +85,59 @@ fn each_cpu_is_built_where_deploy_toml_says() {
 fn a_build_keeps_its_steps_in_the_registry_once_there_is_a_repository() {
     let project = Project::with_deploy(&deploy_with("cache = \"registry\""));
     fs::create_dir(project.path("home/.docker")).unwrap();
-    project.write("home/.docker/config.json", r#"{ "auths": { "ghcr.io": {} }, "credsStore": "keychain" }"#);
+    project.write(
+        "home/.docker/config.json",
+        r#"{ "auths": { "ghcr.io": {} }, "credsStore": "keychain" }"#,
+    );
     project.run("push dev --service worker").expect(0);
-    assert!(!builds(&project)[0].contains("--cache"), "there is nothing to take and no place to put it yet");
+    assert!(
+        !builds(&project)[0].contains("--cache"),
+        "there is nothing to take and no place to put it yet"
+    );
     project.write("backend/more", "x");
     project.commit();
     let dry = project.run("push dev --service worker --dry-run").expect(0);
-    let reference = format!("{}/backend:worker-dev-cache-arm64-latest", project.aws.registry);
-    assert!(dry.stderr.contains(&format!("cache        {reference}")), "{}", dry.stderr);
-    let (login, build) = (dry.stderr.find("docker login").unwrap(), dry.stderr.find("docker buildx build").unwrap());
-    assert!(login < build, "pasted in this order, the build has its login: {}", dry.stderr);
+    let reference = format!(
+        "{}/backend:worker-dev-cache-arm64-latest",
+        project.aws.registry
+    );
+    assert!(
+        dry.stderr.contains(&format!("cache        {reference}")),
+        "{}",
+        dry.stderr
+    );
+    let (login, build) = (
+        dry.stderr.find("docker login").unwrap(),
+        dry.stderr.find("docker buildx build").unwrap(),
+    );
+    assert!(
+        login < build,
+        "pasted in this order, the build has its login: {}",
+        dry.stderr
+    );
     project.run("push dev --service worker").expect(0);
     let line = &builds(&project)[1];
-    assert!(line.contains(&format!("--cache-from type=registry,ref={reference} ")), "{line}");
-    let to =
-        format!("--cache-to type=registry,ref={reference},mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true");
+    assert!(
+        line.contains(&format!("--cache-from type=registry,ref={reference} ")),
+        "{line}"
+    );
+    let to = format!(
+        "--cache-to type=registry,ref={reference},mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true"
+    );
     assert!(line.contains(&to), "{line}");
     let logins = fs::read_to_string(project.path("docker/cache-logins")).unwrap();
     assert_eq!(logins, "login, others ['ghcr.io']\n");
     let theirs = fs::read_to_string(project.path("home/.docker/config.json")).unwrap();
-    assert!(!theirs.contains(&project.aws.registry), "the user's own file has no login of ours");
-    assert!(fs::read_dir(project.path("docker")).unwrap().all(|entry| !entry.unwrap().path().is_dir()), "no session stays");
+    assert!(
+        !theirs.contains(&project.aws.registry),
+        "the user's own file has no login of ours"
+    );
+    assert!(
+        fs::read_dir(project.path("docker"))
+            .unwrap()
+            .all(|entry| !entry.unwrap().path().is_dir()),
+        "no session stays"
+    );
 }
 
 #[test]
@@ -87,23 +146,42 @@ fn a_cache_that_cannot_be_written_is_said_and_fails_nothing() {
     project.write("docker/cache-fails", "");
     let run = project.run("push dev --service worker").expect(0);
     assert!(
-        run.stderr.contains("the build's cache was not written, so the next machine starts without: denied: no"),
+        run.stderr.contains(
+            "the build's cache was not written, so the next machine starts without: denied: no"
+        ),
         "{}",
         run.stderr
     );
     let line = &builds(&project)[0];
-    assert!(line.contains("--cache-from type=gha,scope=backend-worker-dev-arm64 --cache-to type=gha,scope="), "{line}");
+    assert!(
+        line.contains(
+            "--cache-from type=gha,scope=backend-worker-dev-arm64 --cache-to type=gha,scope="
+        ),
+        "{line}"
+    );
 }
 
 #[test]
 fn a_cache_that_is_none_and_one_that_another_tag_needs_are_refused() {
-    let wrong = Project::with_deploy(&deploy_with("cache = \"gitlab\"")).run("push dev --dry-run").expect(2);
-    assert!(wrong.stderr.contains("`environments.dev.cache` is `gitlab`"), "{}", wrong.stderr);
+    let wrong = Project::with_deploy(&deploy_with("cache = \"gitlab\""))
+        .run("push dev --dry-run")
+        .expect(2);
+    assert!(
+        wrong
+            .stderr
+            .contains("`environments.dev.cache` is `gitlab`"),
+        "{}",
+        wrong.stderr
+    );
     let clash = deploy_with("cache = \"registry\"")
         + "\n[environments.dev-cache]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\nbuild-args = { BASE = \"base:1\" }\n";
-    let refused = Project::with_deploy(&clash).run("push dev --dry-run").expect(2);
+    let refused = Project::with_deploy(&clash)
+        .run("push dev --dry-run")
+        .expect(2);
     assert!(
-        refused.stderr.contains("would be the tag `worker-dev-cache-arm64-latest`, which `dev-cache` writes"),
+        refused
+            .stderr
+            .contains("would be the tag `worker-dev-cache-arm64-latest`, which `dev-cache` writes"),
         "{}",
         refused.stderr
     );
@@ -120,11 +198,19 @@ fn an_image_has_build_arguments_of_its_own() {
     project.run("docker-build --service worker").expect(0);
     for line in builds(&project) {
         let is_worker = line.contains("SERVICE_FOLDER=worker");
-        assert_eq!(line.contains("--build-arg BASE=base:2 --build-arg PACKAGES=sources"), is_worker, "{line}");
+        assert_eq!(
+            line.contains("--build-arg BASE=base:2 --build-arg PACKAGES=sources"),
+            is_worker,
+            "{line}"
+        );
     }
-    let reserved = Project::with_deploy(&deploy.replace("PACKAGES", "TARGETARCH")).run("push dev --dry-run").expect(2);
+    let reserved = Project::with_deploy(&deploy.replace("PACKAGES", "TARGETARCH"))
+        .run("push dev --dry-run")
+        .expect(2);
     assert!(
-        reserved.stderr.contains("`services.worker.images[0].build-args.TARGETARCH` is not yours to set"),
+        reserved
+            .stderr
+            .contains("`services.worker.images[0].build-args.TARGETARCH` is not yours to set"),
         "{}",
         reserved.stderr
     );
@@ -135,34 +221,81 @@ fn the_plan_says_where_each_image_is_built_and_how() {
     let project = Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"graviton\"\n"));
     project.write("docker/native", "amd64");
     let own = "Driver: docker\nPlatforms: linux/amd64, linux/arm64";
-    builders_of(&project, &[("default", own), ("graviton", "Driver: docker-container\nPlatforms: linux/arm64, linux/arm/v7")]);
-    let dry = project.run("push dev --service api --dry-run --json").expect(0);
-    for line in ["builder      graviton, natively", "builder      docker's current builder, natively"] {
+    builders_of(
+        &project,
+        &[
+            ("default", own),
+            (
+                "graviton",
+                "Driver: docker-container\nPlatforms: linux/arm64, linux/arm/v7",
+            ),
+        ],
+    );
+    let dry = project
+        .run("push dev --service api --dry-run --json")
+        .expect(0);
+    for line in [
+        "builder      graviton, natively",
+        "builder      docker's current builder, natively",
+    ] {
         assert!(dry.stderr.contains(line), "{line} is not in {}", dry.stderr);
     }
-    assert_eq!(dry.json()["plan"]["images"][0]["source"]["build"]["mode"], "native");
+    assert_eq!(
+        dry.json()["plan"]["images"][0]["source"]["build"]["mode"],
+        "native"
+    );
     let rows = project.run("builders --json").expect(0).json();
-    let row = |arch: &str| rows.as_array().unwrap().iter().find(|row| row["arch"] == arch).unwrap().clone();
-    assert_eq!((&row("arm64")["mode"], &row("amd64")["mode"]), (&"native".into(), &"native".into()), "{rows}");
+    let row = |arch: &str| {
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["arch"] == arch)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        (&row("arm64")["mode"], &row("amd64")["mode"]),
+        (&"native".into(), &"native".into()),
+        "{rows}"
+    );
     let local = Project::new();
     local.write("docker/native", "amd64");
     builders_of(&local, &[("default", own)]);
     let dry = local.run("docker-build --dry-run").expect(0);
-    assert!(dry.stderr.contains("docker's current builder, with emulation"), "{}", dry.stderr);
+    assert!(
+        dry.stderr
+            .contains("docker's current builder, with emulation"),
+        "{}",
+        dry.stderr
+    );
 }
 
 #[test]
 fn a_builder_of_an_address_is_made_once_when_it_is_needed_and_not_before() {
-    let project = Project::with_deploy(&format!("{DEPLOY}\n[builders]\narm64 = \"tcp://10.0.0.1:1234\"\n"));
-    builders_of(&project, &[("default", "Driver: docker\nPlatforms: linux/amd64")]);
+    let project = Project::with_deploy(&format!(
+        "{DEPLOY}\n[builders]\narm64 = \"tcp://10.0.0.1:1234\"\n"
+    ));
+    builders_of(
+        &project,
+        &[("default", "Driver: docker\nPlatforms: linux/amd64")],
+    );
     project.run("push dev --dry-run").expect(0);
     project.run("builders --dry-run").expect(1);
-    assert!(!project.docker_log().contains("buildx create"), "a dry run makes nothing");
+    assert!(
+        !project.docker_log().contains("buildx create"),
+        "a dry run makes nothing"
+    );
     // Three images for arm64 at once.
     project.run("push dev --jobs 8").expect(0);
     let log = project.docker_log();
-    let made: Vec<_> = log.lines().filter(|line| line.starts_with("buildx create")).collect();
+    let made: Vec<_> = log
+        .lines()
+        .filter(|line| line.starts_with("buildx create"))
+        .collect();
     assert_eq!(made.len(), 1, "{made:?}");
-    assert!(made[0].contains("--driver remote tcp://10.0.0.1:1234"), "{made:?}");
+    assert!(
+        made[0].contains("--driver remote tcp://10.0.0.1:1234"),
+        "{made:?}"
+    );
     project.run("builders").expect(0);
 }

@@ -36,11 +36,17 @@ impl Migration {
     fn with_deploy(deploy: &str) -> Self {
         let project = Project::with_deploy(deploy);
         let push = || {
-            let report = project.run("push dev --service worker --json").expect(0).json();
+            let report = project
+                .run("push dev --service worker --json")
+                .expect(0)
+                .json();
             report["images"][0]["digest"].as_str().unwrap().to_owned()
         };
         // What runs was built when the policy was another.
-        project.write("deploy.toml", &format!("{deploy}\n[targets]\nlambda = \"amd64\"\n"));
+        project.write(
+            "deploy.toml",
+            &format!("{deploy}\n[targets]\nlambda = \"amd64\"\n"),
+        );
         project.commit();
         let old = push();
         project.write("deploy.toml", deploy);
@@ -52,7 +58,11 @@ impl Migration {
         // What runs on the wrong CPU cannot be invoked; it is a version already, and the alias names it.
         function.versions.push((7, "x86_64".into(), old.clone(), 0));
         function.aliases.insert("live".into(), serde_alias("7"));
-        project.aws.state().functions.insert(FUNCTION.into(), function);
+        project
+            .aws
+            .state()
+            .functions
+            .insert(FUNCTION.into(), function);
         project.aws.state().calls.clear();
         Self { project, old, new }
     }
@@ -66,27 +76,53 @@ impl Migration {
     }
 
     fn calls(&self, name: &str) -> usize {
-        self.project.aws.state().calls.iter().filter(|call| call.split(' ').next() == Some(name)).count()
+        self.project
+            .aws
+            .state()
+            .calls
+            .iter()
+            .filter(|call| call.split(' ').next() == Some(name))
+            .count()
     }
 
     fn assert_moved(&self) {
         let function = self.function();
-        assert_eq!((function.arch.as_str(), &function.digest), ("arm64", &self.new));
-        assert_eq!(function.versions.last().map(|version| (version.1.as_str(), &version.2)), Some(("arm64", &self.new)));
-        assert_eq!(function.aliases["live"].version, function.versions.last().unwrap().0.to_string());
+        assert_eq!(
+            (function.arch.as_str(), &function.digest),
+            ("arm64", &self.new)
+        );
+        assert_eq!(
+            function
+                .versions
+                .last()
+                .map(|version| (version.1.as_str(), &version.2)),
+            Some(("arm64", &self.new))
+        );
+        assert_eq!(
+            function.aliases["live"].version,
+            function.versions.last().unwrap().0.to_string()
+        );
         assert!(function.aliases["live"].weights.is_empty());
     }
 
     fn assert_restored(&self) {
         let function = self.function();
-        assert_eq!((function.arch.as_str(), &function.digest), ("x86_64", &self.old), "image and architecture together");
+        assert_eq!(
+            (function.arch.as_str(), &function.digest),
+            ("x86_64", &self.old),
+            "image and architecture together"
+        );
         assert_eq!(function.aliases["live"].version, "7");
         assert!(function.aliases["live"].weights.is_empty());
     }
 }
 
 fn serde_alias(version: &str) -> crate::support::aws::Alias {
-    crate::support::aws::Alias { version: version.to_owned(), revision: 1, ..Default::default() }
+    crate::support::aws::Alias {
+        version: version.to_owned(),
+        revision: 1,
+        ..Default::default()
+    }
 }
 
 const MIGRATE: &str = "migrate-lambda dev --service worker";
@@ -94,7 +130,10 @@ const MIGRATE: &str = "migrate-lambda dev --service worker";
 #[test]
 fn a_function_for_x86_64_ends_on_arm64_with_version_and_alias_and_a_second_run_changes_nothing() {
     let migration = Migration::new();
-    let dry = migration.run(&format!("{MIGRATE} --dry-run --json")).expect(0).json();
+    let dry = migration
+        .run(&format!("{MIGRATE} --dry-run --json"))
+        .expect(0)
+        .json();
     assert_eq!(dry["plan"]["workloads"][0]["steps"][0], "update-code");
     migration.assert_restored();
     let done = migration.run(&format!("{MIGRATE} --json")).expect(0).json();
@@ -110,24 +149,60 @@ fn a_function_for_x86_64_ends_on_arm64_with_version_and_alias_and_a_second_run_c
     migration.project.aws.state().calls.clear();
     let again = migration.run(&format!("{MIGRATE} --json")).expect(0).json();
     assert_eq!(again["moves"][0]["outcome"], "unchanged");
-    let changes = ["UpdateFunctionCode", "PublishVersion", "UpdateAlias", "CreateAlias", "Invoke"];
-    assert!(changes.iter().all(|call| migration.calls(call) == 0), "{:?}", migration.project.aws.state().calls);
+    let changes = [
+        "UpdateFunctionCode",
+        "PublishVersion",
+        "UpdateAlias",
+        "CreateAlias",
+        "Invoke",
+    ];
+    assert!(
+        changes.iter().all(|call| migration.calls(call) == 0),
+        "{:?}",
+        migration.project.aws.state().calls
+    );
     assert_eq!(before.revision, migration.function().revision);
     let record = fs::read_to_string(migration.project.path("target/xtask-record.jsonl")).unwrap();
     let last: Value = serde_json::from_str(record.lines().last().unwrap()).unwrap();
-    assert_eq!((last["action"].as_str(), last["outcome"].as_str()), (Some("migrate"), Some("moved")));
+    assert_eq!(
+        (last["action"].as_str(), last["outcome"].as_str()),
+        (Some("migrate"), Some("moved"))
+    );
     assert_eq!(last["to"], migration.new.as_str());
-    assert!(last["who"].as_str().unwrap().contains("user/tester") && last["from"].as_str().unwrap().contains(&migration.old));
+    assert!(
+        last["who"].as_str().unwrap().contains("user/tester")
+            && last["from"].as_str().unwrap().contains(&migration.old)
+    );
 }
 
 #[test]
 fn what_ran_before_becomes_a_version_first_so_that_there_is_a_way_back() {
     let migration = Migration::new();
-    migration.project.aws.state().functions.get_mut(FUNCTION).unwrap().versions.clear();
-    migration.project.aws.state().functions.get_mut(FUNCTION).unwrap().aliases.clear();
+    migration
+        .project
+        .aws
+        .state()
+        .functions
+        .get_mut(FUNCTION)
+        .unwrap()
+        .versions
+        .clear();
+    migration
+        .project
+        .aws
+        .state()
+        .functions
+        .get_mut(FUNCTION)
+        .unwrap()
+        .aliases
+        .clear();
     migration.run(MIGRATE).expect(0);
     let function = migration.function();
-    let versions: Vec<_> = function.versions.iter().map(|version| (version.0, version.1.as_str())).collect();
+    let versions: Vec<_> = function
+        .versions
+        .iter()
+        .map(|version| (version.0, version.1.as_str()))
+        .collect();
     assert_eq!(versions, [(1, "x86_64"), (2, "arm64")]);
     assert_eq!(function.aliases["live"].version, "2");
 }
@@ -136,10 +211,20 @@ fn what_ran_before_becomes_a_version_first_so_that_there_is_a_way_back() {
 fn an_update_that_fails_is_restored_with_its_architecture() {
     let migration = Migration::new();
     let new = migration.new.clone();
-    migration.project.aws.state().lambda.fails.insert(new, "InvalidImage: it has no entry point".into());
+    migration
+        .project
+        .aws
+        .state()
+        .lambda
+        .fails
+        .insert(new, "InvalidImage: it has no entry point".into());
     let run = migration.run(&format!("{MIGRATE} --json")).expect(1);
     assert_eq!(run.json()["moves"][0]["outcome"], "restored");
-    assert!(run.stderr.contains("InvalidImage: it has no entry point"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("InvalidImage: it has no entry point"),
+        "{}",
+        run.stderr
+    );
     migration.assert_restored();
 }
 
@@ -149,7 +234,11 @@ fn an_invocation_that_fails_restores_everything() {
     let new = migration.new.clone();
     migration.project.aws.state().lambda.crashes.push(new);
     let run = migration.run(MIGRATE).expect(1);
-    assert!(run.stderr.contains("it broke") && run.stderr.contains("runs what it ran before"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("it broke") && run.stderr.contains("runs what it ran before"),
+        "{}",
+        run.stderr
+    );
     migration.assert_restored();
 }
 
@@ -170,15 +259,27 @@ fn a_run_that_resumes_a_killed_one_still_knows_what_to_restore() {
 #[test]
 fn conflicts_throttling_and_lost_answers_are_waited_out() {
     for (operation, fault) in [
-        ("UpdateFunctionCode", Fault::Error(409, "ResourceConflictException")),
-        ("UpdateFunctionCode", Fault::Error(429, "TooManyRequestsException")),
+        (
+            "UpdateFunctionCode",
+            Fault::Error(409, "ResourceConflictException"),
+        ),
+        (
+            "UpdateFunctionCode",
+            Fault::Error(429, "TooManyRequestsException"),
+        ),
         ("UpdateFunctionCode", Fault::Status(429)),
         ("UpdateFunctionCode", Fault::Status(503)),
         ("UpdateFunctionCode", Fault::Cut),
         ("UpdateFunctionCode", Fault::Lost),
-        ("PublishVersion", Fault::Error(409, "ResourceConflictException")),
+        (
+            "PublishVersion",
+            Fault::Error(409, "ResourceConflictException"),
+        ),
         ("PublishVersion", Fault::Lost),
-        ("UpdateAlias", Fault::Error(409, "ResourceConflictException")),
+        (
+            "UpdateAlias",
+            Fault::Error(409, "ResourceConflictException"),
+        ),
         ("UpdateAlias", Fault::Lost),
         ("GetFunction", Fault::Status(500)),
         ("GetAlias", Fault::Cut),
@@ -194,14 +295,33 @@ fn conflicts_throttling_and_lost_answers_are_waited_out() {
 #[test]
 fn a_busy_function_is_waited_for_and_a_changed_one_is_somebody_else_s() {
     let migration = Migration::new();
-    migration.project.aws.state().functions.get_mut(FUNCTION).unwrap().polls = 3;
+    migration
+        .project
+        .aws
+        .state()
+        .functions
+        .get_mut(FUNCTION)
+        .unwrap()
+        .polls = 3;
     let run = migration.run(MIGRATE).expect(0);
-    assert!(run.stderr.contains("is being updated: waiting"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is being updated: waiting"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(migration.calls("UpdateFunctionCode"), 1);
     let other = Migration::new();
-    other.project.aws.fail("UpdateFunctionCode", 1, Fault::Error(412, "PreconditionFailedException"));
+    other.project.aws.fail(
+        "UpdateFunctionCode",
+        1,
+        Fault::Error(412, "PreconditionFailedException"),
+    );
     let run = other.run(MIGRATE).expect(1);
-    assert!(run.stderr.contains("somebody else has changed it"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("somebody else has changed it"),
+        "{}",
+        run.stderr
+    );
     other.assert_restored();
 }
 
@@ -210,7 +330,12 @@ fn what_somebody_else_has_done_meanwhile_is_theirs() {
     let migration = Migration::new();
     migration.project.aws.state().lambda.hijack = Some(("arm64".into(), "sha256:theirs".into()));
     let run = migration.run(&format!("{MIGRATE} --json")).expect(1);
-    assert!(run.stderr.contains("was changed by somebody else meanwhile: it is left as it is"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("was changed by somebody else meanwhile: it is left as it is"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(run.json()["moves"][0]["outcome"], "failed");
     assert_eq!(migration.function().digest, "sha256:theirs");
 }
@@ -235,12 +360,26 @@ fn a_healthy_function_is_not_moved_back_when_only_its_alias_was_to_be_made() {
 #[test]
 fn an_alias_that_may_not_be_moved_restores_the_code() {
     let migration = Migration::new();
-    migration.project.aws.fail("UpdateAlias", 9, Fault::Error(403, "AccessDeniedException"));
+    migration
+        .project
+        .aws
+        .fail("UpdateAlias", 9, Fault::Error(403, "AccessDeniedException"));
     let run = migration.run(MIGRATE).expect(1);
-    assert!(run.stderr.contains("AccessDeniedException"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("AccessDeniedException"),
+        "{}",
+        run.stderr
+    );
     migration.assert_restored();
     let lost = Migration::new();
-    lost.project.aws.state().functions.get_mut(FUNCTION).unwrap().aliases.clear();
+    lost.project
+        .aws
+        .state()
+        .functions
+        .get_mut(FUNCTION)
+        .unwrap()
+        .aliases
+        .clear();
     lost.project.aws.fail("CreateAlias", 1, Fault::Lost);
     lost.run(MIGRATE).expect(0);
     lost.assert_moved();
@@ -262,9 +401,17 @@ fn a_rollback_passes_over_what_is_known_to_be_bad() {
 #[test]
 fn credentials_that_end_in_the_middle_are_named_and_nothing_is_hidden() {
     let migration = Migration::new();
-    migration.project.aws.fail("PublishVersion", 1, Fault::Error(403, "ExpiredTokenException"));
+    migration.project.aws.fail(
+        "PublishVersion",
+        1,
+        Fault::Error(403, "ExpiredTokenException"),
+    );
     let run = migration.run(MIGRATE).expect(1);
-    assert!(run.stderr.contains("ExpiredTokenException") && run.stderr.contains("aws sso login"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("ExpiredTokenException") && run.stderr.contains("aws sso login"),
+        "{}",
+        run.stderr
+    );
     migration.assert_restored();
 }
 
@@ -273,8 +420,14 @@ fn refusals_come_before_any_change() {
     let migration = Migration::new();
     let run = migration.run(&format!("{MIGRATE} --to amd64")).expect(2);
     assert!(run.stderr.contains("lambda = \"amd64\""), "{}", run.stderr);
-    let no_alias = Migration::with_deploy(DEPLOY).run(&format!("{MIGRATE} --canary 10% --for 1s")).expect(2);
-    assert!(no_alias.stderr.contains("has no alias"), "{}", no_alias.stderr);
+    let no_alias = Migration::with_deploy(DEPLOY)
+        .run(&format!("{MIGRATE} --canary 10% --for 1s"))
+        .expect(2);
+    assert!(
+        no_alias.stderr.contains("has no alias"),
+        "{}",
+        no_alias.stderr
+    );
     migration.project.aws.state().functions.clear();
     let missing = migration.run(MIGRATE).expect(2);
     let line = format!(
@@ -282,10 +435,25 @@ fn refusals_come_before_any_change() {
          --code 'ImageUri={}/backend@{}' --architectures arm64 --role ROLE-ARN",
         migration.project.aws.endpoint, migration.project.aws.registry, migration.new
     );
-    assert!(missing.stderr.contains(&line), "{line}\nis missing in\n{}", missing.stderr);
-    let prod = migration.run("migrate-lambda prod --service worker").expect(2);
-    assert!(prod.stderr.contains("cargo xtask push prod"), "{}", prod.stderr);
-    for line in ["--canary 0%", "--canary 10", "--for 5m", "--canary 10% --for nonsense"] {
+    assert!(
+        missing.stderr.contains(&line),
+        "{line}\nis missing in\n{}",
+        missing.stderr
+    );
+    let prod = migration
+        .run("migrate-lambda prod --service worker")
+        .expect(2);
+    assert!(
+        prod.stderr.contains("cargo xtask push prod"),
+        "{}",
+        prod.stderr
+    );
+    for line in [
+        "--canary 0%",
+        "--canary 10",
+        "--for 5m",
+        "--canary 10% --for nonsense",
+    ] {
         migration.run(&format!("{MIGRATE} {line}")).expect(2);
     }
     assert_eq!(migration.calls("UpdateFunctionCode"), 0);
@@ -301,14 +469,25 @@ fn an_index_is_deployed_as_its_child_for_the_cpu() {
         let single = "application/vnd.oci.image.manifest.v1+json";
         let child = serde_json::json!({ "mediaType": single, "digest": migration.new, "size": 1,
                                         "platform": { "os": "linux", "architecture": "arm64" } });
-        let bytes = serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [child] }).to_string();
+        let bytes =
+            serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [child] })
+                .to_string();
         let digest = crate::support::aws::digest(bytes.as_bytes());
-        repository.manifests.insert(digest.clone(), (kind.into(), bytes));
-        repository.tags.insert("worker-dev-latest".into(), digest.clone());
+        repository
+            .manifests
+            .insert(digest.clone(), (kind.into(), bytes));
+        repository
+            .tags
+            .insert("worker-dev-latest".into(), digest.clone());
         digest
     };
     let run = migration.run(MIGRATE).expect(0);
-    assert!(run.stderr.contains("is an image index: its image for linux/arm64 is taken"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("is an image index: its image for linux/arm64 is taken"),
+        "{}",
+        run.stderr
+    );
     migration.assert_moved();
     assert_ne!(migration.function().digest, index);
 }
@@ -316,22 +495,36 @@ fn an_index_is_deployed_as_its_child_for_the_cpu() {
 #[test]
 fn a_canary_watches_and_completes_or_goes_back() {
     let migration = Migration::new();
-    let run = migration.run(&format!("{MIGRATE} --canary 10% --for 1s")).expect(0);
+    let run = migration
+        .run(&format!("{MIGRATE} --canary 10% --for 1s"))
+        .expect(0);
     assert!(run.stderr.contains("10 % of the calls"), "{}", run.stderr);
     migration.assert_moved();
     assert!(migration.calls("GetMetricStatistics") > 0 && migration.calls("UpdateAlias") == 2);
     let bad = Migration::new();
     bad.project.aws.state().lambda.errors = 3.0;
-    let run = bad.run(&format!("{MIGRATE} --canary 10% --for 1s")).expect(1);
+    let run = bad
+        .run(&format!("{MIGRATE} --canary 10% --for 1s"))
+        .expect(1);
     assert!(run.stderr.contains("has had 3 errors"), "{}", run.stderr);
     bad.assert_restored();
 }
 
 /// Runs a command and kills it after each call to one side of AWS in turn; every time the same command, run again, ends in
 /// the same state as one that was not killed.
-fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(project: &Project, sides: &[&Aws], line: &str, state: impl Fn() -> T) {
+fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(
+    project: &Project,
+    sides: &[&Aws],
+    line: &str,
+    state: impl Fn() -> T,
+) {
     let snapshots: Vec<_> = sides.iter().map(|side| side.state().clone()).collect();
-    let reset = || sides.iter().zip(&snapshots).for_each(|(side, snapshot)| *side.state() = snapshot.clone());
+    let reset = || {
+        sides
+            .iter()
+            .zip(&snapshots)
+            .for_each(|(side, snapshot)| *side.state() = snapshot.clone());
+    };
     project.run(line).expect(0);
     let expected = state();
     for side in sides {
@@ -342,7 +535,11 @@ fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(project: &Project, sid
             let mut child = {
                 // The double waits for us, so that no call is missed.
                 let mut state = side.state();
-                let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+                let child = command
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .unwrap();
                 state.kill = Some((child.id(), call));
                 child
             };
@@ -363,70 +560,132 @@ fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(project: &Project, sid
 #[test]
 fn a_migration_that_is_killed_after_any_call_is_resumed() {
     let migration = Migration::new();
-    killed_after_each_call(&migration.project, &[&migration.project.aws], MIGRATE, || {
-        migration.assert_moved();
-        let function = migration.function();
-        (function.versions.len(), function.aliases["live"].version.clone())
-    });
+    killed_after_each_call(
+        &migration.project,
+        &[&migration.project.aws],
+        MIGRATE,
+        || {
+            migration.assert_moved();
+            let function = migration.function();
+            (
+                function.versions.len(),
+                function.aliases["live"].version.clone(),
+            )
+        },
+    );
 }
 
 #[test]
 fn a_rollback_that_is_killed_after_any_call_is_resumed() {
     let migration = Migration::new();
     migration.run(MIGRATE).expect(0);
-    killed_after_each_call(&migration.project, &[&migration.project.aws], "rollback dev --service worker --to 7", || {
-        migration.assert_restored();
-        migration.function().versions.len()
-    });
+    killed_after_each_call(
+        &migration.project,
+        &[&migration.project.aws],
+        "rollback dev --service worker --to 7",
+        || {
+            migration.assert_restored();
+            migration.function().versions.len()
+        },
+    );
 }
 
 #[test]
 fn a_rollback_goes_to_the_version_before_and_no_further_by_itself() {
     let migration = Migration::new();
     migration.run(MIGRATE).expect(0);
-    let dry = migration.run("rollback dev --service worker --dry-run --json").expect(0).json();
-    assert_eq!(dry["plan"]["workloads"][0]["to"]["digest"], migration.old.as_str());
+    let dry = migration
+        .run("rollback dev --service worker --dry-run --json")
+        .expect(0)
+        .json();
+    assert_eq!(
+        dry["plan"]["workloads"][0]["to"]["digest"],
+        migration.old.as_str()
+    );
     migration.assert_moved();
     migration.run("rollback dev --service worker").expect(0);
     migration.assert_restored();
     let again = migration.run("rollback dev --service worker").expect(2);
-    assert!(again.stderr.contains("no earlier version") && again.stderr.contains("  8  sha256:"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("no earlier version") && again.stderr.contains("  8  sha256:"),
+        "{}",
+        again.stderr
+    );
     for to in ["8", &migration.new.clone(), "dev-latest"] {
-        migration.run(&format!("rollback dev --service worker --to {to}")).expect(0);
+        migration
+            .run(&format!("rollback dev --service worker --to {to}"))
+            .expect(0);
         migration.assert_moved();
-        migration.run("rollback dev --service worker --to 7").expect(0);
+        migration
+            .run("rollback dev --service worker --to 7")
+            .expect(0);
         migration.assert_restored();
     }
-    migration.run("rollback dev --service worker --to 99").expect(2);
-    migration.project.aws.state().repositories.get_mut("backend").unwrap().manifests.remove(&migration.new);
-    let gone = migration.run("rollback dev --service worker --to 8").expect(2);
-    assert!(gone.stderr.contains("a lifecycle rule may have deleted it"), "{}", gone.stderr);
+    migration
+        .run("rollback dev --service worker --to 99")
+        .expect(2);
+    migration
+        .project
+        .aws
+        .state()
+        .repositories
+        .get_mut("backend")
+        .unwrap()
+        .manifests
+        .remove(&migration.new);
+    let gone = migration
+        .run("rollback dev --service worker --to 8")
+        .expect(2);
+    assert!(
+        gone.stderr.contains("a lifecycle rule may have deleted it"),
+        "{}",
+        gone.stderr
+    );
 }
 
 #[test]
 fn an_interrupt_restores_what_is_half_done() {
     let migration = Migration::new();
     migration.project.aws.state().lambda.slow = Some(100_000);
-    let child = migration.project.command(MIGRATE).stderr(Stdio::piped()).spawn().unwrap();
+    let child = migration
+        .project
+        .command(MIGRATE)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let start = Instant::now();
     while migration.calls("UpdateFunctionCode") == 0 {
-        assert!(start.elapsed() < Duration::from_mins(1), "the update never came");
+        assert!(
+            start.elapsed() < Duration::from_mins(1),
+            "the update never came"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     {
         let mut state = migration.project.aws.state();
         state.lambda.slow = None;
         state.functions.get_mut(FUNCTION).unwrap().polls = 1;
     }
     let run = Run::from(child.wait_with_output().unwrap()).expect(130);
-    assert!(run.stderr.contains("is restored first") && run.stderr.contains("Restored"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is restored first") && run.stderr.contains("Restored"),
+        "{}",
+        run.stderr
+    );
     migration.assert_restored();
 }
 
 #[test]
 fn deployments_are_in_the_function_s_tags_where_that_is_asked_for() {
-    let deploy = deploy_toml().replacen("create-repository = true", "create-repository = true\nfunction-tags = true", 1);
+    let deploy = deploy_toml().replacen(
+        "create-repository = true",
+        "create-repository = true\nfunction-tags = true",
+        1,
+    );
     let migration = Migration::with_deploy(&deploy);
     migration.run(MIGRATE).expect(0);
     let tags = migration.function().tags;
@@ -439,10 +698,16 @@ fn deploy_pushes_and_moves_in_one_command() {
     let migration = Migration::new();
     migration.project.write("backend/changed", "2");
     migration.project.commit();
-    let done = migration.run("deploy dev --service worker --json").expect(0).json();
+    let done = migration
+        .run("deploy dev --service worker --json")
+        .expect(0)
+        .json();
     assert_eq!(done["moves"][0]["outcome"], "moved");
     let function = migration.function();
-    assert_eq!(function.digest, migration.project.aws.state().repositories["backend"].tags["worker-dev-latest"]);
+    assert_eq!(
+        function.digest,
+        migration.project.aws.state().repositories["backend"].tags["worker-dev-latest"]
+    );
     assert_ne!(function.digest, migration.new);
 }
 
@@ -452,17 +717,32 @@ fn a_dry_run_of_deploy_shows_the_push_and_what_is_moved_to_it() {
     migration.project.write("backend/changed", "2");
     migration.project.commit();
     let before = migration.project.aws.state().calls.len();
-    let dry = migration.run("deploy dev --service worker --dry-run").expect(0);
+    let dry = migration
+        .run("deploy dev --service worker --dry-run")
+        .expect(0);
     let move_line = "update image and architecture in one call:";
-    for part in ["docker buildx build", move_line, "@DIGEST-OF-THE-PUSH on arm64", "move the alias live to that version"] {
+    for part in [
+        "docker buildx build",
+        move_line,
+        "@DIGEST-OF-THE-PUSH on arm64",
+        "move the alias live to that version",
+    ] {
         assert!(dry.stderr.contains(part), "{part} is not in {}", dry.stderr);
     }
-    let plan = &migration.run("deploy dev --service worker --dry-run --json").expect(0).json()["plan"];
+    let plan = &migration
+        .run("deploy dev --service worker --dry-run --json")
+        .expect(0)
+        .json()["plan"];
     assert_eq!(plan["images"][0]["name"], "worker");
     let workload = &plan["workloads"][0];
-    assert_eq!((&workload["target"], &workload["to"]["digest"]), (&"lambda".into(), &"DIGEST-OF-THE-PUSH".into()));
+    assert_eq!(
+        (&workload["target"], &workload["to"]["digest"]),
+        (&"lambda".into(), &"DIGEST-OF-THE-PUSH".into())
+    );
     let calls = migration.project.aws.state().calls[before..].to_vec();
-    let changes = ["Put", "Update", "Publish", "Create", "Invoke", "Tag", "Initiate"];
+    let changes = [
+        "Put", "Update", "Publish", "Create", "Invoke", "Tag", "Initiate",
+    ];
     let is_change = |call: &&String| changes.iter().any(|word| call.starts_with(word));
     assert_eq!(calls.iter().find(is_change), None, "{calls:?}");
 }
@@ -470,7 +750,10 @@ fn a_dry_run_of_deploy_shows_the_push_and_what_is_moved_to_it() {
 #[test]
 fn a_dry_run_of_deploy_names_the_digest_of_what_is_pushed_already() {
     let migration = Migration::new();
-    let plan = &migration.run("deploy dev --service worker --dry-run --json").expect(0).json()["plan"];
+    let plan = &migration
+        .run("deploy dev --service worker --dry-run --json")
+        .expect(0)
+        .json()["plan"];
     assert_eq!(plan["workloads"][0]["to"]["digest"], migration.new);
 }
 
@@ -478,10 +761,17 @@ const APPRUNNER: &str = "migrate-apprunner dev --service api";
 
 fn apprunner() -> (Project, String) {
     let project = Project::new();
-    let report = project.run("push dev --service api --dockerfile Dockerfile.apprunner --json").expect(0).json();
+    let report = project
+        .run("push dev --service api --dockerfile Dockerfile.apprunner --json")
+        .expect(0)
+        .json();
     let digest = report["images"][0]["digest"].as_str().unwrap().to_owned();
     let image = format!("{}/backend@{digest}", project.aws.registry);
-    project.aws.state().services.insert("backend-dev-api".into(), Service::new("host/backend:old"));
+    project
+        .aws
+        .state()
+        .services
+        .insert("backend-dev-api".into(), Service::new("host/backend:old"));
     (project, image)
 }
 
@@ -491,21 +781,47 @@ fn an_app_runner_service_is_followed_by_its_operation() {
     let run = project.run(APPRUNNER).expect(0);
     let service = project.aws.state().services["backend-dev-api"].clone();
     assert_eq!(service.image, image);
-    assert_eq!(service.variables.get("MODE").map(String::as_str), Some("live"), "the rest of the source is as it was");
-    assert!(run.stderr.contains("create-express-gateway-service"), "{}", run.stderr);
+    assert_eq!(
+        service.variables.get("MODE").map(String::as_str),
+        Some("live"),
+        "the rest of the source is as it was"
+    );
+    assert!(
+        run.stderr.contains("create-express-gateway-service"),
+        "{}",
+        run.stderr
+    );
     let again = project.run(&format!("{APPRUNNER} --json")).expect(0).json();
     assert_eq!(again["moves"][0]["outcome"], "unchanged");
-    assert_eq!(project.aws.state().services["backend-dev-api"].operations.len(), 1);
+    assert_eq!(
+        project.aws.state().services["backend-dev-api"]
+            .operations
+            .len(),
+        1
+    );
 }
 
 #[test]
 fn a_service_that_aws_rolled_back_is_a_failure_though_it_says_running() {
-    for (status, outcome) in [("ROLLBACK_SUCCEEDED", "restored"), ("ROLLBACK_FAILED", "failed"), ("FAILED", "failed")] {
+    for (status, outcome) in [
+        ("ROLLBACK_SUCCEEDED", "restored"),
+        ("ROLLBACK_FAILED", "failed"),
+        ("FAILED", "failed"),
+    ] {
         let (project, _) = apprunner();
-        project.aws.state().services.get_mut("backend-dev-api").unwrap().ends = status.into();
+        project
+            .aws
+            .state()
+            .services
+            .get_mut("backend-dev-api")
+            .unwrap()
+            .ends = status.into();
         let run = project.run(&format!("{APPRUNNER} --json")).expect(1);
         assert_eq!(run.json()["moves"][0]["outcome"], outcome, "{status}");
-        assert_eq!(project.aws.state().services["backend-dev-api"].image, "host/backend:old");
+        assert_eq!(
+            project.aws.state().services["backend-dev-api"].image,
+            "host/backend:old"
+        );
     }
 }
 
@@ -515,29 +831,60 @@ fn a_busy_service_is_waited_for_and_a_missing_one_is_a_refusal() {
     {
         let mut state = project.aws.state();
         let service = state.services.get_mut("backend-dev-api").unwrap();
-        service.operations.push(("other".into(), "IN_PROGRESS".into(), 1_000_000));
+        service
+            .operations
+            .push(("other".into(), "IN_PROGRESS".into(), 1_000_000));
     }
-    let child = project.command(APPRUNNER).stderr(Stdio::piped()).spawn().unwrap();
+    let child = project
+        .command(APPRUNNER)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let start = Instant::now();
-    while project.aws.state().calls.iter().filter(|call| call.starts_with("DescribeService")).count() < 2 {
+    while project
+        .aws
+        .state()
+        .calls
+        .iter()
+        .filter(|call| call.starts_with("DescribeService"))
+        .count()
+        < 2
+    {
         assert!(start.elapsed() < Duration::from_mins(1), "nobody waits");
         std::thread::sleep(Duration::from_millis(10));
     }
-    project.aws.state().services.get_mut("backend-dev-api").unwrap().operations.clear();
+    project
+        .aws
+        .state()
+        .services
+        .get_mut("backend-dev-api")
+        .unwrap()
+        .operations
+        .clear();
     Run::from(child.wait_with_output().unwrap()).expect(0);
     assert_eq!(project.aws.state().services["backend-dev-api"].image, image);
     project.aws.state().services.clear();
     let missing = project.run(APPRUNNER).expect(2);
-    assert!(missing.stderr.contains("takes no new customers") && missing.stderr.contains(&image), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("takes no new customers") && missing.stderr.contains(&image),
+        "{}",
+        missing.stderr
+    );
 }
 
 const EKS: &str = "migrate-eks dev --service api";
 
 fn eks() -> (Project, String) {
-    let deploy =
-        DEPLOY.replacen("region = \"eu-west-1\"", "region = \"eu-west-1\"\nkube-context = \"dev\"\nnamespace = \"{env}\"", 1);
+    let deploy = DEPLOY.replacen(
+        "region = \"eu-west-1\"",
+        "region = \"eu-west-1\"\nkube-context = \"dev\"\nnamespace = \"{env}\"",
+        1,
+    );
     let project = Project::with_deploy(&deploy);
-    let report = project.run("push dev --service api --dockerfile Dockerfile.eks --json").expect(0).json();
+    let report = project
+        .run("push dev --service api --dockerfile Dockerfile.eks --json")
+        .expect(0)
+        .json();
     let digest = report["images"][0]["digest"].as_str().unwrap().to_owned();
     project.install("kubectl");
     let image = format!("{}/backend@{digest}", project.aws.registry);
@@ -553,8 +900,16 @@ fn a_kubernetes_deployment_gets_its_image_by_digest() {
     let (project, image) = eks();
     project.run(EKS).expect(0);
     let log = kubectl_log(&project);
-    assert!(log.contains(&format!("--context=dev --namespace=dev set image deployment/api api={image}")), "{log}");
-    assert!(log.contains("rollout status deployment/api --timeout=5m"), "{log}");
+    assert!(
+        log.contains(&format!(
+            "--context=dev --namespace=dev set image deployment/api api={image}"
+        )),
+        "{log}"
+    );
+    assert!(
+        log.contains("rollout status deployment/api --timeout=5m"),
+        "{log}"
+    );
     let again = project.run(&format!("{EKS} --json")).expect(0).json();
     assert_eq!(again["moves"][0]["outcome"], "unchanged");
     assert_eq!(kubectl_log(&project).matches("set image").count(), 1);
@@ -565,7 +920,12 @@ fn a_rollout_that_fails_is_explained_and_undone() {
     let (project, _) = eks();
     project.write("docker/broken", "");
     let run = project.run(&format!("{EKS} --json")).expect(1);
-    assert!(run.stderr.contains("CrashLoopBackOff: exec format error. Its node is of the other CPU"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("CrashLoopBackOff: exec format error. Its node is of the other CPU"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(run.json()["moves"][0]["outcome"], "restored");
     assert!(kubectl_log(&project).contains("rollout undo deployment/api"));
 }
@@ -575,81 +935,155 @@ fn pods_that_would_land_on_the_wrong_nodes_are_a_refusal() {
     let (project, _) = eks();
     project.write("docker/nodes", "amd64");
     let wrong = project.run(EKS).expect(2);
-    assert!(wrong.stderr.contains("is amd64") && wrong.stderr.contains("the images are for arm64"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("is amd64") && wrong.stderr.contains("the images are for arm64"),
+        "{}",
+        wrong.stderr
+    );
     project.write("docker/nodes", "amd64 arm64");
     let mixed = project.run(EKS).expect(2);
     assert!(
-        mixed.stderr.contains("nodes of both CPUs") && mixed.stderr.contains("kubectl --namespace=dev patch"),
+        mixed.stderr.contains("nodes of both CPUs")
+            && mixed.stderr.contains("kubectl --namespace=dev patch"),
         "{}",
         mixed.stderr
     );
     project.write("docker/selector", r#"{"kubernetes.io/arch":"amd64"}"#);
     let other = project.run(EKS).expect(2);
-    assert!(other.stderr.contains("keeps its pods on amd64 nodes"), "{}", other.stderr);
+    assert!(
+        other.stderr.contains("keeps its pods on amd64 nodes"),
+        "{}",
+        other.stderr
+    );
     project.write("docker/selector", r#"{"kubernetes.io/arch":"arm64"}"#);
-    project.write("eks.tf", "resource \"aws_eks_node_group\" \"a\" {\n  instance_types = [\"t3.medium\"]\n}\n");
+    project.write(
+        "eks.tf",
+        "resource \"aws_eks_node_group\" \"a\" {\n  instance_types = [\"t3.medium\"]\n}\n",
+    );
     let terraform = project.run(EKS).expect(2);
-    assert!(terraform.stderr.contains("use `t4g.medium`"), "{}", terraform.stderr);
+    assert!(
+        terraform.stderr.contains("use `t4g.medium`"),
+        "{}",
+        terraform.stderr
+    );
     fs::remove_file(project.path("eks.tf")).unwrap();
     assert!(!kubectl_log(&project).contains("set image"));
     project.run(EKS).expect(0);
     project.write("docker/no-deployment", "");
     let missing = project.run(EKS).expect(2);
-    assert!(missing.stderr.contains("there is no deployment api in the namespace dev"), "{}", missing.stderr);
+    assert!(
+        missing
+            .stderr
+            .contains("there is no deployment api in the namespace dev"),
+        "{}",
+        missing.stderr
+    );
 }
 
 /// Two accounts, each with a registry of its own.
 fn two_accounts() -> (Project, Aws) {
     let far = Aws::start();
-    (Project::with_deploy(&crate::support::project::deploy_to(&far)), far)
+    (
+        Project::with_deploy(&crate::support::project::deploy_to(&far)),
+        far,
+    )
 }
 
 #[test]
 fn a_promotion_carries_the_very_bytes_to_another_account_and_nothing_twice() {
     let (project, far) = two_accounts();
-    let pushed = project.run("push dev --service worker --json").expect(0).json();
+    let pushed = project
+        .run("push dev --service worker --json")
+        .expect(0)
+        .json();
     let digest = pushed["images"][0]["digest"].as_str().unwrap();
     let refused = project.run("promote dev prod --service worker").expect(2);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
-    let dry = project.run("promote dev prod --service worker --dry-run --json").expect(0).json();
+    let dry = project
+        .run("promote dev prod --service worker --dry-run --json")
+        .expect(0)
+        .json();
     assert_eq!(dry["plan"]["images"][0]["digest"], digest);
-    assert!(far.state().repositories.is_empty(), "a dry run changes nothing");
-    let done = project.run("promote dev prod --service worker --yes --json").expect(0).json();
+    assert!(
+        far.state().repositories.is_empty(),
+        "a dry run changes nothing"
+    );
+    let done = project
+        .run("promote dev prod --service worker --yes --json")
+        .expect(0)
+        .json();
     assert_eq!(done["images"][0]["digest"], digest);
     let before = project.docker_log();
     {
         let state = far.state();
         let there = &state.repositories["prod/backend"];
-        assert_eq!(there.manifests[digest], project.aws.state().repositories["backend"].manifests[digest], "byte for byte");
-        for tag in ["worker-prod-latest", "worker-prod-arm64-latest", &format!("worker-{}", &project.head()[..7])] {
+        assert_eq!(
+            there.manifests[digest],
+            project.aws.state().repositories["backend"].manifests[digest],
+            "byte for byte"
+        );
+        for tag in [
+            "worker-prod-latest",
+            "worker-prod-arm64-latest",
+            &format!("worker-{}", &project.head()[..7]),
+        ] {
             assert_eq!(there.tags[tag], digest, "{tag}");
         }
         assert_eq!(there.tags.len(), 6);
         assert!(state.uploaded > 0);
     }
     far.state().uploaded = 0;
-    let again = project.run("promote dev prod --service worker --yes --json").expect(0).json();
-    assert_eq!((far.state().uploaded, again["images"][0]["sent"].as_u64()), (0, Some(0)));
-    assert_eq!(far.state().repositories["prod/backend"].tags.len(), 6, "a second arrival is none");
-    assert_eq!(project.docker_log(), before, "nothing passes the local engine");
+    let again = project
+        .run("promote dev prod --service worker --yes --json")
+        .expect(0)
+        .json();
+    assert_eq!(
+        (far.state().uploaded, again["images"][0]["sent"].as_u64()),
+        (0, Some(0))
+    );
+    assert_eq!(
+        far.state().repositories["prod/backend"].tags.len(),
+        6,
+        "a second arrival is none"
+    );
+    assert_eq!(
+        project.docker_log(),
+        before,
+        "nothing passes the local engine"
+    );
 }
 
 #[test]
 fn a_promotion_takes_what_runs_and_mounts_within_one_registry() {
-    let deploy =
-        DEPLOY.replacen("repository = \"prod/{project}\"", "repository = \"prod/{project}\"\ncreate-repository = true", 1);
+    let deploy = DEPLOY.replacen(
+        "repository = \"prod/{project}\"",
+        "repository = \"prod/{project}\"\ncreate-repository = true",
+        1,
+    );
     let project = Project::with_deploy(&deploy);
-    let first = project.run("push dev --service worker --json").expect(0).json();
+    let first = project
+        .run("push dev --service worker --json")
+        .expect(0)
+        .json();
     let runs = first["images"][0]["digest"].as_str().unwrap().to_owned();
     project.write("backend/changed", "1");
     project.commit();
     project.run("push dev --service worker").expect(0);
-    project.aws.state().functions.insert(FUNCTION.into(), Function::new("arm64", &runs));
+    project
+        .aws
+        .state()
+        .functions
+        .insert(FUNCTION.into(), Function::new("arm64", &runs));
     project.aws.state().uploaded = 0;
-    let run = project.run("promote dev prod --service worker --yes").expect(0);
+    let run = project
+        .run("promote dev prod --service worker --yes")
+        .expect(0);
     assert!(run.stderr.contains("is not what runs"), "{}", run.stderr);
     let state = project.aws.state();
-    assert_eq!(state.repositories["prod/backend"].tags["worker-prod-latest"], runs);
+    assert_eq!(
+        state.repositories["prod/backend"].tags["worker-prod-latest"],
+        runs
+    );
     assert_eq!(state.uploaded, 0, "blobs are mounted");
     assert!(state.calls.iter().any(|call| call.starts_with("MOUNT")));
 }
@@ -658,35 +1092,57 @@ fn a_promotion_takes_what_runs_and_mounts_within_one_registry() {
 fn a_promotion_that_is_killed_after_any_call_is_resumed() {
     let (project, far) = two_accounts();
     project.run("push dev --service worker").expect(0);
-    killed_after_each_call(&project, &[&project.aws, &far], "promote dev prod --service worker --yes", || {
-        let there = &far.state().repositories["prod/backend"];
-        let lasting = there.tags.iter().filter(|(tag, _)| !tag.contains("-20"));
-        lasting.map(|(tag, digest)| (tag.clone(), digest.clone())).collect::<Vec<_>>()
-    });
+    killed_after_each_call(
+        &project,
+        &[&project.aws, &far],
+        "promote dev prod --service worker --yes",
+        || {
+            let there = &far.state().repositories["prod/backend"];
+            let lasting = there.tags.iter().filter(|(tag, _)| !tag.contains("-20"));
+            lasting
+                .map(|(tag, digest)| (tag.clone(), digest.clone()))
+                .collect::<Vec<_>>()
+        },
+    );
 }
 
 /// The same for a push: its kill points are calls here, and not what it prints.
 #[test]
 fn a_push_that_is_killed_after_any_call_is_resumed() {
     let project = Project::new();
-    killed_after_each_call(&project, &[&project.aws], "push dev --service worker", || {
-        let there = &project.aws.state().repositories["backend"];
-        let lasting = there.tags.iter().filter(|(tag, _)| !tag.contains("-20"));
-        lasting.map(|(tag, digest)| (tag.clone(), digest.clone())).collect::<Vec<_>>()
-    });
+    killed_after_each_call(
+        &project,
+        &[&project.aws],
+        "push dev --service worker",
+        || {
+            let there = &project.aws.state().repositories["backend"];
+            let lasting = there.tags.iter().filter(|(tag, _)| !tag.contains("-20"));
+            lasting
+                .map(|(tag, digest)| (tag.clone(), digest.clone()))
+                .collect::<Vec<_>>()
+        },
+    );
 }
 
 #[test]
 fn a_push_to_a_protected_environment_says_when_a_promotion_would_do() {
     let project = Project::new();
     project.run("push dev --service worker").expect(0);
-    project
-        .aws
-        .state()
-        .repositories
-        .insert("prod/backend".into(), crate::support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() });
-    let run = project.run("push prod --service worker --dry-run").expect(0);
-    assert!(run.stderr.contains("cargo xtask promote dev prod"), "{}", run.stderr);
+    project.aws.state().repositories.insert(
+        "prod/backend".into(),
+        crate::support::aws::Repository {
+            mutability: "MUTABLE".into(),
+            ..Default::default()
+        },
+    );
+    let run = project
+        .run("push prod --service worker --dry-run")
+        .expect(0);
+    assert!(
+        run.stderr.contains("cargo xtask promote dev prod"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -694,16 +1150,39 @@ fn status_tells_drift_in_words() {
     let migration = Migration::new();
     let fine = |status: &Value, name: &str| {
         let all = status["images"].as_array().unwrap();
-        all.iter().find(|row| row["image"] == name && row["environment"] == "dev").unwrap().clone()
+        all.iter()
+            .find(|row| row["image"] == name && row["environment"] == "dev")
+            .unwrap()
+            .clone()
     };
     let run = migration.run("status dev --check --json").expect(1);
     let row = fine(&run.json(), "worker");
-    let drift: Vec<_> = row["drift"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
-    assert!(drift.iter().any(|text| text.starts_with("runs ") && text.contains(", worker-dev-latest is ")), "{drift:?}");
-    assert!(drift.contains(&"function is x86_64, policy is arm64"), "{drift:?}");
-    assert!(run.stderr.contains("service") && run.stderr.contains("drift"), "{}", run.stderr);
+    let drift: Vec<_> = row["drift"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect();
+    assert!(
+        drift
+            .iter()
+            .any(|text| text.starts_with("runs ") && text.contains(", worker-dev-latest is ")),
+        "{drift:?}"
+    );
+    assert!(
+        drift.contains(&"function is x86_64, policy is arm64"),
+        "{drift:?}"
+    );
+    assert!(
+        run.stderr.contains("service") && run.stderr.contains("drift"),
+        "{}",
+        run.stderr
+    );
     migration.run(MIGRATE).expect(0);
-    let row = fine(&migration.run("status dev --json").expect(0).json(), "worker");
+    let row = fine(
+        &migration.run("status dev --json").expect(0).json(),
+        "worker",
+    );
     assert_eq!(row["drift"], serde_json::json!([]));
     assert_eq!(row["revision"], &migration.project.head()[..7]);
     migration.run("status nowhere").expect(2);

@@ -1,6 +1,14 @@
 //! All tests that look from outside: the real binary, and everything about this repository that no compiler knows. One
 //! program, so that it is linked once.
-#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests start programs and print what they do")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test tells a story, or has a table of cases"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "tests start programs and print what they do"
+)]
 
 mod build;
 mod deploy;

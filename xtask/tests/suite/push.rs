@@ -23,7 +23,11 @@ fn what_this_tool_keeps_makes_no_tree_dirty() {
         assert!(project.path("target/xtask-record.jsonl").exists());
         assert_eq!(project.git("status --porcelain"), "");
         project.write("target/new.txt", "a new file");
-        assert_eq!(project.git("status --porcelain") == "?? target/new.txt", sources, "cargo's directory is ignored whole");
+        assert_eq!(
+            project.git("status --porcelain") == "?? target/new.txt",
+            sources,
+            "cargo's directory is ignored whole"
+        );
         fs::remove_file(project.path("target/new.txt")).unwrap();
     }
 }
@@ -31,21 +35,36 @@ fn what_this_tool_keeps_makes_no_tree_dirty() {
 /// The tags that name a digest, with their digests.
 fn tags(project: &Project, repository: &str) -> Vec<(String, String)> {
     let state = project.aws.state();
-    let repository = state.repositories.get(repository).unwrap_or_else(|| panic!("repository {repository} is missing"));
-    repository.tags.iter().map(|(tag, digest)| (tag.clone(), digest.clone())).collect()
+    let repository = state
+        .repositories
+        .get(repository)
+        .unwrap_or_else(|| panic!("repository {repository} is missing"));
+    repository
+        .tags
+        .iter()
+        .map(|(tag, digest)| (tag.clone(), digest.clone()))
+        .collect()
 }
 
 fn tags_with<'t>(all: &'t [(String, String)], prefix: &str) -> Vec<&'t (String, String)> {
-    all.iter().filter(|(tag, _)| tag.starts_with(prefix)).collect()
+    all.iter()
+        .filter(|(tag, _)| tag.starts_with(prefix))
+        .collect()
 }
 
 /// The call with this beginning is at this place.
 fn position(calls: &[String], start: &str) -> usize {
-    calls.iter().position(|call| call.starts_with(start)).unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
+    calls
+        .iter()
+        .position(|call| call.starts_with(start))
+        .unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
 }
 
 fn last_position(calls: &[String], start: &str) -> usize {
-    calls.iter().rposition(|call| call.starts_with(start)).unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
+    calls
+        .iter()
+        .rposition(|call| call.starts_with(start))
+        .unwrap_or_else(|| panic!("no `{start}` in {calls:#?}"))
 }
 
 #[test]
@@ -57,12 +76,21 @@ fn six_tags_name_one_digest_and_the_moving_ones_are_written_last() {
     let short = &project.head()[..7];
     let all = tags(&project, "backend");
     assert_eq!(all.len(), 6, "{all:?}");
-    assert!(all.iter().all(|(_, digest)| digest == image["digest"].as_str().unwrap()));
+    assert!(
+        all.iter()
+            .all(|(_, digest)| digest == image["digest"].as_str().unwrap())
+    );
     let names: Vec<_> = all.iter().map(|(tag, _)| tag.as_str()).collect();
-    for tag in
-        [format!("worker-{short}"), format!("worker-{short}-arm64"), "worker-dev-latest".into(), "worker-dev-arm64-latest".into()]
-    {
-        assert!(names.contains(&tag.as_str()), "{tag} is missing in {names:?}");
+    for tag in [
+        format!("worker-{short}"),
+        format!("worker-{short}-arm64"),
+        "worker-dev-latest".into(),
+        "worker-dev-arm64-latest".into(),
+    ] {
+        assert!(
+            names.contains(&tag.as_str()),
+            "{tag} is missing in {names:?}"
+        );
     }
     assert_eq!(image["platform"], "linux/arm64");
 
@@ -70,14 +98,37 @@ fn six_tags_name_one_digest_and_the_moving_ones_are_written_last() {
     let repository = &state.repositories["backend"];
     assert!(repository.scan_on_push);
     assert_eq!(
-        (repository.mutability.as_str(), repository.exclusions.as_slice()),
-        ("IMMUTABLE_WITH_EXCLUSION", &["*latest".to_owned(), "*-dirty".to_owned()][..])
+        (
+            repository.mutability.as_str(),
+            repository.exclusions.as_slice()
+        ),
+        (
+            "IMMUTABLE_WITH_EXCLUSION",
+            &["*latest".to_owned(), "*-dirty".to_owned()][..]
+        )
     );
-    let first_moving = state.calls.iter().position(|call| call.starts_with("PutImage") && call.ends_with("-latest")).unwrap();
-    let fixed = state.calls.iter().rposition(|call| call.starts_with("PutImage") && !call.ends_with("-latest")).unwrap();
+    let first_moving = state
+        .calls
+        .iter()
+        .position(|call| call.starts_with("PutImage") && call.ends_with("-latest"))
+        .unwrap();
+    let fixed = state
+        .calls
+        .iter()
+        .rposition(|call| call.starts_with("PutImage") && !call.ends_with("-latest"))
+        .unwrap();
     assert!(fixed < first_moving, "{:#?}", state.calls);
     assert!(position(&state.calls, "CreateRepository") < position(&state.calls, "PUT /v2/"));
-    assert_eq!(state.calls.iter().filter(|call| call.contains("/manifests/")).count(), 1, "pushed once: {:#?}", state.calls);
+    assert_eq!(
+        state
+            .calls
+            .iter()
+            .filter(|call| call.contains("/manifests/"))
+            .count(),
+        1,
+        "pushed once: {:#?}",
+        state.calls
+    );
 }
 
 #[test]
@@ -85,11 +136,24 @@ fn every_build_ends_before_the_first_push_and_every_push_before_the_first_tag() 
     let project = Project::new();
     project.run("push-dev").expect(0);
     let verbs = project.docker_verbs();
-    let last_build = verbs.iter().rposition(|verb| verb == "buildx build").unwrap();
-    let first_push = verbs.iter().position(|verb| verb.starts_with("push ")).unwrap();
-    assert!(last_build < position(&verbs, "login") && position(&verbs, "login") < first_push, "{verbs:#?}");
+    let last_build = verbs
+        .iter()
+        .rposition(|verb| verb == "buildx build")
+        .unwrap();
+    let first_push = verbs
+        .iter()
+        .position(|verb| verb.starts_with("push "))
+        .unwrap();
+    assert!(
+        last_build < position(&verbs, "login") && position(&verbs, "login") < first_push,
+        "{verbs:#?}"
+    );
     let state = project.aws.state();
-    assert!(last_position(&state.calls, "PUT /v2/") < position(&state.calls, "PutImage"), "{:#?}", state.calls);
+    assert!(
+        last_position(&state.calls, "PUT /v2/") < position(&state.calls, "PutImage"),
+        "{:#?}",
+        state.calls
+    );
 }
 
 #[test]
@@ -104,7 +168,12 @@ fn each_target_gets_its_own_cpu() {
         .collect();
     assert_eq!(
         found,
-        [("api-lambda", "linux/arm64"), ("api-apprunner", "linux/amd64"), ("api-eks", "linux/arm64"), ("worker", "linux/arm64")]
+        [
+            ("api-lambda", "linux/arm64"),
+            ("api-apprunner", "linux/amd64"),
+            ("api-eks", "linux/arm64"),
+            ("worker", "linux/arm64")
+        ]
     );
     let all = tags(&project, "backend");
     for prefix in ["api-lambda-", "api-apprunner-", "api-eks-", "worker-"] {
@@ -117,7 +186,10 @@ fn a_build_gets_platform_arguments_labels_and_no_attestation() {
     let project = Project::new();
     project.run("push dev --service worker").expect(0);
     let log = project.docker_log();
-    let build = log.lines().find(|line| line.starts_with("buildx build")).unwrap();
+    let build = log
+        .lines()
+        .find(|line| line.starts_with("buildx build"))
+        .unwrap();
     let head = project.head();
     for part in [
         "--platform linux/arm64",
@@ -141,15 +213,30 @@ fn a_second_run_on_the_same_commit_builds_nothing_and_writes_nothing() {
     let before = tags(&project, "backend");
     let calls = project.aws.state().calls.len();
     let second = project.run("push-dev --json").expect(0).json();
-    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 4, "only the first run built");
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| *verb == "buildx build")
+            .count(),
+        4,
+        "only the first run built"
+    );
     assert_eq!(tags(&project, "backend"), before);
     let state = project.aws.state();
     assert!(
-        !state.calls[calls..].iter().any(|call| call.starts_with("Put") || call.starts_with("PUT")),
+        !state.calls[calls..]
+            .iter()
+            .any(|call| call.starts_with("Put") || call.starts_with("PUT")),
         "{:#?}",
         &state.calls[calls..]
     );
-    for (first, second) in first["images"].as_array().unwrap().iter().zip(second["images"].as_array().unwrap()) {
+    for (first, second) in first["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(second["images"].as_array().unwrap())
+    {
         assert_eq!(first["digest"], second["digest"]);
         assert_eq!(second["built"], false);
     }
@@ -159,12 +246,30 @@ fn a_second_run_on_the_same_commit_builds_nothing_and_writes_nothing() {
 fn a_commit_that_is_in_the_registry_gets_the_missing_tags_back_without_a_build() {
     let project = Project::new();
     project.run("push dev --service worker").expect(0);
-    project.aws.state().repositories.get_mut("backend").unwrap().tags.remove("worker-dev-latest");
+    project
+        .aws
+        .state()
+        .repositories
+        .get_mut("backend")
+        .unwrap()
+        .tags
+        .remove("worker-dev-latest");
     let plan = project.run("push dev --service worker --dry-run").expect(0);
     assert!(plan.stderr.contains("no build"), "{}", plan.stderr);
     project.run("push dev --service worker").expect(0);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 1);
-    assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| *verb == "buildx build")
+            .count(),
+        1
+    );
+    assert!(
+        tags(&project, "backend")
+            .iter()
+            .any(|(tag, _)| tag == "worker-dev-latest")
+    );
 }
 
 #[test]
@@ -182,17 +287,37 @@ fn an_image_that_only_claims_the_revision_by_its_tag_is_not_reused() {
         repository.tags.insert(format!("worker-{short}-arm64"), old);
     }
     let refused = project.run("push dev --service worker").expect(2);
-    assert!(refused.stderr.contains("names another image"), "{}", refused.stderr);
-    project.aws.state().repositories.get_mut("backend").unwrap().mutability = "MUTABLE".into();
+    assert!(
+        refused.stderr.contains("names another image"),
+        "{}",
+        refused.stderr
+    );
+    project
+        .aws
+        .state()
+        .repositories
+        .get_mut("backend")
+        .unwrap()
+        .mutability = "MUTABLE".into();
     project.run("push dev --service worker").expect(0);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 2);
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| *verb == "buildx build")
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn a_dirty_tree_is_marked_and_can_be_pushed_again_and_again() {
     let project = Project::new();
     for content in ["a", "b"] {
-        project.write("backend/Dockerfile.lambda", &format!("FROM scratch\n# {content}\n"));
+        project.write(
+            "backend/Dockerfile.lambda",
+            &format!("FROM scratch\n# {content}\n"),
+        );
         project.run("push dev --service worker").expect(0);
     }
     let short = project.head()[..7].to_owned();
@@ -202,32 +327,73 @@ fn a_dirty_tree_is_marked_and_can_be_pushed_again_and_again() {
         names.contains(&format!("worker-{short}-dirty").as_str())
             && names.contains(&format!("worker-{short}-arm64-dirty").as_str())
     );
-    assert!(!names.contains(&format!("worker-{short}").as_str()), "{names:?}");
-    let builds = project.docker_log().lines().filter(|line| line.starts_with("buildx build")).count();
+    assert!(
+        !names.contains(&format!("worker-{short}").as_str()),
+        "{names:?}"
+    );
+    let builds = project
+        .docker_log()
+        .lines()
+        .filter(|line| line.starts_with("buildx build"))
+        .count();
     assert_eq!(builds, 2, "a dirty tree is never taken for its commit");
 }
 
 #[test]
 fn a_failed_build_leaves_aws_untouched_but_not_the_other_builds() {
     let project = Project::new();
-    project.write("docker/fail-build", "Dockerfile.eks\nno space left on device");
+    project.write(
+        "docker/fail-build",
+        "Dockerfile.eks\nno space left on device",
+    );
     let run = project.run("push-dev --json").expect(1);
-    assert!(run.stderr.contains("no space left on device") && run.stderr.contains("api-eks"), "{}", run.stderr);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 4);
-    assert!(!project.docker_verbs().iter().any(|verb| verb.starts_with("push") || verb.starts_with("login")));
+    assert!(
+        run.stderr.contains("no space left on device") && run.stderr.contains("api-eks"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| *verb == "buildx build")
+            .count(),
+        4
+    );
+    assert!(
+        !project
+            .docker_verbs()
+            .iter()
+            .any(|verb| verb.starts_with("push") || verb.starts_with("login"))
+    );
     let state = project.aws.state();
-    assert!(state.repositories.is_empty() && !state.calls.iter().any(|call| call.starts_with("Create")), "{:#?}", state.calls);
-    assert!(run.json()["images"][0]["error"].as_str().unwrap().contains("another image failed"));
+    assert!(
+        state.repositories.is_empty() && !state.calls.iter().any(|call| call.starts_with("Create")),
+        "{:#?}",
+        state.calls
+    );
+    assert!(
+        run.json()["images"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("another image failed")
+    );
 }
 
 #[test]
 fn a_failed_push_moves_no_tag() {
     let project = Project::new();
-    project.write("docker/fail-push", "api-eks\ndenied: not authorized to perform: ecr:InitiateLayerUpload");
+    project.write(
+        "docker/fail-push",
+        "api-eks\ndenied: not authorized to perform: ecr:InitiateLayerUpload",
+    );
     let run = project.run("push-dev").expect(1);
     assert!(run.stderr.contains("InitiateLayerUpload"), "{}", run.stderr);
     let all = tags(&project, "backend");
-    assert!(all.iter().all(|(tag, _)| !tag.ends_with("latest")), "{all:?}");
+    assert!(
+        all.iter().all(|(tag, _)| !tag.ends_with("latest")),
+        "{all:?}"
+    );
     fs::remove_file(project.path("docker/fail-push")).unwrap();
     project.run("push-dev").expect(0);
 }
@@ -235,10 +401,20 @@ fn a_failed_push_moves_no_tag() {
 #[test]
 fn a_push_that_breaks_off_is_tried_again() {
     let project = Project::new();
-    project.write("docker/fail-push", "push\nreceived unexpected HTTP status: 503 Service Unavailable\n2");
+    project.write(
+        "docker/fail-push",
+        "push\nreceived unexpected HTTP status: 503 Service Unavailable\n2",
+    );
     let run = project.run("push dev --service worker").expect(0);
     assert!(run.stderr.contains("trying again in 1 s"), "{}", run.stderr);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| verb.starts_with("push ")).count(), 3);
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| verb.starts_with("push "))
+            .count(),
+        3
+    );
 }
 
 #[test]
@@ -246,12 +422,23 @@ fn a_login_that_has_run_out_is_renewed_once() {
     let project = Project::new();
     project.write("docker/fail-push", "push\nno basic auth credentials\n1");
     project.run("push dev --service worker").expect(0);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| verb.starts_with("login")).count(), 2);
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| verb.starts_with("login"))
+            .count(),
+        2
+    );
     project.write("backend/new", "x");
     project.commit();
     project.write("docker/fail-push", "push\nno basic auth credentials");
     let run = project.run("push dev --service worker").expect(1);
-    assert!(run.stderr.contains("no basic auth credentials"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no basic auth credentials"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -259,8 +446,18 @@ fn an_image_that_says_another_cpu_is_not_pushed() {
     let project = Project::new();
     project.write("docker/lie", "amd64");
     let run = project.run("push dev --service worker --json").expect(1);
-    assert!(run.stderr.contains("the config says `linux/amd64`, expected linux/arm64"), "{}", run.stderr);
-    assert!(!project.docker_verbs().iter().any(|verb| verb.starts_with("push") || verb.starts_with("login")));
+    assert!(
+        run.stderr
+            .contains("the config says `linux/amd64`, expected linux/arm64"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !project
+            .docker_verbs()
+            .iter()
+            .any(|verb| verb.starts_with("push") || verb.starts_with("login"))
+    );
     assert!(project.aws.state().repositories.is_empty());
 }
 
@@ -296,7 +493,11 @@ fn aws_may_stumble_but_not_fall() {
     project.aws.fail("PutImage", 100, Fault::Status(500));
     let run = project.run("push dev --service worker").expect(1);
     for part in ["ecr:PutImage", "backend:worker-", "request-7"] {
-        assert!(run.stderr.contains(part), "{part} is missing in {}", run.stderr);
+        assert!(
+            run.stderr.contains(part),
+            "{part} is missing in {}",
+            run.stderr
+        );
     }
 }
 
@@ -307,9 +508,20 @@ fn nothing_is_left_of_the_login() {
     let theirs = r#"{"auths":{"other.example.com":{"auth":"eDp5"}},"credsStore":"desktop"}"#;
     project.write("home/.docker/config.json", theirs);
     project.run("push dev --service worker").expect(0);
-    assert_eq!(fs::read_to_string(project.path("home/.docker/config.json")).unwrap(), theirs);
-    let left: Vec<_> = fs::read_dir(project.path("docker")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("xtask-docker")), "{left:?}");
+    assert_eq!(
+        fs::read_to_string(project.path("home/.docker/config.json")).unwrap(),
+        theirs
+    );
+    let left: Vec<_> = fs::read_dir(project.path("docker"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().starts_with("xtask-docker")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -334,13 +546,19 @@ fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
         "docker push ",
         "aws ecr put-image",
     ] {
-        assert!(run.stderr.contains(part), "{part} is missing in {}", run.stderr);
+        assert!(
+            run.stderr.contains(part),
+            "{part} is missing in {}",
+            run.stderr
+        );
     }
     assert_eq!(run.stdout, "");
     assert_eq!(project.docker_log(), ONLY_ASKED);
     let state = project.aws.state();
     assert!(
-        state.calls.iter().all(|call| call.starts_with("Describe") || call.starts_with("BatchGet") || call.starts_with("Get")),
+        state.calls.iter().all(|call| call.starts_with("Describe")
+            || call.starts_with("BatchGet")
+            || call.starts_with("Get")),
         "{:#?}",
         state.calls
     );
@@ -354,15 +572,30 @@ fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
 fn a_protected_environment_is_refused_before_anything_is_built() {
     type Case = (&'static str, fn(&Project), &'static str);
     let cases: [Case; 4] = [
-        ("push-prod --yes", |project| project.write("new", "x"), "dirty"),
-        ("push-prod --yes", |project| drop(project.git("switch --quiet --create feature")), "feature"),
-        ("push-prod --yes", |project| project.aws.state().account = "999900001111".into(), "999900001111"),
+        (
+            "push-prod --yes",
+            |project| project.write("new", "x"),
+            "dirty",
+        ),
+        (
+            "push-prod --yes",
+            |project| drop(project.git("switch --quiet --create feature")),
+            "feature",
+        ),
+        (
+            "push-prod --yes",
+            |project| project.aws.state().account = "999900001111".into(),
+            "999900001111",
+        ),
         (
             "push-prod",
             |project| {
                 project.aws.state().repositories.insert(
                     "prod/backend".into(),
-                    crate::support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() },
+                    crate::support::aws::Repository {
+                        mutability: "MUTABLE".into(),
+                        ..Default::default()
+                    },
                 );
             },
             "--yes",
@@ -372,8 +605,16 @@ fn a_protected_environment_is_refused_before_anything_is_built() {
         let project = Project::new();
         prepare(&project);
         let run = project.run(line).expect(2);
-        assert!(run.stderr.contains(expected), "{expected} is missing in {}", run.stderr);
-        assert!(["", ONLY_ASKED].contains(&project.docker_log().as_str()), "{}", project.docker_log());
+        assert!(
+            run.stderr.contains(expected),
+            "{expected} is missing in {}",
+            run.stderr
+        );
+        assert!(
+            ["", ONLY_ASKED].contains(&project.docker_log().as_str()),
+            "{}",
+            project.docker_log()
+        );
     }
 }
 
@@ -381,11 +622,26 @@ fn a_protected_environment_is_refused_before_anything_is_built() {
 fn a_protected_environment_takes_a_clean_commit_of_its_branch() {
     let project = Project::new();
     let refused = project.run("push-prod --yes").expect(2);
-    assert!(refused.stderr.contains("create-repository = true"), "{}", refused.stderr);
-    let repository = crate::support::aws::Repository { mutability: "MUTABLE".into(), ..Default::default() };
-    project.aws.state().repositories.insert("prod/backend".into(), repository);
+    assert!(
+        refused.stderr.contains("create-repository = true"),
+        "{}",
+        refused.stderr
+    );
+    let repository = crate::support::aws::Repository {
+        mutability: "MUTABLE".into(),
+        ..Default::default()
+    };
+    project
+        .aws
+        .state()
+        .repositories
+        .insert("prod/backend".into(), repository);
     project.run("push-prod --yes").expect(0);
-    assert_eq!(project.aws.state().calls[0], "GetCallerIdentity", "the account is compared before anything else");
+    assert_eq!(
+        project.aws.state().calls[0],
+        "GetCallerIdentity",
+        "the account is compared before anything else"
+    );
     assert_eq!(tags(&project, "prod/backend").len(), 24);
 }
 
@@ -401,7 +657,12 @@ fn an_immutable_repository_that_keeps_latest_is_refused_with_the_command_that_he
     repository.exclusions.clear();
     drop(state);
     let run = project.run("push dev --service worker").expect(2);
-    assert!(run.stderr.contains("aws ecr put-image-tag-mutability --repository-name backend"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("aws ecr put-image-tag-mutability --repository-name backend"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -410,12 +671,17 @@ fn a_repository_that_holds_one_image_can_have_plain_tags() {
         "images = [{ dockerfile = \"Dockerfile.lambda\" }]",
         "images = [{ dockerfile = \"Dockerfile.lambda\", tag-prefix = \"\" }]",
     );
-    let project = Project::with_deploy(
-        &deploy.replace("create-repository = true", "create-repository = true\nrepository = \"{project}/{service}\""),
-    );
+    let project = Project::with_deploy(&deploy.replace(
+        "create-repository = true",
+        "create-repository = true\nrepository = \"{project}/{service}\"",
+    ));
     project.run("push dev --service worker").expect(0);
     let all = tags(&project, "backend/worker");
-    assert!(all.iter().any(|(tag, _)| tag == "dev-latest") && all.iter().any(|(tag, _)| tag == "dev-arm64-latest"), "{all:?}");
+    assert!(
+        all.iter().any(|(tag, _)| tag == "dev-latest")
+            && all.iter().any(|(tag, _)| tag == "dev-arm64-latest"),
+        "{all:?}"
+    );
 }
 
 #[test]
@@ -426,7 +692,12 @@ fn without_a_commit_or_credentials_the_message_says_what_to_do() {
     assert!(run.stderr.contains("git commit"), "{}", run.stderr);
 
     let project = Project::new();
-    let run = project.run_with("push-dev", &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]).expect(1);
+    let run = project
+        .run_with(
+            "push-dev",
+            &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")],
+        )
+        .expect(1);
     assert!(run.stderr.contains("aws sso login"), "{}", run.stderr);
 }
 
@@ -434,9 +705,16 @@ fn without_a_commit_or_credentials_the_message_says_what_to_do() {
 fn hanging_push(project: &Project, stage: &str) -> (std::process::Child, u32) {
     project.write(&format!("docker/hang-{stage}"), "");
     let mut command = project.command("push dev --service worker");
-    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let hanging = loop {
-        if let Some(process) = fs::read_to_string(project.path("docker/hanging")).ok().and_then(|text| text.parse().ok()) {
+        if let Some(process) = fs::read_to_string(project.path("docker/hanging"))
+            .ok()
+            .and_then(|text| text.parse().ok())
+        {
             break process;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -454,8 +732,12 @@ fn wait_until_gone(process: u32) {
 }
 
 fn private_directories(project: &Project) -> usize {
-    let names = fs::read_dir(project.path("docker")).unwrap().map(|entry| entry.unwrap().file_name());
-    names.filter(|name| name.to_string_lossy().starts_with("xtask-docker")).count()
+    let names = fs::read_dir(project.path("docker"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with("xtask-docker"))
+        .count()
 }
 
 #[test]
@@ -463,7 +745,10 @@ fn an_interrupted_push_ends_docker_removes_the_login_and_can_be_run_again() {
     for (stage, signal) in [("build", "-INT"), ("push", "-INT"), ("push", "-TERM")] {
         let project = Project::new();
         let (child, docker) = hanging_push(&project, stage);
-        let killed = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let killed = std::process::Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(killed.success());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{stage} {signal}");
@@ -484,18 +769,45 @@ fn docker_does_not_outlive_a_push_that_is_killed_outright() {
     child.wait().unwrap();
     wait_until_gone(docker);
     project.run("push dev --service worker").expect(0);
-    assert_eq!(private_directories(&project), 0, "the next run removes what is left of a login");
-    assert!(tags(&project, "backend").iter().any(|(tag, _)| tag == "worker-dev-latest"));
+    assert_eq!(
+        private_directories(&project),
+        0,
+        "the next run removes what is left of a login"
+    );
+    assert!(
+        tags(&project, "backend")
+            .iter()
+            .any(|(tag, _)| tag == "worker-dev-latest")
+    );
 }
 
 #[test]
 fn two_pushes_at_once_take_turns_and_end_with_one_image() {
     let project = Project::new();
-    let start = || project.command("push dev --service worker --json").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let outcomes =
-        [start(), start()].map(|child| crate::support::project::Run::from(child.wait_with_output().unwrap()).expect(0).json());
-    assert_eq!(outcomes[0]["images"][0]["digest"], outcomes[1]["images"][0]["digest"]);
-    assert_eq!(project.docker_verbs().iter().filter(|verb| *verb == "buildx build").count(), 1);
+    let start = || {
+        project
+            .command("push dev --service worker --json")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let outcomes = [start(), start()].map(|child| {
+        crate::support::project::Run::from(child.wait_with_output().unwrap())
+            .expect(0)
+            .json()
+    });
+    assert_eq!(
+        outcomes[0]["images"][0]["digest"],
+        outcomes[1]["images"][0]["digest"]
+    );
+    assert_eq!(
+        project
+            .docker_verbs()
+            .iter()
+            .filter(|verb| *verb == "buildx build")
+            .count(),
+        1
+    );
     assert_eq!(tags(&project, "backend").len(), 6);
 }
 
@@ -503,11 +815,17 @@ fn two_pushes_at_once_take_turns_and_end_with_one_image() {
 fn a_timestamp_names_one_push_even_within_a_second() {
     let project = Project::new();
     for content in ["a", "b", "c"] {
-        project.write("backend/Dockerfile.lambda", &format!("FROM scratch\n# {content}\n"));
+        project.write(
+            "backend/Dockerfile.lambda",
+            &format!("FROM scratch\n# {content}\n"),
+        );
         project.run("push dev --service worker").expect(0);
     }
     let all = tags(&project, "backend");
-    let times = all.iter().filter(|(tag, _)| tag.starts_with("worker-dev-2") && !tag.ends_with("arm64")).count();
+    let times = all
+        .iter()
+        .filter(|(tag, _)| tag.starts_with("worker-dev-2") && !tag.ends_with("arm64"))
+        .count();
     assert_eq!(times, 3, "{all:?}");
 }
 
@@ -516,9 +834,15 @@ fn a_change_in_a_submodule_is_a_change() {
     let project = Project::new();
     let other = Project::new();
     let module = other.path("");
-    project.git(&format!("-c protocol.file.allow=always submodule --quiet add {} backend/module", module.display()));
+    project.git(&format!(
+        "-c protocol.file.allow=always submodule --quiet add {} backend/module",
+        module.display()
+    ));
     project.commit();
-    let is_dirty = || project.run("push-dev --dry-run --json").expect(0).json()["plan"]["revision"]["dirty"].clone();
+    let is_dirty = || {
+        project.run("push-dev --dry-run --json").expect(0).json()["plan"]["revision"]["dirty"]
+            .clone()
+    };
     assert_eq!(is_dirty(), false);
     project.write("backend/module/deploy.toml", "changed");
     assert_eq!(is_dirty(), true);
@@ -527,18 +851,34 @@ fn a_change_in_a_submodule_is_a_change() {
 #[test]
 fn an_answer_that_is_not_aws_s_is_called_by_its_name() {
     let project = Project::new();
-    project.aws.fail("DescribeRepositories", 9, Fault::Status(404));
+    project
+        .aws
+        .fail("DescribeRepositories", 9, Fault::Status(404));
     let run = project.run("push-dev").expect(1);
-    assert!(run.stderr.contains("what answers is not AWS") && run.stderr.contains("AWS_ENDPOINT_URL"), "{}", run.stderr);
-    let refused = project.run_with("push-dev", &[("AWS_ENDPOINT_URL", "garbage")]).expect(2);
-    assert!(refused.stderr.contains("`garbage`, which is no URL"), "{}", refused.stderr);
+    assert!(
+        run.stderr.contains("what answers is not AWS") && run.stderr.contains("AWS_ENDPOINT_URL"),
+        "{}",
+        run.stderr
+    );
+    let refused = project
+        .run_with("push-dev", &[("AWS_ENDPOINT_URL", "garbage")])
+        .expect(2);
+    assert!(
+        refused.stderr.contains("`garbage`, which is no URL"),
+        "{}",
+        refused.stderr
+    );
 }
 
 #[test]
 fn a_document_that_cannot_be_written_is_a_failure() {
     let project = Project::new();
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
-    let status = project.command("push-dev --dry-run --json --quiet").stdout(full).stderr(std::process::Stdio::null()).status();
+    let status = project
+        .command("push-dev --dry-run --json --quiet")
+        .stdout(full)
+        .stderr(std::process::Stdio::null())
+        .status();
     assert_eq!(status.unwrap().code(), Some(1));
 }
 
@@ -547,40 +887,90 @@ fn environment_variables_work_as_they_did_for_make() {
     let project = Project::new();
     let arch = |line: &str, variables: &[(&str, &str)]| project.run_with(line, variables);
     let build = "docker-build --dry-run";
-    assert!(arch(build, &[("ARCH", "amd64")]).expect(0).stderr.contains("linux/amd64"));
-    assert!(arch("docker-build --dry-run --arch arm64", &[("ARCH", "amd64")]).expect(0).stderr.contains("linux/arm64"));
-    assert!(arch(build, &[("ARCH", "")]).expect(0).stderr.contains("linux/arm64"));
-    assert!(arch(build, &[("DOCKERFILE", "Dockerfile.apprunner")]).expect(0).stderr.contains("linux/amd64"));
-    assert!(arch(build, &[("ARCH", "mips")]).expect(2).stderr.contains("ARCH in the environment is `mips`"));
-    let once = project.run("docker-build --dry-run --service api --service api").expect(0);
-    assert_eq!(once.stderr.matches("image api").count(), 1, "{}", once.stderr);
+    assert!(
+        arch(build, &[("ARCH", "amd64")])
+            .expect(0)
+            .stderr
+            .contains("linux/amd64")
+    );
+    assert!(
+        arch("docker-build --dry-run --arch arm64", &[("ARCH", "amd64")])
+            .expect(0)
+            .stderr
+            .contains("linux/arm64")
+    );
+    assert!(
+        arch(build, &[("ARCH", "")])
+            .expect(0)
+            .stderr
+            .contains("linux/arm64")
+    );
+    assert!(
+        arch(build, &[("DOCKERFILE", "Dockerfile.apprunner")])
+            .expect(0)
+            .stderr
+            .contains("linux/amd64")
+    );
+    assert!(
+        arch(build, &[("ARCH", "mips")])
+            .expect(2)
+            .stderr
+            .contains("ARCH in the environment is `mips`")
+    );
+    let once = project
+        .run("docker-build --dry-run --service api --service api")
+        .expect(0);
+    assert_eq!(
+        once.stderr.matches("image api").count(),
+        1,
+        "{}",
+        once.stderr
+    );
 }
 
 #[test]
 fn a_base_image_without_the_platform_is_refused_before_the_build() {
     let project = Project::new();
-    project.write("backend/Dockerfile.lambda", "ARG BASE=python:3\nFROM ${BASE}\n");
+    project.write(
+        "backend/Dockerfile.lambda",
+        "ARG BASE=python:3\nFROM ${BASE}\n",
+    );
     project.commit();
     project.write("docker/platforms", r#"{"linux/amd64":{},"linux/s390x":{}}"#);
     let run = project.run("push dev --service worker").expect(2);
     assert!(
-        run.stderr.contains("`base:1`") && run.stderr.contains("has no linux/arm64: it has linux/amd64, linux/s390x"),
+        run.stderr.contains("`base:1`")
+            && run
+                .stderr
+                .contains("has no linux/arm64: it has linux/amd64, linux/s390x"),
         "{}",
         run.stderr
     );
     assert!(!project.docker_verbs().contains(&"buildx build".to_owned()));
-    project.write("docker/platforms", r#"{"os":"linux","architecture":"arm64","config":{}}"#);
+    project.write(
+        "docker/platforms",
+        r#"{"os":"linux","architecture":"arm64","config":{}}"#,
+    );
     project.run("push dev --service worker").expect(0);
 }
 
 #[test]
 fn what_a_dockerfile_does_wrong_is_said_before_the_build() {
     let project = Project::new();
-    project.write("backend/Dockerfile.lambda", "FROM --platform=$BUILDPLATFORM scratch\n");
+    project.write(
+        "backend/Dockerfile.lambda",
+        "FROM --platform=$BUILDPLATFORM scratch\n",
+    );
     project.commit();
     let run = project.run("push dev --service worker").expect(0);
-    let warning = run.stderr.find("backend/Dockerfile.lambda:1: last-stage-on-build-platform");
-    assert!(warning.is_some() && warning < run.stderr.find("Building"), "{}", run.stderr);
+    let warning = run
+        .stderr
+        .find("backend/Dockerfile.lambda:1: last-stage-on-build-platform");
+    assert!(
+        warning.is_some() && warning < run.stderr.find("Building"),
+        "{}",
+        run.stderr
+    );
     let verify = project.run("verify dockerfiles --json").expect(1);
     assert_eq!(verify.json()["problems"][0]["line"], 1);
 }
@@ -592,7 +982,10 @@ fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
     let line = "push dev --service api --dockerfile Dockerfile.eks --multi-arch --json";
     let done = project.run(line).expect(0).json();
     let images = done["images"].as_array().unwrap();
-    let names: Vec<_> = images.iter().map(|image| image["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = images
+        .iter()
+        .map(|image| image["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["api-eks-amd64", "api-eks-arm64"]);
     let list = images[0]["image-index"].as_str().unwrap().to_owned();
     let commit = project.head()[..7].to_owned();
@@ -605,11 +998,22 @@ fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
         for (child, image) in index["manifests"].as_array().unwrap().iter().zip(images) {
             let arch = image["arch"].as_str().unwrap();
             assert_eq!(
-                (child["digest"].as_str(), child["platform"]["architecture"].as_str()),
+                (
+                    child["digest"].as_str(),
+                    child["platform"]["architecture"].as_str()
+                ),
                 (image["digest"].as_str(), Some(arch))
             );
-            assert_eq!(child["size"], repository.manifests[image["digest"].as_str().unwrap()].1.len());
-            for tag in [format!("api-eks-dev-{arch}-latest"), format!("api-eks-{commit}-{arch}")] {
+            assert_eq!(
+                child["size"],
+                repository.manifests[image["digest"].as_str().unwrap()]
+                    .1
+                    .len()
+            );
+            for tag in [
+                format!("api-eks-dev-{arch}-latest"),
+                format!("api-eks-{commit}-{arch}"),
+            ] {
                 assert_eq!(repository.tags[&tag], image["digest"], "{tag}");
             }
         }
@@ -622,62 +1026,137 @@ fn a_list_for_both_cpus_is_made_of_the_images_that_were_proven() {
     project.run("verify ecr dev --service api --json").expect(0);
     project.aws.state().calls.clear();
     let again = project.run(line).expect(0).json();
-    assert!(again["images"].as_array().unwrap().iter().all(|image| image["built"] == false));
-    let writes = project.aws.state().calls.iter().filter(|call| call.starts_with("Put") || call.starts_with("PUT")).count();
+    assert!(
+        again["images"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|image| image["built"] == false)
+    );
+    let writes = project
+        .aws
+        .state()
+        .calls
+        .iter()
+        .filter(|call| call.starts_with("Put") || call.starts_with("PUT"))
+        .count();
     assert_eq!(writes, 0, "a second run writes nothing");
     check(&list);
-    let dry = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch --dry-run").expect(0);
-    assert!(dry.stderr.contains("index api-eks: 2 images"), "{}", dry.stderr);
+    let dry = project
+        .run("push dev --service api --dockerfile Dockerfile.eks --multi-arch --dry-run")
+        .expect(0);
+    assert!(
+        dry.stderr.contains("index api-eks: 2 images"),
+        "{}",
+        dry.stderr
+    );
 }
 
 #[test]
 fn a_list_is_no_image_for_lambda() {
     let project = Project::new();
     let run = project.run("push dev --multi-arch").expect(2);
-    assert!(run.stderr.contains("api-lambda is for AWS Lambda, which refuses an image index"), "{}", run.stderr);
-    assert!(project.docker_verbs().iter().all(|verb| verb != "buildx build"));
-    let deploy =
-        DEPLOY.replace("dockerfile = \"Dockerfile.lambda\" }]", "dockerfile = \"Dockerfile.lambda\", multi-arch = true }]");
-    let config = Project::with_deploy(&deploy).run("push dev --dry-run").expect(2);
-    assert!(config.stderr.contains("a function has exactly one architecture"), "{}", config.stderr);
+    assert!(
+        run.stderr
+            .contains("api-lambda is for AWS Lambda, which refuses an image index"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        project
+            .docker_verbs()
+            .iter()
+            .all(|verb| verb != "buildx build")
+    );
+    let deploy = DEPLOY.replace(
+        "dockerfile = \"Dockerfile.lambda\" }]",
+        "dockerfile = \"Dockerfile.lambda\", multi-arch = true }]",
+    );
+    let config = Project::with_deploy(&deploy)
+        .run("push dev --dry-run")
+        .expect(2);
+    assert!(
+        config
+            .stderr
+            .contains("a function has exactly one architecture"),
+        "{}",
+        config.stderr
+    );
 }
 
 #[test]
 fn a_list_does_not_take_a_commit_s_tags_from_its_single_image() {
     let project = Project::new();
-    project.run("push dev --service api --dockerfile Dockerfile.eks").expect(0);
+    project
+        .run("push dev --service api --dockerfile Dockerfile.eks")
+        .expect(0);
     let before = project.aws.state().repositories["backend"].tags["api-eks-dev-latest"].clone();
-    let run = project.run("push dev --service api --dockerfile Dockerfile.eks --multi-arch").expect(2);
-    assert!(run.stderr.contains("names another image of this commit, and may not move"), "{}", run.stderr);
-    assert!(run.stderr.contains("commit again, or push without the index"), "{}", run.stderr);
-    assert_eq!(project.aws.state().repositories["backend"].tags["api-eks-dev-latest"], before, "no moving tag was written");
+    let run = project
+        .run("push dev --service api --dockerfile Dockerfile.eks --multi-arch")
+        .expect(2);
+    assert!(
+        run.stderr
+            .contains("names another image of this commit, and may not move"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr
+            .contains("commit again, or push without the index"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        project.aws.state().repositories["backend"].tags["api-eks-dev-latest"],
+        before,
+        "no moving tag was written"
+    );
 }
 
 #[test]
 fn a_list_whose_images_came_one_after_the_other_keeps_the_later_time() {
     let project = Project::new();
-    project.run("push dev --service api --dockerfile Dockerfile.eks").expect(0);
-    project.aws.state().repositories.get_mut("backend").unwrap().mutability = "MUTABLE".into();
+    project
+        .run("push dev --service api --dockerfile Dockerfile.eks")
+        .expect(0);
+    project
+        .aws
+        .state()
+        .repositories
+        .get_mut("backend")
+        .unwrap()
+        .mutability = "MUTABLE".into();
     let line = "push dev --service api --dockerfile Dockerfile.eks --multi-arch";
     project.run(line).expect(0);
     let before = tags(&project, "backend");
     project.run(line).expect(0);
-    assert_eq!(tags(&project, "backend"), before, "a second run writes nothing");
+    assert_eq!(
+        tags(&project, "backend"),
+        before,
+        "a second run writes nothing"
+    );
 }
 
 #[test]
 fn two_images_of_one_service_are_two_lists() {
     let two = "[{ dockerfile = \"a/Dockerfile.eks\", tag-prefix = \"a-\", multi-arch = true }, \
                { dockerfile = \"b/Dockerfile.eks\", tag-prefix = \"b-\", multi-arch = true }]";
-    let project = Project::with_deploy(&DEPLOY.replace("[{ dockerfile = \"Dockerfile.lambda\" }]", two));
+    let project =
+        Project::with_deploy(&DEPLOY.replace("[{ dockerfile = \"Dockerfile.lambda\" }]", two));
     for directory in ["a", "b"] {
         fs::create_dir(project.path(&format!("backend/{directory}"))).unwrap();
-        project.write(&format!("backend/{directory}/Dockerfile.eks"), &format!("FROM scratch\nLABEL of={directory}\n"));
+        project.write(
+            &format!("backend/{directory}/Dockerfile.eks"),
+            &format!("FROM scratch\nLABEL of={directory}\n"),
+        );
     }
     project.commit();
     project.run("push dev --service worker").expect(0);
     let all = tags(&project, "backend");
-    let lists: Vec<_> = ["a-dev-latest", "b-dev-latest"].iter().map(|name| tags_with(&all, name).len()).collect();
+    let lists: Vec<_> = ["a-dev-latest", "b-dev-latest"]
+        .iter()
+        .map(|name| tags_with(&all, name).len())
+        .collect();
     assert_eq!(lists, [1, 1], "{all:?}");
     assert_eq!(all.len(), 18, "{all:?}");
 }

@@ -22,8 +22,14 @@ impl Allowances {
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             let trimmed = line.trim();
-            if let Some(words) = trimmed.strip_prefix('#').and_then(|rest| rest.trim_start().strip_prefix("xtask: allow")) {
-                let (rule, reason) = words.trim().split_once(char::is_whitespace).unwrap_or((words.trim(), ""));
+            if let Some(words) = trimmed
+                .strip_prefix('#')
+                .and_then(|rest| rest.trim_start().strip_prefix("xtask: allow"))
+            {
+                let (rule, reason) = words
+                    .trim()
+                    .split_once(char::is_whitespace)
+                    .unwrap_or((words.trim(), ""));
                 found.push(Allowance {
                     rule: rule.to_owned(),
                     reason: reason.trim().to_owned(),
@@ -31,7 +37,10 @@ impl Allowances {
                     next: 0,
                 });
             } else if !trimmed.is_empty() && !trimmed.starts_with('#') {
-                found.iter_mut().filter(|one| one.next == 0).for_each(|one| one.next = at.max(1));
+                found
+                    .iter_mut()
+                    .filter(|one| one.next == 0)
+                    .for_each(|one| one.next = at.max(1));
             }
             at += line.len();
         }
@@ -39,10 +48,14 @@ impl Allowances {
     }
 
     pub(super) fn silences(&self, rule: &str, span: &Range<usize>, text: &str) -> bool {
-        let line = text[..span.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
-        self.0
-            .iter()
-            .any(|one| one.rule == rule && !one.reason.is_empty() && (one.next == line.max(1) || rule == SYNTAX_DIRECTIVE))
+        let line = text[..span.start.min(text.len())]
+            .rfind('\n')
+            .map_or(0, |at| at + 1);
+        self.0.iter().any(|one| {
+            one.rule == rule
+                && !one.reason.is_empty()
+                && (one.next == line.max(1) || rule == SYNTAX_DIRECTIVE)
+        })
     }
 
     /// Allowances that allow nothing.
@@ -55,13 +68,18 @@ impl Allowances {
             cure: format!("write one of {}", names().join(", ")),
             is_note: false,
         });
-        let reasonless = self.0.iter().filter(known).filter(|one| one.reason.is_empty()).map(|one| Finding {
-            rule: None,
-            span: one.span.clone(),
-            what: format!("`# xtask: allow {}` gives no reason", one.rule),
-            cure: "say why after the rule's name".to_owned(),
-            is_note: false,
-        });
+        let reasonless = self
+            .0
+            .iter()
+            .filter(known)
+            .filter(|one| one.reason.is_empty())
+            .map(|one| Finding {
+                rule: None,
+                span: one.span.clone(),
+                what: format!("`# xtask: allow {}` gives no reason", one.rule),
+                cure: "say why after the rule's name".to_owned(),
+                is_note: false,
+            });
         nameless.chain(reasonless).collect()
     }
 }

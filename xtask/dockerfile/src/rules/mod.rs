@@ -33,22 +33,42 @@ struct Rule {
 }
 
 const fn rule(name: &'static str, check: fn(&Model, Report<'_>)) -> Rule {
-    Rule { name, check, is_note: false }
+    Rule {
+        name,
+        check,
+        is_note: false,
+    }
 }
 
 const fn note(name: &'static str, check: fn(&Model, Report<'_>)) -> Rule {
-    Rule { name, check, is_note: true }
+    Rule {
+        name,
+        check,
+        is_note: true,
+    }
 }
 
 /// Every rule.
 const RULES: [Rule; 12] = [
-    rule("last-stage-on-build-platform", platform::last_stage_on_build_platform),
+    rule(
+        "last-stage-on-build-platform",
+        platform::last_stage_on_build_platform,
+    ),
     rule("constant-platform", platform::constant_platform),
     rule("undeclared-platform-arg", platform::undeclared_platform_arg),
-    rule("packages-for-build-platform", packages::packages_for_build_platform),
+    rule(
+        "packages-for-build-platform",
+        packages::packages_for_build_platform,
+    ),
     // The same of npm is a note: most of its packages have no machine code, and a third of the others carry all CPUs.
-    note("packages-for-build-platform", packages::node_packages_for_build_platform),
-    rule("program-for-build-platform", packages::program_for_build_platform),
+    note(
+        "packages-for-build-platform",
+        packages::node_packages_for_build_platform,
+    ),
+    rule(
+        "program-for-build-platform",
+        packages::program_for_build_platform,
+    ),
     rule("hard-coded-goarch", fixed::hard_coded_goarch),
     rule("hard-coded-target", fixed::hard_coded_target),
     rule("arch-in-url", fixed::arch_in_url),
@@ -85,15 +105,27 @@ const ASKS: [&str; 20] = [
 ];
 
 /// BuildKit's own variables. Source: its Dockerfile reference, "Automatic platform ARGs in the global scope".
-const PLATFORM_ARGS: [&str; 8] =
-    ["TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"];
+const PLATFORM_ARGS: [&str; 8] = [
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+];
 
 /// Everything that the rules find in a Dockerfile, in its order.
 pub fn check(text: &str) -> Vec<Finding> {
     let model = match Model::parse(text) {
         Ok(model) => model,
         Err((message, line)) => {
-            let start = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let start = text
+                .split_inclusive('\n')
+                .take(line.saturating_sub(1))
+                .map(str::len)
+                .sum();
             return vec![Finding {
                 rule: None,
                 span: start..start,
@@ -105,10 +137,21 @@ pub fn check(text: &str) -> Vec<Finding> {
     };
     let allowed = Allowances::of(text);
     let mut problems = allowed.mistakes();
-    for Rule { name, check, is_note } in RULES {
+    for Rule {
+        name,
+        check,
+        is_note,
+    } in RULES
+    {
         let mut report = |span: &Range<usize>, what: String, cure: &str| {
             if !allowed.silences(name, span, text) {
-                problems.push(Finding { rule: Some(name), span: span.clone(), what, cure: cure.to_owned(), is_note });
+                problems.push(Finding {
+                    rule: Some(name),
+                    span: span.clone(),
+                    what,
+                    cure: cure.to_owned(),
+                    is_note,
+                });
             }
         };
         check(&model, &mut report);
@@ -121,7 +164,9 @@ fn syntax_directive(model: &Model, report: Report<'_>) {
     if let Some((frontend, span)) = &model.syntax {
         report(
             span,
-            format!("`# syntax={frontend}` makes BuildKit pull a frontend image before it reads the file"),
+            format!(
+                "`# syntax={frontend}` makes BuildKit pull a frontend image before it reads the file"
+            ),
             "remove the line unless a feature needs it: it fails where Docker Hub cannot be reached",
         );
     }
@@ -135,13 +180,18 @@ fn asks(text: &str) -> bool {
 /// Whether the instructions of a stage name both CPUs: then they choose, or make both.
 fn names_both(model: &Model, place: usize) -> bool {
     let texts = || {
-        model.stages[place].steps.iter().filter_map(|step| match &step.kind {
-            StepKind::Run(text) => Some(text.as_str()),
-            _ => None,
-        })
+        model.stages[place]
+            .steps
+            .iter()
+            .filter_map(|step| match &step.kind {
+                StepKind::Run(text) => Some(text.as_str()),
+                _ => None,
+            })
     };
     let names = |arch: Arch| {
-        let mut words = SPELLINGS.into_iter().filter(|word| word.parse() == Ok(arch));
+        let mut words = SPELLINGS
+            .into_iter()
+            .filter(|word| word.parse() == Ok(arch));
         words.any(|word| texts().any(|text| text.contains(word)))
     };
     Arch::ALL.into_iter().all(names)
@@ -150,12 +200,16 @@ fn names_both(model: &Model, place: usize) -> bool {
 /// Whether a word stands in a text, not as a part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {
     let is_inside = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.match_indices(word)
-        .any(|(at, _)| !is_inside(text[..at].chars().next_back()) && !is_inside(text[at + word.len()..].chars().next()))
+    text.match_indices(word).any(|(at, _)| {
+        !is_inside(text[..at].chars().next_back())
+            && !is_inside(text[at + word.len()..].chars().next())
+    })
 }
 
 /// Whether a command stands in a text: `apk add`, but not `xx-apk add`.
 fn has_command(text: &str, command: &str) -> bool {
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    text.match_indices(command).any(|(at, _)| !is_part(text[..at].chars().next_back()))
+    let is_part =
+        |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    text.match_indices(command)
+        .any(|(at, _)| !is_part(text[..at].chars().next_back()))
 }

@@ -15,7 +15,9 @@ pub(super) fn last_stage_on_build_platform(model: &Model, report: Report<'_>) {
 
 /// Of the last stage and those that it goes on from: a stage that is only copied from may cross-compile on one CPU.
 pub(super) fn constant_platform(model: &Model, report: Report<'_>) {
-    let Some(last) = model.stages.len().checked_sub(1) else { return };
+    let Some(last) = model.stages.len().checked_sub(1) else {
+        return;
+    };
     for stage in model.lineage(last).map(|place| &model.stages[place]) {
         if let (Platform::Constant(platform), None) = (&stage.platform, stage.parent) {
             report(
@@ -29,11 +31,16 @@ pub(super) fn constant_platform(model: &Model, report: Report<'_>) {
 
 pub(super) fn undeclared_platform_arg(model: &Model, report: Report<'_>) {
     for (place, stage) in model.stages.iter().enumerate() {
-        let inherited = model.lineage(place).skip(1).flat_map(|above| &model.stages[above].steps);
+        let inherited = model
+            .lineage(place)
+            .skip(1)
+            .flat_map(|above| &model.stages[above].steps);
         let mut declared: Vec<&str> = inherited.flat_map(declares).collect();
         for step in &stage.steps {
             declared.extend(declares(step));
-            let missing = PLATFORM_ARGS.into_iter().find(|name| !declared.contains(name) && needs(step, name));
+            let missing = PLATFORM_ARGS
+                .into_iter()
+                .find(|name| !declared.contains(name) && needs(step, name));
             if let Some(name) = missing {
                 report(
                     &step.span,
@@ -47,11 +54,18 @@ pub(super) fn undeclared_platform_arg(model: &Model, report: Report<'_>) {
 
 /// Whether an instruction needs a variable's value. One with a default does not, and a script may set it by itself.
 fn needs(step: &Step, name: &str) -> bool {
-    let asks = |text: &str| variables(text).any(|(found, has_default)| found == name && !has_default);
+    let asks =
+        |text: &str| variables(text).any(|(found, has_default)| found == name && !has_default);
     match &step.kind {
         StepKind::Run(text) => {
-            let sets =
-                [format!("{name}="), format!("{name}:"), format!("for {name} "), "read ".into(), ". /".into(), "source ".into()];
+            let sets = [
+                format!("{name}="),
+                format!("{name}:"),
+                format!("for {name} "),
+                "read ".into(),
+                ". /".into(),
+                "source ".into(),
+            ];
             asks(&without_quoted(text)) && !sets.iter().any(|sign| text.contains(sign))
         }
         StepKind::Env(pairs) => pairs.iter().any(|(_, value)| asks(value)),

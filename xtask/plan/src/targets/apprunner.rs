@@ -56,18 +56,27 @@ pub struct AppRunnerPlan {
 ///
 /// # Errors
 /// A service that does not exist, or cannot be given an image.
-pub fn decide(choice: &Choice<'_>, service: &str, region: &str, facts: Option<&Facts>) -> Result<AppRunnerPlan, Refusal> {
+pub fn decide(
+    choice: &Choice<'_>,
+    service: &str,
+    region: &str,
+    facts: Option<&Facts>,
+) -> Result<AppRunnerPlan, Refusal> {
     let image = &choice.code.image;
     let Some(facts) = facts else {
         let express = express_mode(&Shape::default(), image, region);
         return Err(Refusal::new(
             format!("App Runner service {service} does not exist in {region}"),
-            format!("App Runner takes no new customers since 2026-04-30; ECS Express Mode would be:\n  {express}"),
+            format!(
+                "App Runner takes no new customers since 2026-04-30; ECS Express Mode would be:\n  {express}"
+            ),
         ));
     };
     if facts.image.is_none() {
         return Err(Refusal::new(
-            format!("App Runner service {service} is built from source code, and cannot be given an image"),
+            format!(
+                "App Runner service {service} is built from source code, and cannot be given an image"
+            ),
             "make a service from an image, or correct `apprunner-service`",
         ));
     }
@@ -88,18 +97,30 @@ impl AppRunnerPlan {
     pub fn lines(&self) -> Vec<String> {
         let now = self.from.as_deref().unwrap_or("nothing");
         let mut lines = vec![format!("App Runner service {} runs {now}", self.service)];
-        lines.push(if self.is_done { "nothing to do".to_owned() } else { format!("deploy {}", self.to.image) });
+        lines.push(if self.is_done {
+            "nothing to do".to_owned()
+        } else {
+            format!("deploy {}", self.to.image)
+        });
         if self.deploys_by_itself {
-            lines.push("it deploys by itself when its tag moves: it will not, once it has a digest".to_owned());
+            lines.push(
+                "it deploys by itself when its tag moves: it will not, once it has a digest"
+                    .to_owned(),
+            );
         }
-        lines.push(format!("App Runner takes no new customers; ECS Express Mode would be: {}", self.express));
+        lines.push(format!(
+            "App Runner takes no new customers; ECS Express Mode would be: {}",
+            self.express
+        ));
         lines
     }
 
     /// What people should know once it is done.
     pub fn note(&self) -> String {
         let express = &self.express;
-        format!("App Runner takes no new customers since 2026-04-30; ECS Express Mode would be:\n  {express}")
+        format!(
+            "App Runner takes no new customers since 2026-04-30; ECS Express Mode would be:\n  {express}"
+        )
     }
 }
 

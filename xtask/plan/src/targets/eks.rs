@@ -5,7 +5,10 @@ use serde::Serialize;
 use super::{Choice, Workload};
 use crate::{
     arch::Arch,
-    model::{config::Environment, function::Code, kubernetes::Deployment, refusal::Refusal, shell::quoted},
+    model::{
+        config::Environment, function::Code, kubernetes::Deployment, refusal::Refusal,
+        shell::quoted,
+    },
     nodes::NodeReport,
 };
 
@@ -58,7 +61,12 @@ pub fn decide(
 ) -> Result<EksPlan, Refusal> {
     let namespace = &environment.namespace;
     let Some(deployment) = found else {
-        let line = quoted(["create", "deployment", name, &format!("--image={}", choice.code.image)]);
+        let line = quoted([
+            "create",
+            "deployment",
+            name,
+            &format!("--image={}", choice.code.image),
+        ]);
         return Err(Refusal::new(
             format!("there is no deployment {name} in the namespace {namespace}"),
             format!("make it: kubectl --namespace={namespace} {line}"),
@@ -84,15 +92,24 @@ pub fn decide(
 }
 
 /// Whether pods land on nodes of their CPU.
-pub fn node_refusals(environment: &Environment, workloads: &[Workload], nodes: &NodeReport) -> Vec<Refusal> {
+pub fn node_refusals(
+    environment: &Environment,
+    workloads: &[Workload],
+    nodes: &NodeReport,
+) -> Vec<Refusal> {
     let cure = "add nodes of that CPU first: cargo xtask verify eks shows them all";
-    let mismatches = nodes.mismatches.iter().map(|mismatch| Refusal::new(mismatch.clone(), cure));
+    let mismatches = nodes
+        .mismatches
+        .iter()
+        .map(|mismatch| Refusal::new(mismatch.clone(), cure));
     let known: Vec<Arch> = nodes.nodes.iter().filter_map(|nodes| nodes.arch).collect();
     let plans = workloads.iter().filter_map(|workload| match workload {
         Workload::Eks(plan) => Some(plan),
         Workload::Lambda(_) | Workload::AppRunner(_) => None,
     });
-    mismatches.chain(plans.filter_map(|plan| plan.selector_refusal(&environment.namespace, &known))).collect()
+    mismatches
+        .chain(plans.filter_map(|plan| plan.selector_refusal(&environment.namespace, &known)))
+        .collect()
 }
 
 impl EksPlan {
@@ -119,15 +136,24 @@ impl EksPlan {
         let (name, wanted) = (&self.deployment, self.to.arch);
         let problem = match self.selects {
             Some(arch) if !self.archs.contains(&arch) => {
-                format!("deployment {name} keeps its pods on {arch} nodes, and its image is for {wanted}")
+                format!(
+                    "deployment {name} keeps its pods on {arch} nodes, and its image is for {wanted}"
+                )
             }
-            None if known.iter().any(|arch| !self.archs.contains(arch)) && known.contains(&wanted) => {
-                format!("the cluster has nodes of both CPUs, and deployment {name} does not say which its pods need")
+            None if known.iter().any(|arch| !self.archs.contains(arch))
+                && known.contains(&wanted) =>
+            {
+                format!(
+                    "the cluster has nodes of both CPUs, and deployment {name} does not say which its pods need"
+                )
             }
             Some(_) | None => return None,
         };
         let selector = format!("{{\"nodeSelector\":{{\"kubernetes.io/arch\":\"{wanted}\"}}}}");
         let patch = format!("{{\"spec\":{{\"template\":{{\"spec\":{selector}}}}}}}");
-        Some(Refusal::new(problem, format!("kubectl --namespace={namespace} patch deployment {name} --patch '{patch}'")))
+        Some(Refusal::new(
+            problem,
+            format!("kubectl --namespace={namespace} patch deployment {name} --patch '{patch}'"),
+        ))
     }
 }

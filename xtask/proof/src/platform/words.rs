@@ -6,7 +6,7 @@ use crate::elf::Machine;
 
 /// A CPU, as names tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cpu {
+pub(crate) enum Cpu {
     Amd64,
     I386,
     Arm64,
@@ -17,7 +17,7 @@ pub enum Cpu {
 
 impl Cpu {
     /// The CPU that runs a machine's code.
-    pub fn of(machine: Machine) -> Self {
+    pub(crate) fn of(machine: Machine) -> Self {
         match machine {
             Machine::AMD64 => Self::Amd64,
             Machine::I386 => Self::I386,
@@ -30,7 +30,7 @@ impl Cpu {
 
 /// What a name, or several, say of the platform: a bit for each CPU and for each of the five words below.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Words(u16);
+pub(crate) struct Words(u16);
 
 const CPU_BITS: u16 = 0x1f;
 const LINUX_BIT: u16 = 0x20;
@@ -49,47 +49,47 @@ impl Words {
     }
 
     /// Whether a CPU is named.
-    pub fn names(self, cpu: Cpu) -> bool {
+    pub(crate) fn names(self, cpu: Cpu) -> bool {
         self.0 & Self::bit(cpu) != 0
     }
 
     /// Whether any CPU is named.
-    pub fn names_any_cpu(self) -> bool {
+    pub(crate) fn names_any_cpu(self) -> bool {
         self.0 & CPU_BITS != 0
     }
 
     /// Whether a CPU is named that is not this one.
-    pub fn names_other_than(self, cpu: Cpu) -> bool {
+    pub(crate) fn names_other_than(self, cpu: Cpu) -> bool {
         self.0 & CPU_BITS & !Self::bit(cpu) != 0
     }
 
     /// Whether any operating system is named.
-    pub fn names_any_system(self) -> bool {
+    pub(crate) fn names_any_system(self) -> bool {
         self.says_linux() || self.says_other_system()
     }
 
     /// Whether Linux is named, or a distribution of it.
-    pub fn says_linux(self) -> bool {
+    pub(crate) fn says_linux(self) -> bool {
         self.0 & LINUX_BIT != 0
     }
 
     /// Whether a distribution of Linux is named: tools that are made for one CPU first say no more than that.
-    pub fn says_distribution(self) -> bool {
+    pub(crate) fn says_distribution(self) -> bool {
         self.0 & DISTRIBUTION_BIT != 0
     }
 
     /// Whether another operating system is named.
-    pub fn says_other_system(self) -> bool {
+    pub(crate) fn says_other_system(self) -> bool {
         self.0 & OTHER_SYSTEM_BIT != 0
     }
 
     /// Whether the C library of most distributions is named.
-    pub fn says_glibc(self) -> bool {
+    pub(crate) fn says_glibc(self) -> bool {
         self.0 & GLIBC_BIT != 0
     }
 
     /// Whether the C library of Alpine is named.
-    pub fn says_musl(self) -> bool {
+    pub(crate) fn says_musl(self) -> bool {
         self.0 & MUSL_BIT != 0
     }
 }
@@ -103,13 +103,19 @@ impl BitOrAssign for Words {
 /// Words for CPUs.
 const CPUS: [(Cpu, &[&str]); 5] = [
     (Cpu::Amd64, &["amd64", "x64", "x8664", "intel64"]),
-    (Cpu::I386, &["i386", "i486", "i586", "i686", "ia32", "x86", "x32", "386"]),
-    (Cpu::Arm64, &["arm64", "aarch64", "armv8", "armv8a", "arm64v8", "armv8l"]),
+    (
+        Cpu::I386,
+        &["i386", "i486", "i586", "i686", "ia32", "x86", "x32", "386"],
+    ),
+    (
+        Cpu::Arm64,
+        &["arm64", "aarch64", "armv8", "armv8a", "arm64v8", "armv8l"],
+    ),
     (
         Cpu::Arm,
         &[
-            "arm", "arm32", "armv5", "armv6", "armv6l", "armv6hf", "armv7", "armv7a", "armv7l", "armhf", "armel", "arm32v7",
-            "arm11", "arm5", "arm6", "arm7",
+            "arm", "arm32", "armv5", "armv6", "armv6l", "armv6hf", "armv7", "armv7a", "armv7l",
+            "armhf", "armel", "arm32v7", "arm11", "arm5", "arm6", "arm7",
         ],
     ),
     (
@@ -148,7 +154,9 @@ const CPUS: [(Cpu, &[&str]); 5] = [
 const LINUX: [&str; 1] = ["linux"];
 
 /// Words for its distributions.
-const DISTRIBUTIONS: [&str; 9] = ["debian", "ubuntu", "rhel", "centos", "fedora", "amzn", "alpine", "raspbian", "rpi"];
+const DISTRIBUTIONS: [&str; 9] = [
+    "debian", "ubuntu", "rhel", "centos", "fedora", "amzn", "alpine", "raspbian", "rpi",
+];
 
 /// Words for other operating systems.
 const OTHER_SYSTEMS: [&str; 20] = [
@@ -185,7 +193,11 @@ impl Words {
     /// number after it is the width of the CPU.
     pub(super) fn take(&mut self, token: &str, says_system: bool) -> bool {
         if says_system && matches!(token, "64" | "32" | "64bit" | "32bit") {
-            self.add(if token.starts_with('6') { Cpu::Amd64 } else { Cpu::I386 });
+            self.add(if token.starts_with('6') {
+                Cpu::Amd64
+            } else {
+                Cpu::I386
+            });
             return true;
         }
         if self.take_plain(token) {
@@ -197,7 +209,9 @@ impl Words {
         }
         // `linuxmusl`, `linux64`, `linuxarm64`, `win64`.
         let mut systems = LINUX.iter().chain(&OTHER_SYSTEMS);
-        let Some((system, rest)) = systems.find_map(|system| token.strip_prefix(system).map(|rest| (*system, rest))) else {
+        let Some((system, rest)) =
+            systems.find_map(|system| token.strip_prefix(system).map(|rest| (*system, rest)))
+        else {
             return false;
         };
         let mut both = *self;
@@ -210,7 +224,10 @@ impl Words {
     }
 
     fn take_plain(&mut self, token: &str) -> bool {
-        if let Some((cpu, _)) = CPUS.iter().find(|(_, spellings)| spellings.contains(&token)) {
+        if let Some((cpu, _)) = CPUS
+            .iter()
+            .find(|(_, spellings)| spellings.contains(&token))
+        {
             self.add(*cpu);
             return true;
         }
@@ -222,7 +239,10 @@ impl Words {
             (GLIBC_BIT, is_any(&GLIBC) || token.starts_with("manylinux")),
             (MUSL_BIT, is_any(&MUSL) || token.starts_with("musllinux")),
         ];
-        let said = bits.iter().filter(|(_, is_said)| *is_said).fold(0, |said, (bit, _)| said | bit);
+        let said = bits
+            .iter()
+            .filter(|(_, is_said)| *is_said)
+            .fold(0, |said, (bit, _)| said | bit);
         self.0 |= said;
         said != 0
     }

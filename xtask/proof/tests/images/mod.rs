@@ -6,10 +6,16 @@ use std::io::Write;
 use image_proof::{Allowed, Config, Layer, Machine, prove, read_layer};
 
 /// A binary of some kind for a machine, with a loader where it has one.
-pub fn elf(class: u8, order: u8, kind: u16, machine: u16, loader: Option<&str>) -> Vec<u8> {
+pub(crate) fn elf(class: u8, order: u8, kind: u16, machine: u16, loader: Option<&str>) -> Vec<u8> {
     let mut bytes = vec![0_u8; 64];
     bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order]);
-    let half = |number: u16| if order == 2 { number.to_be_bytes() } else { number.to_le_bytes() };
+    let half = |number: u16| {
+        if order == 2 {
+            number.to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        }
+    };
     bytes[16..18].copy_from_slice(&half(kind));
     bytes[18..20].copy_from_slice(&half(machine));
     if let Some(loader) = loader {
@@ -28,23 +34,23 @@ pub fn elf(class: u8, order: u8, kind: u16, machine: u16, loader: Option<&str>) 
     bytes
 }
 
-pub fn amd64() -> Vec<u8> {
+pub(crate) fn amd64() -> Vec<u8> {
     elf(2, 1, 2, 0x3e, None)
 }
 
-pub fn arm64() -> Vec<u8> {
+pub(crate) fn arm64() -> Vec<u8> {
     elf(2, 1, 2, 0xb7, None)
 }
 
 /// A layer in the making.
-pub struct Archive(pub tar::Builder<Vec<u8>>);
+pub(crate) struct Archive(pub tar::Builder<Vec<u8>>);
 
 impl Archive {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tar::Builder::new(Vec::new()))
     }
 
-    pub fn file(mut self, path: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn file(mut self, path: &str, bytes: &[u8]) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o755);
@@ -52,7 +58,7 @@ impl Archive {
         self
     }
 
-    pub fn directory(mut self, path: &str) -> Self {
+    pub(crate) fn directory(mut self, path: &str) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(tar::EntryType::Directory);
         header.set_size(0);
@@ -60,7 +66,7 @@ impl Archive {
         self
     }
 
-    pub fn link(mut self, kind: tar::EntryType, path: &str, target: &str) -> Self {
+    pub(crate) fn link(mut self, kind: tar::EntryType, path: &str, target: &str) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_size(0);
@@ -68,22 +74,24 @@ impl Archive {
         self
     }
 
-    pub fn symlink(self, path: &str, target: &str) -> Self {
+    pub(crate) fn symlink(self, path: &str, target: &str) -> Self {
         self.link(tar::EntryType::Symlink, path, target)
     }
 
-    pub fn hardlink(self, path: &str, target: &str) -> Self {
+    pub(crate) fn hardlink(self, path: &str, target: &str) -> Self {
         self.link(tar::EntryType::Link, path, target)
     }
 
     /// A file whose name stands in an extended header.
-    pub fn pax(mut self, path: &str, bytes: &[u8]) -> Self {
-        self.0.append_pax_extensions([("path", path.as_bytes())]).unwrap();
+    pub(crate) fn pax(mut self, path: &str, bytes: &[u8]) -> Self {
+        self.0
+            .append_pax_extensions([("path", path.as_bytes())])
+            .unwrap();
         self.file("short", bytes)
     }
 
     /// An entry as it would never be made by a program: name, type, claimed size, content.
-    pub fn raw(mut self, name: &[u8], kind: u8, claimed: u64, content: &[u8]) -> Self {
+    pub(crate) fn raw(mut self, name: &[u8], kind: u8, claimed: u64, content: &[u8]) -> Self {
         let mut header = tar::Header::new_gnu();
         header.as_mut_bytes()[..name.len()].copy_from_slice(name);
         header.as_mut_bytes()[156] = kind;
@@ -97,34 +105,34 @@ impl Archive {
         self
     }
 
-    pub fn plain(self) -> Vec<u8> {
+    pub(crate) fn plain(self) -> Vec<u8> {
         self.0.into_inner().unwrap()
     }
 
     /// Without the two blocks of zeros that end an archive.
-    pub fn cut(mut self, bytes_less: usize) -> Vec<u8> {
+    pub(crate) fn cut(mut self, bytes_less: usize) -> Vec<u8> {
         let inner = std::mem::take(self.0.get_mut());
         std::mem::forget(self.0);
         inner[..inner.len() - bytes_less].to_vec()
     }
 
-    pub fn gzip(self) -> Vec<u8> {
+    pub(crate) fn gzip(self) -> Vec<u8> {
         gzip(&self.plain())
     }
 
-    pub fn zstd(self) -> Vec<u8> {
+    pub(crate) fn zstd(self) -> Vec<u8> {
         zstd::encode_all(&self.plain()[..], 3).unwrap()
     }
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 /// An image that starts `/app`.
-pub struct Image {
+pub(crate) struct Image {
     pub layers: Vec<Vec<u8>>,
     pub architecture: &'static str,
     pub execution: &'static str,
@@ -133,7 +141,7 @@ pub struct Image {
 }
 
 impl Image {
-    pub fn new(layers: impl IntoIterator<Item = Vec<u8>>) -> Self {
+    pub(crate) fn new(layers: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self {
             layers: layers.into_iter().collect(),
             architecture: "arm64",
@@ -143,31 +151,49 @@ impl Image {
         }
     }
 
-    pub fn says(self, architecture: &'static str) -> Self {
-        Self { architecture, ..self }
+    pub(crate) fn says(self, architecture: &'static str) -> Self {
+        Self {
+            architecture,
+            ..self
+        }
     }
 
-    pub fn runs(self, execution: &'static str) -> Self {
+    pub(crate) fn runs(self, execution: &'static str) -> Self {
         Self { execution, ..self }
     }
 
-    pub fn made_by(self, steps: &[&str]) -> Self {
-        let steps: Vec<_> = steps.iter().map(|step| format!(r#"{{"created_by":"{step}"}}"#)).collect();
-        Self { history: format!("[{}]", steps.join(",")), ..self }
+    pub(crate) fn made_by(self, steps: &[&str]) -> Self {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|step| format!(r#"{{"created_by":"{step}"}}"#))
+            .collect();
+        Self {
+            history: format!("[{}]", steps.join(",")),
+            ..self
+        }
     }
 
-    pub fn allows(mut self, path: &str) -> Self {
-        self.allowed.push(Allowed { path: path.to_owned(), reason: "on purpose".to_owned() });
+    pub(crate) fn allows(mut self, path: &str) -> Self {
+        self.allowed.push(Allowed {
+            path: path.to_owned(),
+            reason: "on purpose".to_owned(),
+        });
         self
     }
 
-    pub fn layers(&self) -> Vec<Layer> {
-        self.layers.iter().map(|bytes| read_layer(&bytes[..]).unwrap()).collect()
+    pub(crate) fn layers(&self) -> Vec<Layer> {
+        self.layers
+            .iter()
+            .map(|bytes| read_layer(&bytes[..]).unwrap())
+            .collect()
     }
 
-    pub fn verdict(&self, expected: Machine) -> image_proof::Verdict {
+    pub(crate) fn verdict(&self, expected: Machine) -> image_proof::Verdict {
         let layers = self.layers();
-        let ids: Vec<_> = layers.iter().map(|layer| format!("\"{}\"", layer.diff_id)).collect();
+        let ids: Vec<_> = layers
+            .iter()
+            .map(|layer| format!("\"{}\"", layer.diff_id))
+            .collect();
         let config = format!(
             r#"{{"architecture":"{}","os":"linux","config":{},"rootfs":{{"diff_ids":[{}]}},"history":{}}}"#,
             self.architecture,
@@ -176,7 +202,8 @@ impl Image {
             self.history
         );
         // A summary that was kept says the same as a fresh one.
-        let kept: Vec<Layer> = serde_json::from_str(&serde_json::to_string(&layers).unwrap()).unwrap();
+        let kept: Vec<Layer> =
+            serde_json::from_str(&serde_json::to_string(&layers).unwrap()).unwrap();
         let config = Config::parse(config.as_bytes()).unwrap();
         let verdict = prove(&config, &layers, expected, &self.allowed);
         assert_eq!(prove(&config, &kept, expected, &self.allowed), verdict);
@@ -184,10 +211,15 @@ impl Image {
     }
 }
 
-pub fn app() -> Archive {
+pub(crate) fn app() -> Archive {
     Archive::new().file("app", &arm64())
 }
 
-pub fn long(start: &str) -> String {
-    format!("{start}/{}/tool", "directory-with-a-long-name/".repeat(12).trim_end_matches('/'))
+pub(crate) fn long(start: &str) -> String {
+    format!(
+        "{start}/{}/tool",
+        "directory-with-a-long-name/"
+            .repeat(12)
+            .trim_end_matches('/')
+    )
 }

@@ -1,7 +1,9 @@
 //! App Runner: what services run, and how that is changed.
 
 use anyhow::{Context, Result};
-use aws_sdk_apprunner::types::{ImageRepository, OperationStatus, ServiceStatus, SourceConfiguration};
+use aws_sdk_apprunner::types::{
+    ImageRepository, OperationStatus, ServiceStatus, SourceConfiguration,
+};
 
 use super::{Reader, Writer, error::explain};
 use crate::plan::targets::apprunner::Shape;
@@ -42,10 +44,18 @@ impl Reader<'_> {
     /// A call that fails.
     pub fn apprunner_service(&self, name: &str) -> Result<Option<Service>> {
         let about = format!("App Runner service `{name}`");
-        let Some(arn) = self.apprunner_arn(name)? else { return Ok(None) };
+        let Some(arn) = self.apprunner_arn(name)? else {
+            return Ok(None);
+        };
         let call = self.0.apprunner.describe_service().service_arn(&arn).send();
-        let answer = self.0.runtime.block_on(call).map_err(|e| explain("apprunner:DescribeService", &about, &e))?;
-        let service = answer.service().with_context(|| format!("AWS said nothing of {about}"))?;
+        let answer = self
+            .0
+            .runtime
+            .block_on(call)
+            .map_err(|e| explain("apprunner:DescribeService", &about, &e))?;
+        let service = answer
+            .service()
+            .with_context(|| format!("AWS said nothing of {about}"))?;
         let source = service.source_configuration().cloned();
         let repository = source.as_ref().and_then(|source| source.image_repository());
         let instance = service.instance_configuration();
@@ -58,8 +68,12 @@ impl Reader<'_> {
                 .and_then(|source| source.auto_deployments_enabled())
                 .unwrap_or(repository.is_some()),
             shape: Shape {
-                cpu: instance.and_then(|instance| instance.cpu()).map(str::to_owned),
-                memory: instance.and_then(|instance| instance.memory()).map(str::to_owned),
+                cpu: instance
+                    .and_then(|instance| instance.cpu())
+                    .map(str::to_owned),
+                memory: instance
+                    .and_then(|instance| instance.memory())
+                    .map(str::to_owned),
                 port: repository
                     .and_then(|repository| repository.image_configuration())
                     .and_then(|configuration| configuration.port())
@@ -74,11 +88,17 @@ impl Reader<'_> {
         loop {
             let call = self.0.apprunner.list_services().set_next_token(next).send();
             let page = self.0.runtime.block_on(call);
-            let page = page.map_err(|e| explain("apprunner:ListServices", &format!("App Runner service `{name}`"), &e))?;
-            let found = page
-                .service_summary_list()
-                .iter()
-                .find(|service| service.service_name() == Some(name) && service.status() != Some(&ServiceStatus::Deleted));
+            let page = page.map_err(|e| {
+                explain(
+                    "apprunner:ListServices",
+                    &format!("App Runner service `{name}`"),
+                    &e,
+                )
+            })?;
+            let found = page.service_summary_list().iter().find(|service| {
+                service.service_name() == Some(name)
+                    && service.status() != Some(&ServiceStatus::Deleted)
+            });
             if let Some(arn) = found.and_then(|service| service.service_arn()) {
                 return Ok(Some(arn.to_owned()));
             }
@@ -95,11 +115,19 @@ impl Reader<'_> {
     /// A call that fails.
     pub fn apprunner_operations(&self, arn: &str) -> Result<Vec<Operation>> {
         let call = self.0.apprunner.list_operations().service_arn(arn).send();
-        let answer = self.0.runtime.block_on(call).map_err(|e| explain("apprunner:ListOperations", arn, &e))?;
+        let answer = self
+            .0
+            .runtime
+            .block_on(call)
+            .map_err(|e| explain("apprunner:ListOperations", arn, &e))?;
         let operation = |summary: &aws_sdk_apprunner::types::OperationSummary| {
             let status = summary.status()?;
-            let is_running =
-                matches!(status, OperationStatus::InProgress | OperationStatus::Pending | OperationStatus::RollbackInProgress);
+            let is_running = matches!(
+                status,
+                OperationStatus::InProgress
+                    | OperationStatus::Pending
+                    | OperationStatus::RollbackInProgress
+            );
             Some(Operation {
                 id: summary.id()?.to_owned(),
                 is_running,
@@ -107,7 +135,11 @@ impl Reader<'_> {
                 status: status.as_str().to_owned(),
             })
         };
-        Ok(answer.operation_summary_list().iter().filter_map(operation).collect())
+        Ok(answer
+            .operation_summary_list()
+            .iter()
+            .filter_map(operation)
+            .collect())
     }
 }
 
@@ -118,8 +150,13 @@ impl Writer<'_> {
     /// A call that fails, also for a service that is busy.
     pub fn update_apprunner(&self, service: &Service, image: &str) -> Result<String> {
         let about = format!("App Runner service `{}`", service.arn);
-        let source = service.source.as_ref().with_context(|| format!("{about} has no source"))?;
-        let old = source.image_repository().with_context(|| format!("{about} is built from source code, not from an image"))?;
+        let source = service
+            .source
+            .as_ref()
+            .with_context(|| format!("{about} has no source"))?;
+        let old = source
+            .image_repository()
+            .with_context(|| format!("{about} is built from source code, not from an image"))?;
         let repository = ImageRepository::builder()
             .image_identifier(image)
             .image_repository_type(old.image_repository_type().clone())
@@ -130,8 +167,18 @@ impl Writer<'_> {
             .set_auto_deployments_enabled(source.auto_deployments_enabled())
             .set_authentication_configuration(source.authentication_configuration().cloned())
             .build();
-        let call = self.0.apprunner.update_service().service_arn(&service.arn).source_configuration(source).send();
-        let answer = self.0.runtime.block_on(call).map_err(|e| explain("apprunner:UpdateService", &about, &e))?;
+        let call = self
+            .0
+            .apprunner
+            .update_service()
+            .service_arn(&service.arn)
+            .source_configuration(source)
+            .send();
+        let answer = self
+            .0
+            .runtime
+            .block_on(call)
+            .map_err(|e| explain("apprunner:UpdateService", &about, &e))?;
         Ok(answer.operation_id().to_owned())
     }
 
@@ -140,7 +187,12 @@ impl Writer<'_> {
     /// # Errors
     /// A call that fails, also for a service that is busy.
     pub fn start_apprunner(&self, service: &Service) -> Result<String> {
-        let call = self.0.apprunner.start_deployment().service_arn(&service.arn).send();
+        let call = self
+            .0
+            .apprunner
+            .start_deployment()
+            .service_arn(&service.arn)
+            .send();
         let answer = self.0.runtime.block_on(call);
         let answer = answer.map_err(|e| explain("apprunner:StartDeployment", &service.arn, &e))?;
         Ok(answer.operation_id().to_owned())

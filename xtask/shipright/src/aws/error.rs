@@ -12,17 +12,26 @@ use aws_sdk_ecr::{
 };
 
 /// The error for people. `operation` is AWS's name for the call, `about` the resource.
-pub fn explain<E>(operation: &str, about: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
+pub(super) fn explain<E>(
+    operation: &str,
+    about: &str,
+    error: &SdkError<E, HttpResponse>,
+) -> anyhow::Error
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let head = format!("failed to call {operation} for {about}");
-    let request = error.request_id().map(|id| format!(" (request {id})")).unwrap_or_default();
+    let request = error
+        .request_id()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default();
     if let SdkError::ServiceError(service) = error {
         let Some(code) = service.err().code() else {
             let status = service.raw().status().as_u16();
             if status >= 500 || status == 429 {
-                return anyhow!("{head}: AWS answered HTTP {status} and gave no reason{request}\ntry again in a moment");
+                return anyhow!(
+                    "{head}: AWS answered HTTP {status} and gave no reason{request}\ntry again in a moment"
+                );
             }
             return anyhow!(
                 "{head}: HTTP {status}: what answers is not AWS, or something between changes its answers\n\
@@ -49,17 +58,38 @@ where
 fn cure(words: &str) -> &'static str {
     let cures = [
         (
-            &["no providers in chain", "credentials provider", "CredentialsNotLoaded", "credentials"][..],
+            &[
+                "no providers in chain",
+                "credentials provider",
+                "CredentialsNotLoaded",
+                "credentials",
+            ][..],
             "\nlog in first: `aws sso login`, or set AWS_PROFILE, or `profile` in deploy.toml; \
              `--sandbox` needs no account",
         ),
-        (&["ExpiredToken", "ExpiredTokenException"], "\nyour session has expired: `aws sso login`, or renew the keys"),
         (
-            &["UnrecognizedClient", "InvalidSignature", "InvalidClientTokenId"],
+            &["ExpiredToken", "ExpiredTokenException"],
+            "\nyour session has expired: `aws sso login`, or renew the keys",
+        ),
+        (
+            &[
+                "UnrecognizedClient",
+                "InvalidSignature",
+                "InvalidClientTokenId",
+            ],
             "\nAWS does not know these keys: check AWS_PROFILE and AWS_ACCESS_KEY_ID",
         ),
-        (&["AccessDenied"], "\nthe role lacks this permission: ask for it by the operation's name"),
-        (&["connect", "dns", "dispatch failure", "timeout", "timed out"], "\ncheck the network, the region and AWS_ENDPOINT_URL"),
+        (
+            &["AccessDenied"],
+            "\nthe role lacks this permission: ask for it by the operation's name",
+        ),
+        (
+            &["connect", "dns", "dispatch failure", "timeout", "timed out"],
+            "\ncheck the network, the region and AWS_ENDPOINT_URL",
+        ),
     ];
-    cures.into_iter().find(|(signs, _)| signs.iter().any(|sign| words.contains(sign))).map_or("", |(_, cure)| cure)
+    cures
+        .into_iter()
+        .find(|(signs, _)| signs.iter().any(|sign| words.contains(sign)))
+        .map_or("", |(_, cure)| cure)
 }

@@ -71,13 +71,20 @@ impl Aws {
     /// # Errors
     /// A runtime that cannot start.
     pub fn connect(connection: &Connection) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start tokio")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("failed to start tokio")?;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
             .operation_attempt_timeout(Duration::from_secs(15))
             .operation_timeout(Duration::from_mins(1))
             .build();
-        let https = HttpClient::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+        let https = HttpClient::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(https)
             .region(Region::new(connection.region.clone()))
@@ -90,7 +97,9 @@ impl Aws {
             loader = loader.endpoint_url(endpoint);
         }
         if connection.dummy_credentials {
-            loader = loader.credentials_provider(Credentials::new(DUMMY_KEY, DUMMY_KEY, None, None, "sandbox"));
+            loader = loader.credentials_provider(Credentials::new(
+                DUMMY_KEY, DUMMY_KEY, None, None, "sandbox",
+            ));
         }
         let shared = runtime.block_on(loader.load());
         let apprunner = aws_sdk_apprunner::Client::new(&shared);
@@ -99,7 +108,16 @@ impl Aws {
         let eks = aws_sdk_eks::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
-        Ok(Self { runtime, account: connection.account.clone(), apprunner, cloudwatch, ecr, eks, lambda, sts })
+        Ok(Self {
+            runtime,
+            account: connection.account.clone(),
+            apprunner,
+            cloudwatch,
+            ecr,
+            eks,
+            lambda,
+            sts,
+        })
     }
 
     /// The half that looks.

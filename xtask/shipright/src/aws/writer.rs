@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use aws_sdk_ecr::types::{
-    ImageScanningConfiguration, ImageTagMutability, ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType,
+    ImageScanningConfiguration, ImageTagMutability, ImageTagMutabilityExclusionFilter,
+    ImageTagMutabilityExclusionFilterType,
 };
 
 use super::{Aws, error::explain};
@@ -25,7 +26,11 @@ impl Writer<'_> {
             .create_repository()
             .registry_id(&self.0.account)
             .repository_name(name)
-            .image_scanning_configuration(ImageScanningConfiguration::builder().scan_on_push(true).build())
+            .image_scanning_configuration(
+                ImageScanningConfiguration::builder()
+                    .scan_on_push(true)
+                    .build(),
+            )
             .image_tag_mutability(ImageTagMutability::ImmutableWithExclusion);
         for pattern in movable_tags {
             let filter = ImageTagMutabilityExclusionFilter::builder()
@@ -36,8 +41,18 @@ impl Writer<'_> {
         }
         match self.0.runtime.block_on(call.send()) {
             Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_repository_already_exists_exception()) => Ok(()),
-            Err(error) => Err(explain("ecr:CreateRepository", &format!("repository `{name}`"), &error)),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_repository_already_exists_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(explain(
+                "ecr:CreateRepository",
+                &format!("repository `{name}`"),
+                &error,
+            )),
         }
     }
 
@@ -60,16 +75,37 @@ impl Writer<'_> {
         match self.0.runtime.block_on(call.send()) {
             Ok(_) => Ok(()),
             // Same tag, same digest: what we wanted.
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_image_already_exists_exception()) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_image_already_exists_exception()) =>
+            {
+                Ok(())
+            }
             // The same for an immutable repository, where this may be the same digest or another: read it.
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_image_tag_already_exists_exception()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_image_tag_already_exists_exception()) =>
+            {
                 let current = self.0.reader().manifests(repository, &[tag.to_owned()])?;
-                if current.get(tag).is_some_and(|current| current.digest == manifest.digest) {
+                if current
+                    .get(tag)
+                    .is_some_and(|current| current.digest == manifest.digest)
+                {
                     return Ok(());
                 }
-                Err(explain("ecr:PutImage", &format!("`{repository}:{tag}`"), &error))
+                Err(explain(
+                    "ecr:PutImage",
+                    &format!("`{repository}:{tag}`"),
+                    &error,
+                ))
             }
-            Err(error) => Err(explain("ecr:PutImage", &format!("`{repository}:{tag}`"), &error)),
+            Err(error) => Err(explain(
+                "ecr:PutImage",
+                &format!("`{repository}:{tag}`"),
+                &error,
+            )),
         }
     }
 }

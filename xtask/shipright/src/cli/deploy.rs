@@ -106,7 +106,9 @@ pub struct Status {
 /// Reads `10%`.
 /// Refuses anything but a number above 0 and below 100 with a percent sign.
 fn percent(text: &str) -> Result<f64, String> {
-    let number: Option<f64> = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let number: Option<f64> = text
+        .strip_suffix('%')
+        .and_then(|number| number.trim().parse().ok());
     number
         .filter(|number| *number > 0.0 && *number < 100.0)
         .map(|number| number / 100.0)

@@ -1,16 +1,18 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
 mod deploy;
+mod parse;
 mod verify;
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{ArgMatches, Args, ColorChoice, Command, CommandFactory, FromArgMatches, Parser, Subcommand, builder::StyledStr};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 
 pub use deploy::{ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
+pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
-use crate::{arch::Arch, report::name::as_typed};
+use crate::arch::Arch;
 
 /// Build container images for the CPU that each AWS target runs, push them to ECR, and check that they got there.
 #[derive(Debug, Parser)]
@@ -81,20 +83,28 @@ pub enum Task {
     #[command(after_help = "Example:\n  cargo xtask docker-build-amd64 --service worker")]
     DockerBuildAmd64(LocalSelection),
     /// Run an image on this machine, for the CPU that it is for
-    #[command(after_help = "A Lambda image listens on port 9000, others on 8080, on this machine alone.\n\nExamples:\n  \
+    #[command(
+        after_help = "A Lambda image listens on port 9000, others on 8080, on this machine alone.\n\nExamples:\n  \
                             cargo xtask run api\n  cargo xtask run api --dockerfile Dockerfile.eks --arch arm64\n  \
-                            cargo xtask run api --env dev")]
+                            cargo xtask run api --env dev"
+    )]
     Run(Run),
     /// List where each CPU's images are built, and how
-    #[command(after_help = "`[builders]` in deploy.toml names them.\n\nExample:\n  cargo xtask builders")]
+    #[command(
+        after_help = "`[builders]` in deploy.toml names them.\n\nExample:\n  cargo xtask builders"
+    )]
     Builders,
     /// Build images for an environment, push them to ECR under their six tags, and check what is there
-    #[command(after_help = "Every environment has a command of its own: `push-dev` is `push dev`.\n\nExamples:\n  \
+    #[command(
+        after_help = "Every environment has a command of its own: `push-dev` is `push dev`.\n\nExamples:\n  \
                             cargo xtask push-dev --sandbox\n  cargo xtask push dev --service api --dockerfile Dockerfile.lambda\n  \
-                            cargo xtask push prod --dry-run")]
+                            cargo xtask push prod --dry-run"
+    )]
     Push(Push),
     /// Push an environment's images if needed, then move everything that runs there to them
-    #[command(after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run"
+    )]
     Deploy(Migrate),
     /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; restore what fails
     #[command(
@@ -106,11 +116,16 @@ pub enum Task {
     )]
     MigrateLambda(MigrateLambda),
     /// Move App Runner services to the image of an environment's tag
-    #[command(name = "migrate-apprunner", after_help = "Example:\n  cargo xtask migrate-apprunner dev")]
+    #[command(
+        name = "migrate-apprunner",
+        after_help = "Example:\n  cargo xtask migrate-apprunner dev"
+    )]
     MigrateApprunner(Migrate),
     /// Move Kubernetes deployments to the image of an environment's tag, on nodes of its CPU
-    #[command(after_help = "Uses `kubectl` as it is configured; `kube-context` and `namespace` in deploy.toml say where.\n\n\
-                            Example:\n  cargo xtask migrate-eks dev --service api")]
+    #[command(
+        after_help = "Uses `kubectl` as it is configured; `kube-context` and `namespace` in deploy.toml say where.\n\n\
+                            Example:\n  cargo xtask migrate-eks dev --service api"
+    )]
     MigrateEks(Migrate),
     /// Go back to the image that ran before, with its architecture
     #[command(
@@ -126,16 +141,22 @@ pub enum Task {
     #[command(after_help = "Examples:\n  cargo xtask status\n  cargo xtask status dev --check")]
     Status(Status),
     /// Compare what is with what should be: one thing, or everything that can be reached
-    #[command(after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest"
+    )]
     Verify(VerifyAll),
     /// Check everything that a build and a push need, with a cure for each miss
-    #[command(after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox"
+    )]
     Doctor(Doctor),
     /// Say why a service's images are for their CPU, and what that costs or saves
     #[command(after_help = "Example:\n  cargo xtask explain api")]
     Explain(Explain),
     /// Say what an error message of Docker, ECR, Lambda, App Runner or kubectl means
-    #[command(after_help = "Examples:\n  cargo xtask explain-error build.log\n  kubectl logs POD | cargo xtask explain-error")]
+    #[command(
+        after_help = "Examples:\n  cargo xtask explain-error build.log\n  kubectl logs POD | cargo xtask explain-error"
+    )]
     ExplainError(ExplainError),
     /// The local AWS that `--sandbox` uses
     #[command(subcommand)]
@@ -144,7 +165,9 @@ pub enum Task {
     #[command(after_help = "Example:\n  cargo xtask schema > deploy.schema.json")]
     Schema,
     /// Print a shell's completions
-    #[command(after_help = "Example:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask")]
+    #[command(
+        after_help = "Example:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask"
+    )]
     Completions(Completions),
 }
 
@@ -184,7 +207,9 @@ impl FromStr for Archs {
         if word.eq_ignore_ascii_case("all") {
             return Ok(Self(Arch::ALL.to_vec()));
         }
-        word.parse().map(|arch| Self(vec![arch])).map_err(|error: crate::arch::UnknownArch| format!("{error}, or `all`"))
+        word.parse()
+            .map(|arch| Self(vec![arch]))
+            .map_err(|error: crate::arch::UnknownArch| format!("{error}, or `all`"))
     }
 }
 
@@ -281,7 +306,9 @@ pub enum Sandbox {
     #[command(after_help = "Example:\n  cargo xtask sandbox status --json")]
     Status,
     /// Print `export` lines, so that `aws` and `docker` talk to it
-    #[command(after_help = "Example:\n  eval \"$(cargo xtask sandbox env)\" && aws ecr describe-repositories")]
+    #[command(
+        after_help = "Example:\n  eval \"$(cargo xtask sandbox env)\" && aws ecr describe-repositories"
+    )]
     Env,
 }
 
@@ -290,160 +317,4 @@ pub enum Sandbox {
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
-}
-
-/// The command line, started by `name`, with a command for every environment (`push-dev`, and `docker-push-dev`, its old name)
-/// and with a repository's own tasks.
-pub fn command(name: &str, environments: &[String], theirs: Vec<Command>) -> Command {
-    let program = name.rsplit(' ').next().unwrap_or(name).to_owned();
-    let ours = environments.iter().fold(Cli::command().name(program).bin_name(name), |command, environment| {
-        let push = PushSelection::augment_args(Command::new(format!("push-{environment}")))
-            .alias(format!("docker-push-{environment}"))
-            .about(format!("Push to {environment}: the same as `push {environment}`"))
-            .after_help(format!(
-                "Examples:\n  cargo xtask push-{environment}\n  cargo xtask push-{environment} --service api --dry-run"
-            ));
-        command.subcommand(push)
-    });
-    let all = theirs.into_iter().fold(ours, |command, one| {
-        let name = one.get_name().to_owned();
-        if command.find_subcommand(&name).is_some() { command.mut_subcommand(name, |_| one) } else { command.subcommand(one) }
-    });
-    typed(all)
-}
-
-/// Help that says what was typed to start this program.
-fn typed(mut command: Command) -> Command {
-    let said = |text: Option<&StyledStr>| text.map(|text| as_typed(&text.ansi().to_string()).into_owned());
-    if let Some(text) = said(command.get_after_help()) {
-        command = command.after_help(text);
-    }
-    if let Some(text) = said(command.get_about()) {
-        command = command.about(text);
-    }
-    let names: Vec<String> = command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, typed))
-}
-
-/// What was typed, beside the global options.
-#[derive(Debug)]
-pub enum Typed {
-    /// One of our commands.
-    Ours(Task),
-    /// Completions, which are made of the whole command line.
-    Completions(clap_complete::Shell),
-    /// A repository's own task: its place among them, and its arguments.
-    Theirs(usize, ArgMatches),
-}
-
-/// Reads the command line. The error is clap's, with its own exit code and words.
-///
-/// # Errors
-/// A command line that clap refuses, and requests for help and version.
-pub fn parse(command: &mut Command, words: &[String], theirs: &[Command]) -> Result<(Global, Typed), clap::Error> {
-    let mut matches = command.try_get_matches_from_mut(words)?;
-    let global = Global::from_arg_matches(&matches)?;
-    let name = matches.subcommand_name().unwrap_or_default();
-    if let Some(place) = theirs.iter().position(|one| one.get_name() == name)
-        && let Some((_, inner)) = matches.remove_subcommand()
-    {
-        return Ok((global, Typed::Theirs(place, inner)));
-    }
-    Ok((global, ours(&matches)?))
-}
-
-fn ours(matches: &ArgMatches) -> Result<Typed, clap::Error> {
-    let push = matches.subcommand().and_then(|(name, inner)| Some((name.strip_prefix("push-")?, inner)));
-    if let Some((environment, inner)) = push {
-        let selection = PushSelection::from_arg_matches(inner)?;
-        return Ok(Typed::Ours(Task::Push(Push { environment: environment.to_owned(), selection })));
-    }
-    Ok(match Task::from_arg_matches(matches)? {
-        Task::Completions(completions) => Typed::Completions(completions.shell),
-        task => Typed::Ours(task),
-    })
-}
-
-/// Environments that the command line itself names, as in `push-dev`: so that a name that deploy.toml lacks is refused
-/// with the names that it has.
-pub fn named_environments(words: &[String]) -> Vec<String> {
-    let names = words.iter().skip(1).filter_map(|word| word.strip_prefix("docker-push-").or_else(|| word.strip_prefix("push-")));
-    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// The file after `--config`, needed before the command line can be read: the file says which commands there are.
-pub fn config_file(words: &[String]) -> Option<PathBuf> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if word == "--config" {
-            return words.next().map(PathBuf::from);
-        }
-        if let Some(file) = word.strip_prefix("--config=") {
-            return Some(PathBuf::from(file));
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Result<(Global, Typed), clap::Error> {
-        let theirs = vec![Command::new("ci"), Command::new("schema")];
-        let mut command = command("cargo xtask", &["dev".to_owned(), "prod".to_owned()], theirs.clone());
-        parse(&mut command, &line.split(' ').map(str::to_owned).collect::<Vec<_>>(), &theirs)
-    }
-
-    fn whole() -> Command {
-        command("cargo xtask", &["dev".to_owned()], Vec::new())
-    }
-
-    #[test]
-    fn clap_finds_no_fault_with_the_definitions() {
-        whole().debug_assert();
-    }
-
-    #[test]
-    fn every_environment_has_a_command_under_both_names() {
-        for line in ["xtask push dev --service api", "xtask push-dev --service api", "xtask docker-push-dev --service api"] {
-            let Ok((_, Typed::Ours(Task::Push(push)))) = parsed(line) else { panic!("`{line}` is a push") };
-            assert_eq!(
-                (push.environment.as_str(), push.selection.service.as_slice()),
-                ("dev", &["api".to_owned()][..]),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_repository_s_own_task_stands_beside_ours_or_takes_the_place_of_one() {
-        for (line, place) in [("xtask ci", 0), ("xtask schema --json", 1)] {
-            let Ok((_, Typed::Theirs(found, _))) = parsed(line) else { panic!("`{line}` is theirs") };
-            assert_eq!(found, place, "{line}");
-        }
-        assert!(matches!(parsed("xtask builders"), Ok((_, Typed::Ours(Task::Builders)))));
-    }
-
-    #[test]
-    fn a_push_takes_no_architecture_and_says_why() {
-        for line in ["xtask push dev --arch amd64", "xtask push-dev --arch=arm64"] {
-            let error = parsed(line).expect_err(line);
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().contains("[targets]"), "{error}");
-        }
-    }
-
-    #[test]
-    fn every_command_has_help_with_an_example() {
-        let mut commands: Vec<Command> = whole().get_subcommands().cloned().collect();
-        while let Some(mut command) = commands.pop() {
-            let inner: Vec<_> = command.get_subcommands().cloned().collect();
-            if inner.is_empty() {
-                let help = command.render_long_help().to_string();
-                assert!(help.contains("Example"), "{} lacks an example", command.get_name());
-            }
-            commands.extend(inner);
-        }
-    }
 }

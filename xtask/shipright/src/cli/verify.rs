@@ -35,8 +35,10 @@ pub enum Verify {
     #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
     Lambda(VerifyEnvironment),
     /// Look for what makes an image for the wrong CPU in the Dockerfiles
-    #[command(after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExamples:\n  \
-                            cargo xtask verify dockerfiles\n  cargo xtask verify dockerfiles ../other/Dockerfile")]
+    #[command(
+        after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExamples:\n  \
+                            cargo xtask verify dockerfiles\n  cargo xtask verify dockerfiles ../other/Dockerfile"
+    )]
     Dockerfiles {
         /// Dockerfiles to look at, in place of those of deploy.toml
         #[arg(value_name = "FILE")]

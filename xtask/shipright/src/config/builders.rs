@@ -6,23 +6,51 @@ use super::{finding::Finding, raw};
 use crate::{arch::Arch, model::builder::Builder};
 
 /// Reads the names and addresses of builders.
-pub fn resolve(finding: &mut Finding<'_>, builders: &raw::Builders) -> BTreeMap<Arch, Builder> {
-    let said = [(Arch::Arm64, &builders.arm64), (Arch::Amd64, &builders.amd64)];
-    let named = said.into_iter().filter_map(|(arch, said)| Some((arch, said.as_ref()?)));
+pub(super) fn resolve(
+    finding: &mut Finding<'_>,
+    builders: &raw::Builders,
+) -> BTreeMap<Arch, Builder> {
+    let said = [
+        (Arch::Arm64, &builders.arm64),
+        (Arch::Amd64, &builders.amd64),
+    ];
+    let named = said
+        .into_iter()
+        .filter_map(|(arch, said)| Some((arch, said.as_ref()?)));
     let mut found = BTreeMap::new();
     for (arch, said) in named {
-        let is_address =
-            ["ssh://", "tcp://"].iter().any(|start| said.value.strip_prefix(start).is_some_and(|rest| !rest.is_empty()));
-        let is_plain = !said.value.contains(|c: char| c.is_whitespace() || c.is_control());
+        let is_address = ["ssh://", "tcp://"].iter().any(|start| {
+            said.value
+                .strip_prefix(start)
+                .is_some_and(|rest| !rest.is_empty())
+        });
+        let is_plain = !said
+            .value
+            .contains(|c: char| c.is_whitespace() || c.is_control());
         let is_name = said.value.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && said.value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+            && said
+                .value
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         if is_name {
-            found.insert(arch, Builder { name: said.value.clone(), address: None });
+            found.insert(
+                arch,
+                Builder {
+                    name: said.value.clone(),
+                    address: None,
+                },
+            );
         } else if is_address && is_plain {
             // One name for one address: another address makes another builder.
             let digest = image_oci::digest_of(said.value.as_bytes());
             let name = format!("xtask-{arch}-{}", &digest["sha256:".len()..][..8]);
-            found.insert(arch, Builder { name, address: Some(said.value.clone()) });
+            found.insert(
+                arch,
+                Builder {
+                    name,
+                    address: Some(said.value.clone()),
+                },
+            );
         } else {
             finding.problem(
                 &said.span,

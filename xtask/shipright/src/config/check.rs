@@ -15,20 +15,36 @@ use crate::{model::suggestion::suggestion, problem::Problem};
 
 /// Compares a parsed file with the schema. Returns everything that does not fit, and the places of values that have the
 /// wrong type.
-pub fn structure(table: &Spanned<DeTable<'_>>, schema: &Value) -> (Vec<Problem>, Vec<Range<usize>>) {
-    let mut walk = Walk { definitions: schema.get("$defs"), problems: Vec::new(), wrong_types: Vec::new() };
+pub(super) fn structure(
+    table: &Spanned<DeTable<'_>>,
+    schema: &Value,
+) -> (Vec<Problem>, Vec<Range<usize>>) {
+    let mut walk = Walk {
+        definitions: schema.get("$defs"),
+        problems: Vec::new(),
+        wrong_types: Vec::new(),
+    };
     walk.table(table.get_ref(), table.span(), schema, "");
     (walk.problems, walk.wrong_types)
 }
 
 /// The file with every pair whose value has the wrong type blanked out; all other bytes keep their places.
-pub fn without_wrong_types(source: &str, table: &Spanned<DeTable<'_>>, wrong_types: &[Range<usize>]) -> String {
+pub(super) fn without_wrong_types(
+    source: &str,
+    table: &Spanned<DeTable<'_>>,
+    wrong_types: &[Range<usize>],
+) -> String {
     let mut pairs = Vec::new();
     pairs_of(table.get_ref(), &mut pairs);
-    let wrong = pairs.into_iter().filter(|(_, value)| wrong_types.contains(value));
+    let wrong = pairs
+        .into_iter()
+        .filter(|(_, value)| wrong_types.contains(value));
     let mut bytes = source.as_bytes().to_vec();
     for (key, value) in wrong {
-        for byte in bytes[key.start.min(value.start)..value.end].iter_mut().filter(|byte| **byte != b'\n') {
+        for byte in bytes[key.start.min(value.start)..value.end]
+            .iter_mut()
+            .filter(|byte| **byte != b'\n')
+        {
             *byte = b' ';
         }
     }
@@ -55,11 +71,20 @@ impl<'s> Walk<'s> {
     fn table(&mut self, table: &DeTable<'_>, span: Range<usize>, schema: &'s Value, path: &str) {
         let schema = self.resolved(schema);
         let empty = Map::new();
-        let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        let additional = schema.get("additionalProperties").filter(|rest| rest.is_object());
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .unwrap_or(&empty);
+        let additional = schema
+            .get("additionalProperties")
+            .filter(|rest| rest.is_object());
         for (key, value) in table {
             let name = key.get_ref().as_ref();
-            let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let inner = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
             match properties.get(name).or(additional) {
                 // A schema outlives the walk; the borrow checker needs to hear it through `definitions`.
                 Some(schema) => {
@@ -73,10 +98,23 @@ impl<'s> Walk<'s> {
                 }),
             }
         }
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let required = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         for key in required.filter(|key| !table.contains_key(*key)) {
-            let place = if path.is_empty() { "the file".to_owned() } else { format!("`[{path}]`") };
-            let about = properties.get(key).and_then(|p| p.get("description")).and_then(Value::as_str).unwrap_or_default();
+            let place = if path.is_empty() {
+                "the file".to_owned()
+            } else {
+                format!("`[{path}]`")
+            };
+            let about = properties
+                .get(key)
+                .and_then(|p| p.get("description"))
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             self.problems.push(Problem {
                 span: span.clone(),
                 title: format!("{place} lacks the key `{key}`"),
@@ -95,14 +133,22 @@ impl<'s> Walk<'s> {
             self.wrong_types.push(value.span());
             self.problems.push(Problem {
                 span: value.span(),
-                title: format!("`{path}` must be {}, not {}", with_article(&wanted), with_article(found)),
+                title: format!(
+                    "`{path}` must be {}, not {}",
+                    with_article(&wanted),
+                    with_article(found)
+                ),
                 cure: wrong_type_cure(path, &wanted, value.get_ref()),
             });
             return;
         }
         match value.get_ref() {
             DeValue::Table(table) => {
-                let mut walk = Walk { definitions, problems: Vec::new(), wrong_types: Vec::new() };
+                let mut walk = Walk {
+                    definitions,
+                    problems: Vec::new(),
+                    wrong_types: Vec::new(),
+                };
                 walk.table(table, value.span(), schema, path);
                 self.problems.append(&mut walk.problems);
                 self.wrong_types.append(&mut walk.wrong_types);
@@ -124,17 +170,26 @@ impl<'s> Walk<'s> {
 }
 
 fn unknown_key(name: &str, path: &str) -> String {
-    if path.is_empty() { format!("unknown key `{name}`") } else { format!("unknown key `{name}` in `{path}`") }
+    if path.is_empty() {
+        format!("unknown key `{name}`")
+    } else {
+        format!("unknown key `{name}` in `{path}`")
+    }
 }
 
 /// Follows `$ref`, and the one real branch of an optional value.
 fn resolve<'a>(schema: &'a Value, definitions: Option<&'a Value>) -> &'a Value {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or_default();
-        return definitions.and_then(|all| all.get(name)).map_or(schema, |found| resolve(found, definitions));
+        return definitions
+            .and_then(|all| all.get(name))
+            .map_or(schema, |found| resolve(found, definitions));
     }
     let branches = schema.get("anyOf").and_then(Value::as_array);
-    let real = branches.and_then(|all| all.iter().find(|branch| branch.get("type").and_then(Value::as_str) != Some("null")));
+    let real = branches.and_then(|all| {
+        all.iter()
+            .find(|branch| branch.get("type").and_then(Value::as_str) != Some("null"))
+    });
     real.map_or(schema, |branch| resolve(branch, definitions))
 }
 
@@ -183,7 +238,9 @@ fn wrong_type_cure(path: &str, wanted: &str, found: &DeValue<'_>) -> String {
         DeValue::Boolean(truth) => truth.to_string(),
         DeValue::String(text) => text.to_string(),
         DeValue::Datetime(date) => date.to_string(),
-        DeValue::Array(_) | DeValue::Table(_) => return format!("write `{key}` as {}", with_article(wanted)),
+        DeValue::Array(_) | DeValue::Table(_) => {
+            return format!("write `{key}` as {}", with_article(wanted));
+        }
     };
     match wanted {
         "string" => format!("write it in quotes: `{key} = \"{literal}\"`"),
@@ -197,5 +254,8 @@ fn wrong_type_cure(path: &str, wanted: &str, found: &DeValue<'_>) -> String {
 
 fn first_sentence(text: &str) -> String {
     let line = text.replace('\n', " ");
-    line.split_once(". ").map_or(line.as_str(), |(first, _)| first).trim_end_matches('.').to_owned()
+    line.split_once(". ")
+        .map_or(line.as_str(), |(first, _)| first)
+        .trim_end_matches('.')
+        .to_owned()
 }

@@ -17,9 +17,18 @@ impl<'p> Finding<'p> {
     }
 
     /// Adds a problem, unless it is about something that the file does not say.
-    pub(super) fn problem(&mut self, span: &Range<usize>, title: impl Into<String>, cure: impl Into<String>) {
+    pub(super) fn problem(
+        &mut self,
+        span: &Range<usize>,
+        title: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
         if *span != raw::NOWHERE {
-            self.problems.push(Problem { span: span.clone(), title: title.into(), cure: cure.into() });
+            self.problems.push(Problem {
+                span: span.clone(),
+                title: title.into(),
+                cure: cure.into(),
+            });
         }
     }
 }

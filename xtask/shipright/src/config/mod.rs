@@ -26,7 +26,9 @@ pub const FILE: &str = "deploy.toml";
 
 /// Finds deploy.toml in `from` or the nearest directory above it.
 pub fn find(from: &Path) -> Option<PathBuf> {
-    from.ancestors().map(|directory| directory.join(FILE)).find(|file| file.is_file())
+    from.ancestors()
+        .map(|directory| directory.join(FILE))
+        .find(|file| file.is_file())
 }
 
 /// Reads and checks a deploy.toml.
@@ -35,20 +37,34 @@ pub fn find(from: &Path) -> Option<PathBuf> {
 /// A file that cannot be read, or [`Problems`] with everything that is wrong in it.
 pub fn load(file: &Path) -> Result<Config> {
     const LONGEST: usize = 1024 * 1024;
-    let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let bytes =
+        std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
     let whole = |title: String| {
-        let problem = Problem { span: 0..0, title, cure: "write it as TOML, in UTF-8".to_owned() };
+        let problem = Problem {
+            span: 0..0,
+            title,
+            cure: "write it as TOML, in UTF-8".to_owned(),
+        };
         Problems::new(shortened(file), String::new(), vec![problem])
     };
     if bytes.len() > LONGEST {
-        return Err(whole(format!("the file has {} bytes, and more than {LONGEST} are not read", bytes.len())).into());
+        return Err(whole(format!(
+            "the file has {} bytes, and more than {LONGEST} are not read",
+            bytes.len()
+        ))
+        .into());
     }
     let source = String::from_utf8(bytes).map_err(|error| {
-        let line = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).matches('\n').count() + 1;
+        let line = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()])
+            .matches('\n')
+            .count()
+            + 1;
         whole(format!("line {line} is not UTF-8 text"))
     })?;
-    let absolute = std::path::absolute(file).with_context(|| format!("failed to resolve `{}`", file.display()))?;
-    parse(&source, &absolute).map_err(|problems| Problems::new(shortened(file), source, problems).into())
+    let absolute = std::path::absolute(file)
+        .with_context(|| format!("failed to resolve `{}`", file.display()))?;
+    parse(&source, &absolute)
+        .map_err(|problems| Problems::new(shortened(file), source, problems).into())
 }
 
 /// Checks the text of a deploy.toml. `file` is where it lies; nothing is read.
@@ -85,7 +101,9 @@ fn syntax(error: &toml::de::Error) -> Problem {
 /// The path as the user most likely thinks of it.
 fn shortened(file: &Path) -> PathBuf {
     let current = std::env::current_dir().ok();
-    current.and_then(|here| file.strip_prefix(here).ok().map(Path::to_path_buf)).unwrap_or_else(|| file.to_path_buf())
+    current
+        .and_then(|here| file.strip_prefix(here).ok().map(Path::to_path_buf))
+        .unwrap_or_else(|| file.to_path_buf())
 }
 
 #[cfg(test)]

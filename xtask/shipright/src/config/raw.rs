@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 /// The default is a value that the file lacks. [`super::check`] has complained about it by then, so that nothing else
 /// needs to: a problem at its place is dropped.
 #[derive(Debug, Clone)]
-pub struct Located<T> {
+pub(super) struct Located<T> {
     /// The value.
     pub value: T,
     /// Its place in the file.
@@ -21,18 +21,24 @@ pub struct Located<T> {
 }
 
 /// The place of a value that the file lacks.
-pub const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
+pub(super) const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
 
 impl<T: Default> Default for Located<T> {
     fn default() -> Self {
-        Self { value: T::default(), span: NOWHERE }
+        Self {
+            value: T::default(),
+            span: NOWHERE,
+        }
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
-        Ok(Self { span: spanned.span(), value: spanned.into_inner() })
+        Ok(Self {
+            span: spanned.span(),
+            value: spanned.into_inner(),
+        })
     }
 }
 
@@ -49,15 +55,15 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
 }
 
 /// A map from names to values, each name with its place in the file.
-pub type Named<T> = BTreeMap<Key, T>;
+pub(super) type Named<T> = BTreeMap<Key, T>;
 
 /// A table's key and where it stands. Ordered and compared by its text alone.
 #[derive(Debug, Clone)]
-pub struct Key(pub Located<String>);
+pub(super) struct Key(pub Located<String>);
 
 impl Key {
     /// The key's text.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.0.value
     }
 }
@@ -98,7 +104,7 @@ impl JsonSchema for Key {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(title = "deploy.toml", deny_unknown_fields, extend("required" = ["project", "services"]))]
-pub struct Root {
+pub(super) struct Root {
     /// What all services share.
     #[serde(default)]
     pub project: Project,
@@ -124,7 +130,7 @@ pub struct Root {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
-pub struct Builders {
+pub(super) struct Builders {
     /// For arm64.
     pub arm64: Option<Located<String>>,
     /// For amd64.
@@ -135,7 +141,7 @@ pub struct Builders {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
-pub struct Sandbox {
+pub(super) struct Sandbox {
     /// Build arguments that name base images, and the public image that each stands for. Where those cannot be pulled, the
     /// sandbox makes stand-ins from Debian packages and sets the arguments to them.
     #[serde(default)]
@@ -146,7 +152,7 @@ pub struct Sandbox {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["name", "context"]))]
-pub struct Project {
+pub(super) struct Project {
     /// The name of local images, and of the repository where an environment names none.
     #[serde(default)]
     pub name: Located<String>,
@@ -165,7 +171,7 @@ pub struct Project {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields)]
-pub struct Targets {
+pub(super) struct Targets {
     /// AWS Lambda. Default: arm64.
     #[schemars(with = "Option<crate::arch::Arch>")]
     pub lambda: Option<Located<String>>,
@@ -190,7 +196,7 @@ enum OnlyAmd64 {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["account", "region"]))]
-pub struct Environment {
+pub(super) struct Environment {
     /// The AWS account, twelve digits in quotes.
     #[schemars(regex(pattern = r"^[0-9]{12}$"))]
     #[serde(default)]
@@ -242,7 +248,7 @@ enum CacheStore {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["images"]))]
-pub struct Service {
+pub(super) struct Service {
     /// The value of the build argument `SERVICE_FOLDER`. Default: the service's name.
     pub folder: Option<Located<String>>,
     /// The images that are made of this service.
@@ -254,7 +260,7 @@ pub struct Service {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["dockerfile"]))]
-pub struct Image {
+pub(super) struct Image {
     /// The Dockerfile, from the build context. The suffix `.lambda`, `.eks` or `.apprunner` says the target.
     #[serde(default)]
     pub dockerfile: Located<String>,
@@ -291,7 +297,7 @@ pub struct Image {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["path", "reason"]))]
-pub struct Foreign {
+pub(super) struct Foreign {
     /// The files, from the image's root; `*` stands for any characters.
     #[serde(default)]
     pub path: Located<String>,

@@ -1,6 +1,6 @@
 //! Tags of all images in all environments, before any exists: two that would be the same, and any that would be too long.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     finding::Finding,
@@ -12,7 +12,7 @@ use crate::{
         cache::{self, Store},
         config::{Config, Environment, Image, Service},
         name,
-        tags::{self, TagKind, TagSet},
+        tags::{self, Tag, TagKind, TagSet},
     },
 };
 
@@ -20,92 +20,64 @@ use crate::{
 type Place = (String, String, String, String);
 
 /// Repositories and tags that would be too long once names are filled in.
-pub fn names_that_are_too_long(finding: &mut Finding<'_>, raw: &raw::Named<raw::Environment>, config: &Config) {
-    for (key, (service, image, environment)) in placements(config).filter_map(|placement| {
-        let key = raw.keys().find(|key| key.name() == placement.2.name)?;
-        Some((key, placement))
-    }) {
-        let repository = environment.repository(&config.project, &service.name, image.target);
+pub(super) fn names_that_are_too_long(
+    finding: &mut Finding<'_>,
+    raw: &raw::Named<raw::Environment>,
+    config: &Config,
+) {
+    for owner in placements(config) {
+        let Some(key) = raw.keys().find(|key| key.name() == owner.environment.name) else {
+            continue;
+        };
+        let (service, repository) = (&owner.service.name, owner.repository(config));
         if !name::is_repository(&repository) {
-            let cure = "ECR takes 2 to 256 characters: shorten the repository, the project or the service";
-            finding.problem(&key.0.span, format!("the repository of service `{}` would be `{repository}`", service.name), cure);
-        }
-        let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
-        let cache = cache::tag(&image.tag_prefix, &environment.name, config.arch(image.target));
-        if let Some(tag) = tags.all().chain([cache.as_str()]).find(|tag| tag.len() > name::TAG_LENGTH) {
+            let title = format!("the repository of service `{service}` would be `{repository}`");
             let cure =
-                format!("a tag has at most {} characters: shorten the service, environment or `tag-prefix`", name::TAG_LENGTH);
+                "ECR takes 2 to 256 characters: shorten the repository, the project or the service";
+            finding.problem(&key.0.span, title, cure);
+        }
+        let (tags, arch) = (owner.tags(config), config.arch(owner.image.target));
+        let cache = cache::tag(&owner.image.tag_prefix, &owner.environment.name, arch);
+        let mut all = tags.all().chain([cache.as_str()]);
+        if let Some(tag) = all.find(|tag| tag.len() > name::TAG_LENGTH) {
+            let (length, longest) = (tag.len(), name::TAG_LENGTH);
             finding.problem(
                 &key.0.span,
-                format!("a tag of service `{}` would have {} characters", service.name, tag.len()),
-                cure,
+                format!("a tag of service `{service}` would have {length} characters"),
+                format!("a tag has at most {longest} characters: shorten the service, environment or `tag-prefix`"),
             );
         }
     }
 }
 
 /// Two images that would write the same tag in one repository, or the same tag with different build arguments.
-pub fn collisions(finding: &mut Finding<'_>, raw: &raw::Named<raw::Service>, config: &Config) {
-    let mut owners: BTreeMap<Place, (&Service, usize, &Image, &Environment)> = BTreeMap::new();
-    for (service, image, environment) in placements(config) {
-        let index = service.images.iter().position(|other| std::ptr::eq(other, image)).unwrap_or_default();
-        let repository = environment.repository(&config.project, &service.name, image.target);
-        let tags = TagSet::symbolic(image, environment, config.arch(image.target), config.revision_length);
-        for tag in tags.iter() {
-            let place = (environment.account.clone(), environment.region.clone(), repository.clone(), tag.name.clone());
-            let Some((other, other_index, other_image, other_environment)) =
-                owners.insert(place, (service, index, image, environment))
-            else {
-                continue;
-            };
-            let same_image = other.name == service.name && std::ptr::eq(other_image, image);
-            // The tag of a revision names the same image for every environment, if it is built alike for all.
-            let is_shared = tag.kind == TagKind::Revision && same_image;
-            if is_shared && other_environment.build_args == environment.build_args {
-                continue;
-            }
-            let span = raw.get_key_value(&raw_key(&service.name)).map_or(0..0, |(key, value)| {
-                value.images.value.get(index).map_or(key.0.span.clone(), |image| image.dockerfile.span.clone())
-            });
-            let shown = tags::shown(&tag.name);
-            if is_shared {
-                finding.problem(
-                    &span,
-                    format!(
-                        "`{}` and `{}` build service `{}` with different build arguments, but would both write the tag \
-                         `{shown}` in repository `{repository}`",
-                        other_environment.name, environment.name, service.name
-                    ),
-                    "give one of the environments a repository of its own, or make their `build-args` equal",
-                );
-            } else {
-                finding.problem(
-                    &span,
-                    format!(
-                        "services.{}.images[{index}] for `{}` would write the tag `{shown}` in repository `{repository}`, and so \
-                         would services.{}.images[{other_index}] for `{}`",
-                        service.name, environment.name, other.name, other_environment.name
-                    ),
-                    "give one of them another `tag-prefix` or environment another `repository`, which may contain `{service}` and `{target}`",
-                );
-            }
-            break;
+pub(super) fn collisions(
+    finding: &mut Finding<'_>,
+    raw: &raw::Named<raw::Service>,
+    config: &Config,
+) {
+    let mut owners: BTreeMap<Place, Owner<'_>> = BTreeMap::new();
+    for owner in placements(config) {
+        let tags = owner.tags(config);
+        let clash = tags.iter().find_map(|tag| {
+            let other = owners.insert(owner.place(config, &tag.name), owner)?;
+            owner.clash(other, tag).map(|clash| (other, tag, clash))
+        });
+        if let Some((other, tag, clash)) = clash {
+            let (title, cure) = owner.told(config, other, tag, clash);
+            finding.problem(&owner.span(raw), title, cure);
         }
     }
-    let cached = placements(config).filter(|(.., environment)| environment.cache == Some(Store::Registry));
-    for (service, image, environment) in cached {
+    let is_cached = |owner: &Owner<'_>| owner.environment.cache == Some(Store::Registry);
+    for owner in placements(config).filter(is_cached) {
         for arch in Arch::ALL {
-            let tag = cache::tag(&image.tag_prefix, &environment.name, arch);
-            let repository = environment.repository(&config.project, &service.name, image.target);
-            let place = (environment.account.clone(), environment.region.clone(), repository, tag);
-            if let Some((.., other)) = owners.get(&place) {
-                let span = raw.get_key_value(&raw_key(&service.name)).map_or(0..0, |(key, _)| key.0.span.clone());
+            let name = &owner.environment.name;
+            let tag = cache::tag(&owner.image.tag_prefix, name, arch);
+            if let Some(other) = owners.get(&owner.place(config, &tag)) {
+                let other = &other.environment.name;
                 finding.problem(
-                    &span,
-                    format!(
-                        "the build cache of `{}` would be the tag `{}`, which `{}` writes",
-                        environment.name, place.3, other.name
-                    ),
+                    &owner.key_span(raw),
+                    format!("the build cache of `{name}` would be the tag `{tag}`, which `{other}` writes"),
                     "give one of the environments another name, or a repository of its own",
                 );
             }
@@ -113,16 +85,125 @@ pub fn collisions(finding: &mut Finding<'_>, raw: &raw::Named<raw::Service>, con
     }
 }
 
+/// An image in an environment that it goes to.
+#[derive(Clone, Copy)]
+struct Owner<'c> {
+    service: &'c Service,
+    /// The image's place among those of the service.
+    index: usize,
+    image: &'c Image,
+    environment: &'c Environment,
+}
+
+/// How two images get in each other's way.
+#[derive(Clone, Copy)]
+enum Clash {
+    /// They are one image, built differently for two environments.
+    BuiltDifferently,
+    /// They are two.
+    SameTag,
+}
+
+impl Owner<'_> {
+    fn repository(&self, config: &Config) -> String {
+        self.environment
+            .repository(&config.project, &self.service.name, self.image.target)
+    }
+
+    fn tags(&self, config: &Config) -> TagSet {
+        let arch = config.arch(self.image.target);
+        TagSet::symbolic(self.image, self.environment, arch, config.revision_length)
+    }
+
+    fn place(&self, config: &Config, tag: &str) -> Place {
+        let Environment {
+            account, region, ..
+        } = self.environment;
+        (
+            account.clone(),
+            region.clone(),
+            self.repository(config),
+            tag.to_owned(),
+        )
+    }
+
+    fn clash(&self, other: Owner<'_>, tag: &Tag) -> Option<Clash> {
+        let is_same = other.service.name == self.service.name && other.index == self.index;
+        // The tag of a revision names the same image for every environment, if it is built alike for all.
+        if tag.kind != TagKind::Revision || !is_same {
+            return Some(Clash::SameTag);
+        }
+        let is_alike = other.environment.build_args == self.environment.build_args;
+        (!is_alike).then_some(Clash::BuiltDifferently)
+    }
+
+    fn told(
+        &self,
+        config: &Config,
+        other: Owner<'_>,
+        tag: &Tag,
+        clash: Clash,
+    ) -> (String, &'static str) {
+        let (shown, repository) = (tags::shown(&tag.name), self.repository(config));
+        let (service, environment) = (&self.service.name, &self.environment.name);
+        let (other_service, other_environment) = (&other.service.name, &other.environment.name);
+        let (index, other_index) = (self.index, other.index);
+        match clash {
+            Clash::BuiltDifferently => (
+                format!(
+                    "`{other_environment}` and `{environment}` build service `{service}` with different build arguments, but \
+                     would both write the tag `{shown}` in repository `{repository}`"
+                ),
+                "give one of the environments a repository of its own, or make their `build-args` equal",
+            ),
+            Clash::SameTag => (
+                format!(
+                    "services.{service}.images[{index}] for `{environment}` would write the tag `{shown}` in repository \
+                     `{repository}`, and so would services.{other_service}.images[{other_index}] for `{other_environment}`"
+                ),
+                "give one of them another `tag-prefix` or environment another `repository`, which may contain `{service}` and \
+                 `{target}`",
+            ),
+        }
+    }
+
+    fn key_span(&self, raw: &raw::Named<raw::Service>) -> Range<usize> {
+        let found = raw.get_key_value(&raw_key(&self.service.name));
+        found.map_or(0..0, |(key, _)| key.0.span.clone())
+    }
+
+    fn span(&self, raw: &raw::Named<raw::Service>) -> Range<usize> {
+        let found = raw.get_key_value(&raw_key(&self.service.name));
+        let image = found.and_then(|(_, service)| service.images.value.get(self.index));
+        image.map_or_else(|| self.key_span(raw), |image| image.dockerfile.span.clone())
+    }
+}
+
 /// Every image in every environment that it goes to.
-fn placements(config: &Config) -> impl Iterator<Item = (&Service, &Image, &Environment)> {
+fn placements(config: &Config) -> impl Iterator<Item = Owner<'_>> {
     config.services.values().flat_map(move |service| {
-        service.images.iter().flat_map(move |image| {
-            let known = image.environments.iter().filter_map(|name| config.environments.get(name));
-            known.map(move |environment| (service, image, environment))
-        })
+        service
+            .images
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, image)| {
+                let known = image
+                    .environments
+                    .iter()
+                    .filter_map(|name| config.environments.get(name));
+                known.map(move |environment| Owner {
+                    service,
+                    index,
+                    image,
+                    environment,
+                })
+            })
     })
 }
 
 fn raw_key(name: &str) -> raw::Key {
-    raw::Key(Located { value: name.to_owned(), span: 0..0 })
+    raw::Key(Located {
+        value: name.to_owned(),
+        span: 0..0,
+    })
 }

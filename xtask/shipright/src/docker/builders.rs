@@ -38,7 +38,9 @@ impl Described {
         for (key, value) in fields {
             match key {
                 "Driver" => value.trim().clone_into(&mut described.driver),
-                "Platforms" => described.nodes.push(value.split(',').filter_map(Self::offer).collect()),
+                "Platforms" => described
+                    .nodes
+                    .push(value.split(',').filter_map(Self::offer).collect()),
                 _ => {}
             }
         }
@@ -46,13 +48,20 @@ impl Described {
     }
 
     fn platforms(&self) -> Vec<String> {
-        self.nodes.iter().flatten().map(|offer| offer.platform.clone()).collect()
+        self.nodes
+            .iter()
+            .flatten()
+            .map(|offer| offer.platform.clone())
+            .collect()
     }
 
     fn offer(word: &str) -> Option<Offer> {
         let word = word.trim();
         let platform = word.trim_end_matches('*');
-        (!platform.is_empty()).then(|| Offer { platform: platform.to_owned(), pinned: platform != word })
+        (!platform.is_empty()).then(|| Offer {
+            platform: platform.to_owned(),
+            pinned: platform != word,
+        })
     }
 
     /// How an image is built: buildx takes a node that is pinned to the platform, and then the first that has it. Of what nobody
@@ -60,7 +69,9 @@ impl Described {
     fn mode(&self, arch: Arch, engine: Option<Arch>) -> Option<BuildMode> {
         let mut nodes = self.nodes.iter().filter(|node| !node.is_empty()).peekable();
         nodes.peek()?;
-        let offers: Vec<_> = nodes.filter(|node| node.iter().any(|offer| offer.is_for(arch))).collect();
+        let offers: Vec<_> = nodes
+            .filter(|node| node.iter().any(|offer| offer.is_for(arch)))
+            .collect();
         if self.driver == "docker" {
             return Some(match engine {
                 Some(own) if own == arch => BuildMode::Native,
@@ -68,10 +79,17 @@ impl Described {
                 _ => BuildMode::Emulated,
             });
         }
-        if offers.iter().any(|node| node.iter().any(|offer| offer.pinned && offer.is_for(arch))) {
+        if offers
+            .iter()
+            .any(|node| node.iter().any(|offer| offer.pinned && offer.is_for(arch)))
+        {
             return Some(BuildMode::Pinned);
         }
-        let is_native = |node: &&&Vec<Offer>| node.iter().find(|offer| !offer.pinned).is_some_and(|own| own.is_for(arch));
+        let is_native = |node: &&&Vec<Offer>| {
+            node.iter()
+                .find(|offer| !offer.pinned)
+                .is_some_and(|own| own.is_for(arch))
+        };
         Some(match offers.first() {
             None => BuildMode::Cross,
             Some(first) if is_native(&first) => BuildMode::Native,
@@ -94,9 +112,17 @@ impl Docker {
     ///
     /// # Errors
     /// A builder that does not exist or does not answer.
-    pub fn builder_for(&self, builder: Option<&Builder>, arch: Arch, start: bool) -> Result<(Vec<String>, Option<BuildMode>)> {
+    pub fn builder_for(
+        &self,
+        builder: Option<&Builder>,
+        arch: Arch,
+        start: bool,
+    ) -> Result<(Vec<String>, Option<BuildMode>)> {
         let described = self.builder(builder, start)?;
-        Ok((described.platforms(), described.mode(arch, self.engine_of(builder))))
+        Ok((
+            described.platforms(),
+            described.mode(arch, self.engine_of(builder)),
+        ))
     }
 
     /// Says of each build of a plan mode it is done, as far as that can be told without starting anything. Every builder is
@@ -104,12 +130,19 @@ impl Docker {
     pub fn resolve_build_modes(&self, plan: &mut Plan) {
         let mut asked: Vec<(Option<Builder>, Arch, Option<BuildMode>)> = Vec::new();
         for image in &mut plan.images {
-            let Source::Build(build) = &mut image.source else { continue };
-            let is_it = |(builder, arch, _): &&(Option<Builder>, Arch, _)| *builder == build.builder && *arch == build.arch;
+            let Source::Build(build) = &mut image.source else {
+                continue;
+            };
+            let is_it = |(builder, arch, _): &&(Option<Builder>, Arch, _)| {
+                *builder == build.builder && *arch == build.arch
+            };
             build.mode = match asked.iter().find(is_it) {
                 Some((_, _, mode)) => *mode,
                 None => {
-                    let mode = self.builder_for(build.builder.as_ref(), build.arch, false).ok().and_then(|(_, mode)| mode);
+                    let mode = self
+                        .builder_for(build.builder.as_ref(), build.arch, false)
+                        .ok()
+                        .and_then(|(_, mode)| mode);
                     asked.push((build.builder.clone(), build.arch, mode));
                     mode
                 }
@@ -123,7 +156,12 @@ impl Docker {
     /// A builder that does not answer, by its place in deploy.toml.
     pub(super) fn bootstrap(&self, builder: &Builder, arch: Arch) -> Result<()> {
         let asked = self.builder(Some(builder), true);
-        let about = || format!("[builders] {arch} of deploy.toml cannot be used, {}", Builder::shown(Some(builder)));
+        let about = || {
+            format!(
+                "[builders] {arch} of deploy.toml cannot be used, {}",
+                Builder::shown(Some(builder))
+            )
+        };
         asked.with_context(about).map(drop)
     }
 
@@ -134,7 +172,10 @@ impl Docker {
         let mut words = vec!["buildx", "inspect"];
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
-        let said = self.tool.read(&words).or_else(|error| self.buildx().and(Err(error)))?;
+        let said = self
+            .tool
+            .read(&words)
+            .or_else(|error| self.buildx().and(Err(error)))?;
         Ok(Described::read(&said))
     }
 
@@ -142,7 +183,12 @@ impl Docker {
     fn engine_of(&self, builder: Option<&Builder>) -> Option<Arch> {
         match builder.map(|builder| builder.name.as_str()) {
             None | Some("default") => self.native_arch(),
-            Some(name) => self.tool.read(&["--context", name, "version", "--format", "{{.Server.Arch}}"]).ok()?.parse().ok(),
+            Some(name) => self
+                .tool
+                .read(&["--context", name, "version", "--format", "{{.Server.Arch}}"])
+                .ok()?
+                .parse()
+                .ok(),
         }
     }
 }
@@ -152,9 +198,17 @@ mod tests {
     use super::*;
 
     fn mode(driver: &str, nodes: &[&str]) -> Vec<Option<BuildMode>> {
-        let nodes: Vec<_> = nodes.iter().map(|node| format!("Name: n\nPlatforms:        {node}\nLabels:\n a.b: c\n")).collect();
-        let described = Described::read(&format!("Name: x\nDriver:        {driver}\n\nNodes:\n{}", nodes.concat()));
-        Arch::ALL.map(|arch| described.mode(arch, Some(Arch::Amd64))).into()
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|node| format!("Name: n\nPlatforms:        {node}\nLabels:\n a.b: c\n"))
+            .collect();
+        let described = Described::read(&format!(
+            "Name: x\nDriver:        {driver}\n\nNodes:\n{}",
+            nodes.concat()
+        ));
+        Arch::ALL
+            .map(|arch| described.mode(arch, Some(Arch::Amd64)))
+            .into()
     }
 
     #[test]
@@ -162,24 +216,69 @@ mod tests {
         // Of arm64, and of amd64.
         let order = Arch::ALL.map(Arch::oci);
         let expected = |arm64: BuildMode, amd64: BuildMode| -> Vec<_> {
-            order.iter().map(|name| Some(if *name == Arch::Arm64.oci() { arm64 } else { amd64 })).collect()
+            order
+                .iter()
+                .map(|name| {
+                    Some(if *name == Arch::Arm64.oci() {
+                        arm64
+                    } else {
+                        amd64
+                    })
+                })
+                .collect()
         };
         let plain = "linux/amd64, linux/amd64/v2, linux/arm64, linux/arm/v7";
         let cases = [
-            ("docker", vec![plain], expected(BuildMode::Emulated, BuildMode::Native)),
-            ("docker", vec!["linux/amd64, linux/386"], expected(BuildMode::Cross, BuildMode::Native)),
-            ("docker-container", vec![plain], expected(BuildMode::Emulated, BuildMode::Native)),
-            ("docker-container", vec!["linux/amd64"], expected(BuildMode::Cross, BuildMode::Native)),
+            (
+                "docker",
+                vec![plain],
+                expected(BuildMode::Emulated, BuildMode::Native),
+            ),
+            (
+                "docker",
+                vec!["linux/amd64, linux/386"],
+                expected(BuildMode::Cross, BuildMode::Native),
+            ),
+            (
+                "docker-container",
+                vec![plain],
+                expected(BuildMode::Emulated, BuildMode::Native),
+            ),
+            (
+                "docker-container",
+                vec!["linux/amd64"],
+                expected(BuildMode::Cross, BuildMode::Native),
+            ),
             // Each node its own CPU: buildx takes the first that has the platform.
-            ("remote", vec!["linux/amd64", "linux/arm64"], expected(BuildMode::Native, BuildMode::Native)),
-            ("docker-container", vec![plain, "linux/arm64, linux/arm/v7"], expected(BuildMode::Emulated, BuildMode::Native)),
-            ("docker-container", vec!["linux/arm64*, linux/amd64"], expected(BuildMode::Pinned, BuildMode::Native)),
-            ("kubernetes", vec!["linux/amd64*", "linux/arm64*"], expected(BuildMode::Pinned, BuildMode::Pinned)),
+            (
+                "remote",
+                vec!["linux/amd64", "linux/arm64"],
+                expected(BuildMode::Native, BuildMode::Native),
+            ),
+            (
+                "docker-container",
+                vec![plain, "linux/arm64, linux/arm/v7"],
+                expected(BuildMode::Emulated, BuildMode::Native),
+            ),
+            (
+                "docker-container",
+                vec!["linux/arm64*, linux/amd64"],
+                expected(BuildMode::Pinned, BuildMode::Native),
+            ),
+            (
+                "kubernetes",
+                vec!["linux/amd64*", "linux/arm64*"],
+                expected(BuildMode::Pinned, BuildMode::Pinned),
+            ),
         ];
         for (driver, nodes, expected) in cases {
             assert_eq!(mode(driver, &nodes), expected, "{driver} {nodes:?}");
         }
-        assert_eq!(mode("docker-container", &[]), [None, None], "it is not started");
+        assert_eq!(
+            mode("docker-container", &[]),
+            [None, None],
+            "it is not started"
+        );
         assert_eq!(mode("docker-container", &[""]), [None, None]);
     }
 }

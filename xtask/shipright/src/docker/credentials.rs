@@ -38,16 +38,33 @@ impl<'a> LoginSession<'a> {
     ///
     /// # Errors
     /// ECR that gives no token, or a registry that refuses it.
-    pub fn open(docker: &Docker, registry: &str, aws: Reader<'a>, others: ExistingLogins) -> Result<Self> {
+    pub fn open(
+        docker: &Docker,
+        registry: &str,
+        aws: Reader<'a>,
+        others: ExistingLogins,
+    ) -> Result<Self> {
         let place = memory_directory();
         remove_leftovers(&place);
-        let directory =
-            place.join(format!("{PREFIX}{}-{}", std::process::id(), registry.replace(|c: char| !c.is_ascii_alphanumeric(), "-")));
+        let directory = place.join(format!(
+            "{PREFIX}{}-{}",
+            std::process::id(),
+            registry.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+        ));
         fs::DirBuilder::new()
             .mode(0o700)
             .create(&directory)
-            .with_context(|| format!("failed to create the private directory `{}`", directory.display()))?;
-        let session = Self { directory: Transient::new(directory), registry: registry.to_owned(), aws };
+            .with_context(|| {
+                format!(
+                    "failed to create the private directory `{}`",
+                    directory.display()
+                )
+            })?;
+        let session = Self {
+            directory: Transient::new(directory),
+            registry: registry.to_owned(),
+            aws,
+        };
         session.write_config(docker.config.as_deref(), others)?;
         session.login(docker)?;
         Ok(session)
@@ -62,7 +79,13 @@ impl<'a> LoginSession<'a> {
     pub fn login(&self, docker: &Docker) -> Result<()> {
         let login = self.aws.login()?;
         let tool = docker.with_config(self.directory());
-        let words = ["login", "--username", &login.user, "--password-stdin", &self.registry];
+        let words = [
+            "login",
+            "--username",
+            &login.user,
+            "--password-stdin",
+            &self.registry,
+        ];
         tool.read_with_input(&words, login.password().as_bytes())
             .with_context(|| format!("failed to log in to `{}`", self.registry))?;
         Ok(())
@@ -70,14 +93,22 @@ impl<'a> LoginSession<'a> {
 
     /// The user's contexts, builders, plugins and proxies go on to work.
     fn write_config(&self, theirs: Option<&Path>, others: ExistingLogins) -> Result<()> {
-        let text = theirs.and_then(|directory| fs::read_to_string(directory.join("config.json")).ok());
-        let config = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let text =
+            theirs.and_then(|directory| fs::read_to_string(directory.join("config.json")).ok());
+        let config = text
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
         let config = with_login(config, &self.registry, others);
         let file = self.directory().join("config.json");
-        fs::write(&file, Value::Object(config).to_string()).with_context(|| format!("failed to write `{}`", file.display()))?;
+        fs::write(&file, Value::Object(config).to_string())
+            .with_context(|| format!("failed to write `{}`", file.display()))?;
         for part in ["contexts", "buildx", "cli-plugins"] {
-            if let Some(directory) = theirs.map(|directory| directory.join(part)).filter(|directory| directory.is_dir()) {
-                symlink(&directory, self.directory().join(part)).with_context(|| format!("failed to link docker's {part}"))?;
+            if let Some(directory) = theirs
+                .map(|directory| directory.join(part))
+                .filter(|directory| directory.is_dir())
+            {
+                symlink(&directory, self.directory().join(part))
+                    .with_context(|| format!("failed to link docker's {part}"))?;
             }
         }
         Ok(())
@@ -88,15 +119,27 @@ impl<'a> LoginSession<'a> {
 ///
 /// An entry without a login keeps docker from picking the desktop's keychain, as it does for an empty configuration. A keychain
 /// that is there already is asked for the registries that it has logins of, and for no others.
-fn with_login(mut config: Map<String, Value>, registry: &str, others: ExistingLogins) -> Map<String, Value> {
+fn with_login(
+    mut config: Map<String, Value>,
+    registry: &str,
+    others: ExistingLogins,
+) -> Map<String, Value> {
     let part = |config: &mut Map<String, Value>, key: &str| match config.remove(key) {
         Some(Value::Object(part)) if others == ExistingLogins::Kept => part,
         _ => Map::new(),
     };
     let mut auths = part(&mut config, "auths");
     let mut helpers = part(&mut config, "credHelpers");
-    if let Some(keychain) = config.remove("credsStore").filter(|_| others == ExistingLogins::Kept) {
-        for name in auths.keys().filter(|name| !helpers.contains_key(*name)).cloned().collect::<Vec<_>>() {
+    if let Some(keychain) = config
+        .remove("credsStore")
+        .filter(|_| others == ExistingLogins::Kept)
+    {
+        for name in auths
+            .keys()
+            .filter(|name| !helpers.contains_key(*name))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             helpers.insert(name, keychain.clone());
         }
     }
@@ -113,17 +156,29 @@ fn with_login(mut config: Map<String, Value>, registry: &str, others: ExistingLo
 fn memory_directory() -> PathBuf {
     let run = host::variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     let candidates = [run, Some(PathBuf::from("/dev/shm"))];
-    let writable = |directory: &PathBuf| directory.is_dir() && tempfile::tempdir_in(directory).is_ok();
-    candidates.into_iter().flatten().find(writable).unwrap_or_else(std::env::temp_dir)
+    let writable =
+        |directory: &PathBuf| directory.is_dir() && tempfile::tempdir_in(directory).is_ok();
+    candidates
+        .into_iter()
+        .flatten()
+        .find(writable)
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 /// A run that was killed outright could not clean up; the next one does.
 fn remove_leftovers(place: &Path) {
-    let Ok(entries) = fs::read_dir(place) else { return };
+    let Ok(entries) = fs::read_dir(place) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|id| id.parse().ok());
-        if process.is_some_and(|process: u32| process == std::process::id() || !process::is_running(process)) {
+        let process = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next())
+            .and_then(|id| id.parse().ok());
+        if process.is_some_and(|process: u32| {
+            process == std::process::id() || !process::is_running(process)
+        }) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -141,7 +196,9 @@ mod tests {
             "credHelpers": { "ours": "ecr-login", "gcr.io": "gcloud" },
             "currentContext": "remote",
         });
-        let Value::Object(theirs) = theirs else { unreachable!("it is an object") };
+        let Value::Object(theirs) = theirs else {
+            unreachable!("it is an object")
+        };
         let kept = Value::Object(with_login(theirs.clone(), "ours", ExistingLogins::Kept));
         assert_eq!(
             kept,
@@ -152,9 +209,17 @@ mod tests {
             })
         );
         let left_out = Value::Object(with_login(theirs, "ours", ExistingLogins::LeftOut));
-        assert_eq!(left_out, json!({ "auths": { "ours": {} }, "currentContext": "remote" }));
+        assert_eq!(
+            left_out,
+            json!({ "auths": { "ours": {} }, "currentContext": "remote" })
+        );
         let odd = json!({ "auths": 3, "credsStore": "x" });
-        let Value::Object(odd) = odd else { unreachable!("it is an object") };
-        assert_eq!(Value::Object(with_login(odd, "ours", ExistingLogins::Kept)), json!({ "auths": { "ours": {} } }));
+        let Value::Object(odd) = odd else {
+            unreachable!("it is an object")
+        };
+        assert_eq!(
+            Value::Object(with_login(odd, "ours", ExistingLogins::Kept)),
+            json!({ "auths": { "ours": {} } })
+        );
     }
 }

@@ -5,13 +5,13 @@
 
 mod builders;
 mod credentials;
+mod images;
 mod probe;
 mod progress;
+mod push;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
-    process::ChildStdout,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -59,16 +59,11 @@ impl Built {
     /// one makes a new manifest when it pushes, around the same config.
     pub fn is(&self, manifest_digest: &str, config_digest: &str) -> bool {
         let known = [&self.digest, &self.config_digest];
-        known.into_iter().flatten().any(|digest| digest == manifest_digest || digest == config_digest)
+        known
+            .into_iter()
+            .flatten()
+            .any(|digest| digest == manifest_digest || digest == config_digest)
     }
-}
-
-/// What `imagetools inspect` says of an image: one, or one for each platform.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Images {
-    One { os: String, architecture: String },
-    Many(BTreeMap<String, serde_json::Value>),
 }
 
 /// A build that failed.
@@ -86,8 +81,14 @@ impl BuildFailed {
     fn of(outcome: &Outcome) -> Self {
         let said = outcome.tail.join("\n");
         let trouble = trouble::explain(&said).into_iter().next();
-        let telling = trouble.and_then(|trouble| trouble.line(&said)).map(progress::without_prefix);
-        Self { ending: outcome.describe(), reason: telling.unwrap_or_else(|| last_line(&said)).to_owned(), trouble }
+        let telling = trouble
+            .and_then(|trouble| trouble.line(&said))
+            .map(progress::without_prefix);
+        Self {
+            ending: outcome.describe(),
+            reason: telling.unwrap_or_else(|| last_line(&said)).to_owned(),
+            trouble,
+        }
     }
 }
 
@@ -95,7 +96,11 @@ impl std::fmt::Display for BuildFailed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the build {}: {}", self.ending, self.reason)?;
         match self.trouble {
-            Some(trouble) => write!(f, "\n    likely   {}: {}\n    next     {}", trouble.name, trouble.cause, trouble.next),
+            Some(trouble) => write!(
+                f,
+                "\n    likely   {}: {}\n    next     {}",
+                trouble.name, trouble.cause, trouble.next
+            ),
             None => Ok(()),
         }
     }
@@ -108,9 +113,17 @@ impl Docker {
     pub fn new(env: &[(String, String)]) -> Self {
         // BuildKit adds an attestation by default, which makes an index of every image; Lambda refuses it.
         let tool = Tool::new("docker").env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
-        let config = env.iter().find(|(name, _)| name == "DOCKER_CONFIG").map(|(_, directory)| PathBuf::from(directory));
-        let tool = env.iter().fold(tool, |tool, (name, value)| tool.env(name, value));
-        Self { tool, config: config.or_else(host::docker_config) }
+        let config = env
+            .iter()
+            .find(|(name, _)| name == "DOCKER_CONFIG")
+            .map(|(_, directory)| PathBuf::from(directory));
+        let tool = env
+            .iter()
+            .fold(tool, |tool, (name, value)| tool.env(name, value));
+        Self {
+            tool,
+            config: config.or_else(host::docker_config),
+        }
     }
 
     /// Makes sure that an engine answers and buildx is there. Returns the engine's version.
@@ -118,10 +131,13 @@ impl Docker {
     /// # Errors
     /// What is missing, and how to get it.
     pub fn check(&self) -> Result<String> {
-        let version = self.tool.read(&["version", "--format", "{{.Server.Version}}"]).context(
-            "no Docker Engine answers: start it, or set DOCKER_HOST or a docker context; \
+        let version = self
+            .tool
+            .read(&["version", "--format", "{{.Server.Version}}"])
+            .context(
+                "no Docker Engine answers: start it, or set DOCKER_HOST or a docker context; \
              `--sandbox` starts a private one on Debian",
-        )?;
+            )?;
         self.buildx()?;
         Ok(version)
     }
@@ -137,16 +153,27 @@ impl Docker {
     ///
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.
-    pub fn build(&self, build: &Build, session: Option<&LoginSession<'_>>, mut line: impl FnMut(&str)) -> Result<Built> {
+    pub fn build(
+        &self,
+        build: &Build,
+        session: Option<&LoginSession<'_>>,
+        mut line: impl FnMut(&str),
+    ) -> Result<Built> {
         if let Some(builder) = &build.builder {
             self.bootstrap(builder, build.arch)?;
         }
         let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
         let metadata = directory.path().join("metadata.json");
         let mut words = command::build(build);
-        words.splice(2..2, ["--metadata-file".to_owned(), metadata.display().to_string()]);
+        words.splice(
+            2..2,
+            ["--metadata-file".to_owned(), metadata.display().to_string()],
+        );
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let tool = session.map_or_else(|| self.tool.clone(), |session| self.with_config(session.directory()));
+        let tool = session.map_or_else(
+            || self.tool.clone(),
+            |session| self.with_config(session.directory()),
+        );
         let mut watch = CacheWatch::default();
         let outcome = tool.stream(&words, SILENCE, |said| {
             watch.read(said);
@@ -156,68 +183,32 @@ impl Docker {
             return Err(BuildFailed::of(&outcome).into());
         }
         let text = std::fs::read(&metadata).context("buildx left no metadata")?;
-        let built: Built = serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")?;
-        Ok(Built { cache_error: watch.error(), ..built })
-    }
-
-    /// Builds a base image for both architectures and pushes it to a registry that wants no login.
-    ///
-    /// # Errors
-    /// A build or push that fails, with its last words.
-    pub fn build_stand_in(&self, context: &Path, dockerfile: &Path, name: &str, args: &[(&str, &str)]) -> Result<()> {
-        let platforms = Arch::ALL.map(Arch::platform).join(",");
-        let (context, dockerfile) = (context.display().to_string(), dockerfile.display().to_string());
-        let mut words = vec!["buildx", "build", "--platform", &platforms, "--file", &dockerfile, "--tag", name];
-        let args: Vec<String> = args.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        words.extend(args.iter().flat_map(|arg| ["--build-arg", arg]));
-        words.extend(["--provenance=false", "--sbom=false", "--load", "--progress=plain", &context]);
-        for words in [words, vec!["push", name]] {
-            let outcome = self.tool.stream(&words, SILENCE, |_| {})?;
-            if !outcome.success() {
-                bail!("`docker {}` {}:\n{}", words.join(" "), outcome.describe(), outcome.tail.join("\n"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a registry has this image and lets us have it.
-    pub fn can_pull(&self, image: &str) -> bool {
-        let patience = Duration::from_secs(20);
-        let outcome = self.tool.stream(&["buildx", "imagetools", "inspect", "--raw", image], patience, |_| {});
-        outcome.is_ok_and(|outcome| outcome.success())
-    }
-
-    /// The platforms that an image in a registry has, as `linux/arm64`.
-    ///
-    /// # Errors
-    /// A registry that cannot be reached, or refuses.
-    pub fn platforms_of(&self, image: &str) -> Result<Vec<String>> {
-        let patience = Duration::from_secs(15);
-        let mut said = String::new();
-        let words = ["buildx", "imagetools", "inspect", "--format", "{{json .Image}}", image];
-        let outcome = self.tool.stream(&words, patience, |line| {
-            said.push_str(line);
-            said.push('\n');
-        })?;
-        if !outcome.success() {
-            bail!("{}", last_line(&said));
-        }
-        let start = said.find('{').context("no answer")?;
-        Ok(match serde_json::from_str(&said[start..]).context("the answer is not valid JSON")? {
-            Images::One { os, architecture } => vec![format!("{os}/{architecture}")],
-            Images::Many(images) => images.into_keys().collect(),
+        let built: Built =
+            serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")?;
+        Ok(Built {
+            cache_error: watch.error(),
+            ..built
         })
     }
 
     /// The CPU of the machine that the engine runs on, as it says itself.
     pub fn native_arch(&self) -> Option<Arch> {
-        self.tool.read(&["version", "--format", "{{.Server.Arch}}"]).ok()?.parse().ok()
+        self.tool
+            .read(&["version", "--format", "{{.Server.Arch}}"])
+            .ok()?
+            .parse()
+            .ok()
     }
 
     /// Gibibytes that are free where the engine keeps its images, if that is on this machine.
     pub fn free_disk(&self) -> Option<u64> {
-        let directory = self.tool.read(&["info", "--format", "{{.DockerRootDir}}"]).ok()?;
-        let said = Tool::new("df").read(&["--output=avail", "--block-size=1G", &directory]).ok()?;
+        let directory = self
+            .tool
+            .read(&["info", "--format", "{{.DockerRootDir}}"])
+            .ok()?;
+        let said = Tool::new("df")
+            .read(&["--output=avail", "--block-size=1G", &directory])
+            .ok()?;
         said.lines().nth(1)?.trim().parse().ok()
     }
 
@@ -226,7 +217,14 @@ impl Docker {
     /// # Errors
     /// An image that cannot be pulled, or an engine that allows no privileged container.
     pub fn install_emulation(&self, arch: Arch) -> Result<()> {
-        self.tool.read(&["run", "--privileged", "--rm", "tonistiigi/binfmt", "--install", arch.oci()])?;
+        self.tool.read(&[
+            "run",
+            "--privileged",
+            "--rm",
+            "tonistiigi/binfmt",
+            "--install",
+            arch.oci(),
+        ])?;
         Ok(())
     }
 
@@ -246,33 +244,31 @@ impl Docker {
     pub fn run(&self, image: &str, arch: Arch, program: &[&str]) -> Result<String> {
         let (first, rest) = program.split_first().context("no program is named")?;
         let platform = arch.platform();
-        let words = [&["run", "--rm", "--platform", &platform, "--entrypoint", first, image], rest].concat();
+        let words = [
+            &[
+                "run",
+                "--rm",
+                "--platform",
+                &platform,
+                "--entrypoint",
+                first,
+                image,
+            ],
+            rest,
+        ]
+        .concat();
         Ok(self.tool.read(&words)?.trim().to_owned())
-    }
-
-    /// Gives an image of the local engine one more name.
-    ///
-    /// # Errors
-    /// An image that is not there.
-    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
-        self.tool.read(&["tag", image, name]).map(drop)
-    }
-
-    /// Pulls an image for an architecture, with a login.
-    ///
-    /// # Errors
-    /// An image that is not there, or a registry that refuses.
-    pub fn pull(&self, session: &LoginSession<'_>, image: &str, arch: Arch) -> Result<()> {
-        let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
-        self.with_config(session.directory()).read(&words).with_context(|| format!("failed to pull `{image}`"))?;
-        Ok(())
     }
 
     /// Makes the builder of an address, unless it is there. One at a time: two builds may need the same one.
     fn provide(&self, builder: &Builder) -> Result<()> {
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
+        if self
+            .tool
+            .read(&["buildx", "inspect", &builder.name])
+            .is_ok()
+        {
             return Ok(());
         }
         let Some(address) = &builder.address else {
@@ -282,147 +278,30 @@ impl Docker {
             );
         };
         let words = command::create_builder(&builder.name, address);
-        let made = self.tool.read(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        if made.is_err() && self.tool.read(&["buildx", "inspect", &builder.name]).is_ok() {
+        let made = self
+            .tool
+            .read(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        if made.is_err()
+            && self
+                .tool
+                .read(&["buildx", "inspect", &builder.name])
+                .is_ok()
+        {
             // Another run has made it meanwhile.
             return Ok(());
         }
-        made.with_context(|| format!("failed to make a builder of `{address}`")).map(drop)
-    }
-
-    /// Whether the local engine has an image of this name.
-    pub fn has(&self, name: &str) -> bool {
-        // A word that begins with a dash would be an option.
-        !name.starts_with('-') && self.tool.read(&["image", "inspect", "--format", "{{.Id}}", name]).is_ok()
-    }
-
-    /// Hands an image of the local engine to `work`, as `docker save` writes it.
-    ///
-    /// # Errors
-    /// An image that the engine does not have, and whatever `work` finds.
-    pub fn save<T>(&self, name: &str, work: impl FnOnce(ChildStdout) -> Result<T>) -> Result<T> {
-        self.tool.pipe(&["image", "save", name], work)
-    }
-
-    /// Takes a name away from an image of the local engine. An image that has no other goes with it.
-    pub fn untag(&self, name: &str) {
-        // Housekeeping: a name that stays does no harm.
-        let _ = self.tool.read(&["image", "rm", "--no-prune", name]);
+        made.with_context(|| format!("failed to make a builder of `{address}`"))
+            .map(drop)
     }
 
     /// Docker with a configuration directory of its own.
     fn with_config(&self, directory: &Path) -> Tool {
         self.tool.clone().env("DOCKER_CONFIG", directory)
     }
-
-    /// Pushes one name. A connection that breaks, a server that fails for a moment and a token that has run out are
-    /// tried again: docker itself gives up at the first of these.
-    ///
-    /// # Errors
-    /// A push that fails for good.
-    pub fn push(&self, session: &LoginSession<'_>, name: &str, mut line: impl FnMut(&str)) -> Result<()> {
-        let words = command::push(name);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut delays = [1, 3, 9].map(Duration::from_secs).into_iter();
-        let mut renewed = false;
-        loop {
-            let outcome = self.with_config(session.directory()).stream(&words, SILENCE, &mut line)?;
-            if outcome.success() {
-                return Ok(());
-            }
-            let said = outcome.tail.join("\n");
-            match Trouble::of(&said) {
-                Trouble::Login if !renewed => {
-                    line("the registry asks for a new login");
-                    session.login(self)?;
-                    renewed = true;
-                }
-                Trouble::Passing => match delays.next() {
-                    Some(delay) => {
-                        line(&format!("the push broke off; trying again in {} s", delay.as_secs()));
-                        std::thread::sleep(delay);
-                    }
-                    None => bail!("the push of `{name}` {} after 4 attempts: {}", outcome.describe(), last_line(&said)),
-                },
-                Trouble::Login | Trouble::Lasting => {
-                    bail!("the push of `{name}` {}: {}", outcome.describe(), last_line(&said))
-                }
-            }
-        }
-    }
 }
 
 fn last_line(said: &str) -> &str {
-    said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("docker gave no reason")
-}
-
-/// What kind of trouble a push met.
-#[derive(Debug, PartialEq, Eq)]
-enum Trouble {
-    /// It may be gone in a moment.
-    Passing,
-    /// The token has run out, or was refused.
-    Login,
-    /// Trying again would not help.
-    Lasting,
-}
-
-impl Trouble {
-    /// Reads docker's words. It has no other way to say what happened.
-    fn of(said: &str) -> Self {
-        let said = said.to_lowercase();
-        let has = |signs: &[&str]| signs.iter().any(|sign| said.contains(sign));
-        if has(&["no basic auth", "401", "unauthorized", "token has expired", "authentication required"]) {
-            return Self::Login;
-        }
-        let passing = [
-            " 500",
-            " 502",
-            " 503",
-            " 504",
-            "429",
-            "too many requests",
-            "toomanyrequests",
-            "eof",
-            "connection reset",
-            "broken pipe",
-            "connection refused",
-            "timeout",
-            "timed out",
-            "temporary failure",
-            "connection closed",
-            "unexpected http response",
-            "internal server error",
-            "service unavailable",
-            "bad gateway",
-            "server closed",
-        ];
-        if has(&passing) { Self::Passing } else { Self::Lasting }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn docker_s_words_say_whether_to_try_again() {
-        let cases = [
-            ("received unexpected HTTP status: 503 Service Unavailable", Trouble::Passing),
-            ("failed to do request: Put \"https://x\": EOF", Trouble::Passing),
-            ("read tcp 1.2.3.4:5: read: connection reset by peer", Trouble::Passing),
-            ("toomanyrequests: Rate exceeded", Trouble::Passing),
-            ("no basic auth credentials", Trouble::Login),
-            ("denied: Your authorization token has expired. Reauthenticate and try again.", Trouble::Login),
-            (
-                "tag invalid: The image tag 'x' already exists and cannot be overwritten because the tag is immutable.",
-                Trouble::Lasting,
-            ),
-            ("denied: User is not authorized to perform: ecr:InitiateLayerUpload", Trouble::Lasting),
-            ("name unknown: The repository with name 'x' does not exist", Trouble::Lasting),
-        ];
-        for (said, expected) in cases {
-            assert_eq!(Trouble::of(said), expected, "{said}");
-        }
-    }
+    said.lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or("docker gave no reason")
 }

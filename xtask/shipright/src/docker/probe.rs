@@ -19,7 +19,11 @@ impl Docker {
     /// As for [`Docker::executes`].
     pub fn engine_executes(&self, arch: Arch) -> Result<bool> {
         let context = self.tool.read(&["context", "show"]).unwrap_or_default();
-        let name = if context.trim().is_empty() { "default" } else { context.trim() };
+        let name = if context.trim().is_empty() {
+            "default"
+        } else {
+            context.trim()
+        };
         self.executes(arch, Some(name))
     }
 
@@ -29,16 +33,29 @@ impl Docker {
     /// # Errors
     /// A directory that cannot be made. A builder that cannot execute the program is `Ok(false)`.
     pub fn executes(&self, arch: Arch, builder: Option<&str>) -> Result<bool> {
-        let directory =
-            tempfile::Builder::new().prefix("xtask-probe-").tempdir().context("no temporary directory can be made")?;
+        let directory = tempfile::Builder::new()
+            .prefix("xtask-probe-")
+            .tempdir()
+            .context("no temporary directory can be made")?;
         let directory = Transient::new(directory.keep());
         let program = directory.path().join("probe");
         fs::write(&program, exits_well(arch))?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        fs::write(directory.path().join("Dockerfile"), "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n")?;
+        fs::write(
+            directory.path().join("Dockerfile"),
+            "FROM scratch\nCOPY probe /probe\nRUN [\"/probe\"]\n",
+        )?;
         let place = directory.path().to_string_lossy();
         let platform = arch.platform();
-        let mut words = vec!["buildx", "build", "--platform", &platform, "--no-cache", "--output", "type=cacheonly"];
+        let mut words = vec![
+            "buildx",
+            "build",
+            "--platform",
+            &platform,
+            "--no-cache",
+            "--output",
+            "type=cacheonly",
+        ];
         words.extend(builder.into_iter().flat_map(|name| ["--builder", name]));
         words.push(&place);
         Ok(self.tool.read(&words).is_ok())
@@ -52,8 +69,14 @@ impl Docker {
         if named != here.trim() {
             return None;
         }
-        let state = fs::read_to_string(format!("/proc/sys/fs/binfmt_misc/qemu-{}", arch.uname())).ok()?;
-        let field = |name: &str| state.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let state =
+            fs::read_to_string(format!("/proc/sys/fs/binfmt_misc/qemu-{}", arch.uname())).ok()?;
+        let field = |name: &str| {
+            state
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+        };
         Some(format!(
             "{}, flags {}, {}",
             field("interpreter")?,
@@ -103,7 +126,10 @@ mod tests {
     fn the_program_is_for_its_cpu() {
         for arch in Arch::ALL {
             let program = exits_well(arch);
-            assert_eq!(image_proof::read_elf(&program).unwrap().unwrap().machine, machine::of(arch));
+            assert_eq!(
+                image_proof::read_elf(&program).unwrap().unwrap().machine,
+                machine::of(arch)
+            );
         }
     }
 }

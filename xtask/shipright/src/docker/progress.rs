@@ -10,10 +10,15 @@ pub(super) struct CacheWatch {
 impl CacheWatch {
     /// Reads one line.
     pub(super) fn read(&mut self, line: &str) {
-        let Some((step, said)) = line.trim().split_once(' ') else { return };
+        let Some((step, said)) = line.trim().split_once(' ') else {
+            return;
+        };
         if said.starts_with("exporting cache to ") {
             self.step = Some(step.to_owned());
-        } else if let (Some(error), true) = (said.strip_prefix("ERROR: "), self.step.as_deref() == Some(step)) {
+        } else if let (Some(error), true) = (
+            said.strip_prefix("ERROR: "),
+            self.step.as_deref() == Some(step),
+        ) {
             self.error = Some(error.to_owned());
         }
     }
@@ -28,7 +33,10 @@ impl CacheWatch {
 pub(super) fn without_prefix(line: &str) -> &str {
     let is_prefix = |word: &str| {
         let number = word.strip_prefix('#').unwrap_or(word);
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        !number.is_empty()
+            && number
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.')
     };
     let mut rest = line.trim();
     while let Some((_, more)) = rest.split_once(' ').filter(|(word, _)| is_prefix(word)) {
@@ -43,7 +51,10 @@ mod tests {
 
     #[test]
     fn a_line_is_had_without_its_step() {
-        assert_eq!(without_prefix("#10 1.477   cause: Because docopt==0.6.2"), "cause: Because docopt==0.6.2");
+        assert_eq!(
+            without_prefix("#10 1.477   cause: Because docopt==0.6.2"),
+            "cause: Because docopt==0.6.2"
+        );
         assert_eq!(without_prefix("ERROR: failed"), "ERROR: failed");
         assert_eq!(without_prefix("#10"), "#10");
     }
@@ -58,8 +69,14 @@ mod tests {
             watch.error()
         };
         let export = "#14 exporting cache to registry";
-        assert_eq!(said(&[export, "#14 ERROR: denied"]), Some("denied".to_owned()));
-        assert_eq!(said(&[export, "#14 writing layer x done", "#3 ERROR: not found"]), None);
+        assert_eq!(
+            said(&[export, "#14 ERROR: denied"]),
+            Some("denied".to_owned())
+        );
+        assert_eq!(
+            said(&[export, "#14 writing layer x done", "#3 ERROR: not found"]),
+            None
+        );
         assert_eq!(said(&["#14 ERROR: denied", "", "nonsense"]), None);
     }
 }

@@ -28,23 +28,44 @@ impl Executor<'_> {
         destination: &Destination<'_>,
         published: &[Published<'_>],
     ) -> Result<Manifest> {
-        let (registry, aws, repository) = (destination.registry, destination.aws, &index.repository);
+        let (registry, aws, repository) =
+            (destination.registry, destination.aws, &index.repository);
         let children = children(index, registry, destination.plan, published)?;
         let manifest = assemble(&children).map_err(|refusals| {
-            let problems: Vec<_> = refusals.iter().map(|refusal| refusal.problem.as_str()).collect();
+            let problems: Vec<_> = refusals
+                .iter()
+                .map(|refusal| refusal.problem.as_str())
+                .collect();
             anyhow!("{}", problems.join("; "))
         })?;
         // Before anything of the index is written: what this commit's plain tags name may be a single image, that stays.
         let lasting = index.tags.iter().filter(|tag| tag.kind != TagKind::Moving);
         let lasting: Vec<_> = lasting.map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(repository, &lasting)?;
-        let current = current.into_iter().map(|(tag, manifest)| (tag, manifest.digest)).collect();
-        let mutability = aws.reader().repository(repository)?.map(|found| found.mutability);
+        let current = current
+            .into_iter()
+            .map(|(tag, manifest)| (tag, manifest.digest))
+            .collect();
+        let mutability = aws
+            .reader()
+            .repository(repository)?
+            .map(|found| found.mutability);
         if let Some(tag) = stuck(&lasting, &current, &manifest.digest, mutability.as_ref()) {
-            bail!("tag `{tag}` names another image of this commit, and may not move: commit again, or push without the index");
+            bail!(
+                "tag `{tag}` names another image of this commit, and may not move: commit again, or push without the index"
+            );
         }
-        if aws.reader().manifest(repository, &manifest.digest)?.is_none() {
-            let text = format!("{}: {} images, {}", index.name, children.len(), manifest.digest);
+        if aws
+            .reader()
+            .manifest(repository, &manifest.digest)?
+            .is_none()
+        {
+            let text = format!(
+                "{}: {} images, {}",
+                index.name,
+                children.len(),
+                manifest.digest
+            );
             self.terminal.status("Indexing", &text);
             let bytes = manifest.bytes.as_bytes();
             registry.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
@@ -53,16 +74,31 @@ impl Executor<'_> {
     }
 
     /// Writes tags that name an index. Returns whether there was one to write.
-    pub(super) fn tag_index(&self, index: &PlannedIndex, manifest: &Manifest, aws: &Aws, which: Which) -> Result<bool> {
-        let names: Vec<_> = index.tags.iter().filter(|tag| which.includes(tag.kind)).map(|tag| tag.name.clone()).collect();
+    pub(super) fn tag_index(
+        &self,
+        index: &PlannedIndex,
+        manifest: &Manifest,
+        aws: &Aws,
+        which: Which,
+    ) -> Result<bool> {
+        let names: Vec<_> = index
+            .tags
+            .iter()
+            .filter(|tag| which.includes(tag.kind))
+            .map(|tag| tag.name.clone())
+            .collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let mut changed = false;
         for name in names {
-            if current.get(&name).is_some_and(|known| known.digest == manifest.digest) {
+            if current
+                .get(&name)
+                .is_some_and(|known| known.digest == manifest.digest)
+            {
                 continue;
             }
             changed = true;
-            self.terminal.status("Tagging", &format!("{}:{name}", index.repository));
+            self.terminal
+                .status("Tagging", &format!("{}:{name}", index.repository));
             aws.writer().tag(&index.repository, manifest, &name)?;
         }
         Ok(changed)
@@ -79,20 +115,40 @@ impl Executor<'_> {
         let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let digest = &manifest.digest;
-        let is_wrong = |name: &&String| current.get(*name).is_none_or(|known| known.digest != *digest);
+        let is_wrong = |name: &&String| {
+            current
+                .get(*name)
+                .is_none_or(|known| known.digest != *digest)
+        };
         let wrong: Vec<_> = names.iter().filter(is_wrong).map(String::as_str).collect();
         if !wrong.is_empty() {
             let wrong = wrong.join(", ");
-            bail!("tags do not name the index {digest}, perhaps because another push ran at the same time: {wrong}");
+            bail!(
+                "tags do not name the index {digest}, perhaps because another push ran at the same time: {wrong}"
+            );
         }
         for place in &index.images {
             if let Some(job) = jobs.get_mut(*place) {
                 job.report.image_index = Some(digest.clone());
             }
         }
-        self.terminal.status("Checked", &format!("{}: {} tags name the index {digest}", index.name, names.len()));
-        let (name, repository, digest) = (index.name.clone(), index.repository.clone(), digest.clone());
-        Ok(IndexReport { name, repository, digest, tags: names, changed: false })
+        self.terminal.status(
+            "Checked",
+            &format!(
+                "{}: {} tags name the index {digest}",
+                index.name,
+                names.len()
+            ),
+        );
+        let (name, repository, digest) =
+            (index.name.clone(), index.repository.clone(), digest.clone());
+        Ok(IndexReport {
+            name,
+            repository,
+            digest,
+            tags: names,
+            changed: false,
+        })
     }
 }
 
@@ -108,7 +164,11 @@ fn children(
         let (image, published) = found.context("the plan lists an image that it does not have")?;
         let manifest = published.manifest.clone();
         let platform = Platform::of_config(&registry.config(&index.repository, &manifest)?)?;
-        Ok(Child { name: image.name.clone(), manifest, platform })
+        Ok(Child {
+            name: image.name.clone(),
+            manifest,
+            platform,
+        })
     };
     index.images.iter().map(child).collect()
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// An image that may leave this machine, or is in the registry already.
-pub enum Made<'p> {
+pub(super) enum Made<'p> {
     /// It was built, and proven if it goes anywhere.
     Built {
         /// Its build.
@@ -29,7 +29,11 @@ pub enum Made<'p> {
 
 impl Executor<'_> {
     /// Builds an image, unless the registry has it, and reads every byte of one that is to leave.
-    pub(super) fn make<'p>(&self, job: &mut Job<'p>, session: Option<&LoginSession<'_>>) -> Result<Made<'p>> {
+    pub(super) fn make<'p>(
+        &self,
+        job: &mut Job<'p>,
+        session: Option<&LoginSession<'_>>,
+    ) -> Result<Made<'p>> {
         let image = job.image;
         match &image.source {
             Source::Existing { digest } => {
@@ -39,17 +43,35 @@ impl Executor<'_> {
             }
             Source::Build(build) => {
                 let built = self.build(job, build, session)?;
-                let proof = if image.publication.is_some() { Some(Box::new(self.prove(job, build)?)) } else { None };
-                Ok(Made::Built { build, built, proof })
+                let proof = if image.publication.is_some() {
+                    Some(Box::new(self.prove(job, build)?))
+                } else {
+                    None
+                };
+                Ok(Made::Built {
+                    build,
+                    built,
+                    proof,
+                })
             }
         }
     }
 
-    fn build(&self, job: &mut Job<'_>, build: &Build, session: Option<&LoginSession<'_>>) -> Result<Built> {
+    fn build(
+        &self,
+        job: &mut Job<'_>,
+        build: &Build,
+        session: Option<&LoginSession<'_>>,
+    ) -> Result<Built> {
         let (name, platform) = (&job.image.name, job.image.arch.platform());
-        let mode = build.mode.map_or_else(String::new, |mode| format!(", {}", mode.words()));
-        self.terminal.status("Building", &format!("{name} for {platform}{mode}"));
-        let built = self.docker.build(build, session, |line| self.terminal.output(name, line))?;
+        let mode = build
+            .mode
+            .map_or_else(String::new, |mode| format!(", {}", mode.words()));
+        self.terminal
+            .status("Building", &format!("{name} for {platform}{mode}"));
+        let built = self
+            .docker
+            .build(build, session, |line| self.terminal.output(name, line))?;
         if let Some(error) = &built.cache_error {
             let text = "the build's cache was not written, so the next machine starts without";
             self.terminal.warning(&format!("{name}: {text}: {error}"));
@@ -62,7 +84,9 @@ impl Executor<'_> {
         let image = job.image;
         self.terminal.status("Proving", &image.name);
         let name = build.names.first().map(String::as_str).unwrap_or_default();
-        let proof = self.prover.in_engine(self.docker, name, Some(image.arch), &image.foreign)?;
+        let proof = self
+            .prover
+            .in_engine(self.docker, name, Some(image.arch), &image.foreign)?;
         proof.require()?;
         self.proven(job, &proof);
         Ok(proof)
@@ -71,7 +95,8 @@ impl Executor<'_> {
     /// Says what a proof has found.
     pub(super) fn proven(&self, job: &mut Job<'_>, proof: &Proof) {
         let name = &job.image.name;
-        self.terminal.status("Proven", &format!("{name}: {}", proof.verdict.summary()));
+        self.terminal
+            .status("Proven", &format!("{name}: {}", proof.verdict.summary()));
         for note in &proof.verdict.notes {
             self.terminal.note(&format!("{name}: {note}"));
         }

@@ -46,7 +46,10 @@ pub struct Executor<'a> {
 
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
-    let job = |image| Job { image, report: ImageReport::planned(image) };
+    let job = |image| Job {
+        image,
+        report: ImageReport::planned(image),
+    };
     let mut jobs: Vec<Job<'_>> = plan.images.iter().map(job).collect();
     let mut indexes = Vec::new();
     if let Err(error) = executor.carry_out(plan, &mut jobs, &mut indexes) {
@@ -59,36 +62,71 @@ pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
         }
     }
     // What was pushed, or was to be, needs no name here any more.
-    let leaving = plan.images.iter().filter(|image| image.publication.is_some());
-    let names = leaving.filter_map(PlannedImage::build).flat_map(|build| &build.names);
+    let leaving = plan
+        .images
+        .iter()
+        .filter(|image| image.publication.is_some());
+    let names = leaving
+        .filter_map(PlannedImage::build)
+        .flat_map(|build| &build.names);
     names.for_each(|name| executor.docker.untag(name));
     let images = jobs.into_iter().map(|job| job.report).collect();
-    Report { place: plan.place.clone(), images, image_indexes: indexes }
+    Report {
+        place: plan.place.clone(),
+        images,
+        image_indexes: indexes,
+    }
 }
 
 impl Executor<'_> {
-    fn carry_out(&self, plan: &Plan, jobs: &mut [Job<'_>], indexes: &mut Vec<IndexReport>) -> Result<()> {
+    fn carry_out(
+        &self,
+        plan: &Plan,
+        jobs: &mut [Job<'_>],
+        indexes: &mut Vec<IndexReport>,
+    ) -> Result<()> {
         let published = plan.place.as_ref().zip(self.aws);
         let session = match published.filter(|_| plan.needs_login_to_build()) {
-            Some((place, aws)) => Some(LoginSession::open(self.docker, &place.registry, aws.reader(), ExistingLogins::Kept)?),
+            Some((place, aws)) => Some(LoginSession::open(
+                self.docker,
+                &place.registry,
+                aws.reader(),
+                ExistingLogins::Kept,
+            )?),
             None => None,
         };
         let all = vec![(); jobs.len()];
-        let made = self.stage(jobs, all, "nothing was pushed", |job, ()| self.make(job, session.as_ref()))?;
+        let made = self.stage(jobs, all, "nothing was pushed", |job, ()| {
+            self.make(job, session.as_ref())
+        })?;
         drop(session);
-        let Some((place, aws)) = published else { return Ok(()) };
+        let Some((place, aws)) = published else {
+            return Ok(());
+        };
         for name in &plan.create_repositories {
-            self.terminal.status("Creating", &format!("repository {name}"));
+            self.terminal
+                .status("Creating", &format!("repository {name}"));
             aws.writer().create_repository(name, &MOVABLE_TAGS)?;
         }
         if made.iter().any(|made| matches!(made, Made::Built { .. })) {
-            let session = LoginSession::open(self.docker, &place.registry, aws.reader(), ExistingLogins::LeftOut)?;
+            let session = LoginSession::open(
+                self.docker,
+                &place.registry,
+                aws.reader(),
+                ExistingLogins::LeftOut,
+            )?;
             let all = made.iter().collect();
-            self.stage(jobs, all, "no tag was moved", |job, made| self.push(job, &session, made))?;
+            self.stage(jobs, all, "no tag was moved", |job, made| {
+                self.push(job, &session, made)
+            })?;
         }
         let login = aws.reader().login()?;
         let registry = Registry::new(&place.registry, Some(&login));
-        let destination = Destination { plan, registry: &registry, aws };
+        let destination = Destination {
+            plan,
+            registry: &registry,
+            aws,
+        };
         self.publish(&destination, jobs, &made, indexes)
     }
 
@@ -102,15 +140,27 @@ impl Executor<'_> {
     ) -> Result<()> {
         let (plan, aws) = (destination.plan, destination.aws);
         let all = made.iter().collect();
-        let there = self.stage(jobs, all, "no tag was moved", |job, made| self.read_back(job, destination, made))?;
+        let there = self.stage(jobs, all, "no tag was moved", |job, made| {
+            self.read_back(job, destination, made)
+        })?;
         let tag = |jobs: &mut [Job<'_>], which, stopped: &str| {
             let all = there.iter().collect();
-            self.stage(jobs, all, stopped, |job, image| self.tag(job, aws, image, which)).map(drop)
+            self.stage(jobs, all, stopped, |job, image| {
+                self.tag(job, aws, image, which)
+            })
+            .map(drop)
         };
         tag(jobs, Which::Lasting, "no moving tag was written")?;
         let about = |name: &str| format!("the index of {name} was not made");
-        let manifest = |index| self.index(index, destination, &there).with_context(|| about(&index.name));
-        let manifests = plan.indexes.iter().map(manifest).collect::<Result<Vec<Manifest>>>()?;
+        let manifest = |index| {
+            self.index(index, destination, &there)
+                .with_context(|| about(&index.name))
+        };
+        let manifests = plan
+            .indexes
+            .iter()
+            .map(manifest)
+            .collect::<Result<Vec<Manifest>>>()?;
         let both = || plan.indexes.iter().zip(&manifests);
         let mut changed = Vec::new();
         for (index, manifest) in both() {
@@ -121,9 +171,14 @@ impl Executor<'_> {
             *changed |= self.tag_index(index, manifest, aws, Which::Moving)?;
         }
         let all = there.iter().collect();
-        self.stage(jobs, all, "not every tag was confirmed", |job, image| self.confirm(job, aws, image))?;
+        self.stage(jobs, all, "not every tag was confirmed", |job, image| {
+            self.confirm(job, aws, image)
+        })?;
         for ((index, manifest), changed) in both().zip(changed) {
-            indexes.push(IndexReport { changed, ..self.confirm_index(index, manifest, aws, jobs)? });
+            indexes.push(IndexReport {
+                changed,
+                ..self.confirm_index(index, manifest, aws, jobs)?
+            });
         }
         Ok(())
     }

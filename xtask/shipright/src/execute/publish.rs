@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An image that is in the registry, and proven there.
-pub struct Published<'p> {
+pub(super) struct Published<'p> {
     /// Where it goes, and under which tags.
     pub publication: &'p Publication,
     /// Its manifest.
@@ -22,7 +22,7 @@ pub struct Published<'p> {
 }
 
 /// The registry of a plan, to read from.
-pub struct Destination<'d> {
+pub(super) struct Destination<'d> {
     /// The plan.
     pub plan: &'d Plan,
     /// The registry protocol.
@@ -33,11 +33,20 @@ pub struct Destination<'d> {
 
 impl Executor<'_> {
     /// Pushes an image that was built.
-    pub(super) fn push(&self, job: &mut Job<'_>, session: &LoginSession<'_>, made: &Made<'_>) -> Result<()> {
-        let Made::Built { build, .. } = made else { return Ok(()) };
+    pub(super) fn push(
+        &self,
+        job: &mut Job<'_>,
+        session: &LoginSession<'_>,
+        made: &Made<'_>,
+    ) -> Result<()> {
+        let Made::Built { build, .. } = made else {
+            return Ok(());
+        };
         for name in &build.names {
             self.terminal.status("Pushing", name);
-            self.docker.push(session, name, |line| self.terminal.output(&job.image.name, line))?;
+            self.docker.push(session, name, |line| {
+                self.terminal.output(&job.image.name, line);
+            })?;
         }
         job.report.changed = true;
         Ok(())
@@ -50,14 +59,20 @@ impl Executor<'_> {
         destination: &Destination<'_>,
         made: &Made<'_>,
     ) -> Result<Published<'p>> {
-        let publication = job.image.publication.as_ref().context("the plan does not say where this image goes")?;
+        let publication = job
+            .image
+            .publication
+            .as_ref()
+            .context("the plan does not say where this image goes")?;
         let manifest = destination.manifest(publication, made)?;
         if let Made::Built { built, .. } = made {
             require_built(built, &manifest)?;
         }
         let found = destination.compare(job, publication, &manifest)?;
         let proof = match made {
-            Made::Built { proof: Some(proof), .. } => Proof::clone(proof),
+            Made::Built {
+                proof: Some(proof), ..
+            } => Proof::clone(proof),
             // It was in the registry before this run, and is proven from there.
             Made::Built { proof: None, .. } | Made::Existing { .. } => {
                 self.prove_there(job, destination.registry, publication, &manifest)?
@@ -65,12 +80,18 @@ impl Executor<'_> {
         };
         let config = &manifest.config()?.digest;
         if proof.config_digest != *config {
-            bail!("the registry has an image with config {config}, but the proof is of {}", proof.config_digest);
+            bail!(
+                "the registry has an image with config {config}, but the proof is of {}",
+                proof.config_digest
+            );
         }
         job.report.digest = Some(manifest.digest.clone());
         job.report.media_type = Some(found.media_type);
         job.report.platform = Some(found.platform);
-        Ok(Published { publication, manifest })
+        Ok(Published {
+            publication,
+            manifest,
+        })
     }
 
     fn prove_there(
@@ -81,7 +102,9 @@ impl Executor<'_> {
         manifest: &Manifest,
     ) -> Result<Proof> {
         let place = (publication.repository.as_str(), manifest.digest.as_str());
-        let proof = self.prover.in_registry(registry, place, Some(job.image.arch), &job.image.foreign)?;
+        let proof =
+            self.prover
+                .in_registry(registry, place, Some(job.image.arch), &job.image.foreign)?;
         proof.require()?;
         self.proven(job, &proof);
         Ok(proof)
@@ -94,7 +117,10 @@ fn require_built(built: &Built, manifest: &Manifest) -> Result<()> {
         return Ok(());
     }
     let made = built.digest.as_deref().unwrap_or("no digest");
-    bail!("the registry has {}, but the build made {made}", manifest.digest)
+    bail!(
+        "the registry has {}, but the build made {made}",
+        manifest.digest
+    )
 }
 
 impl Destination<'_> {
@@ -105,11 +131,18 @@ impl Destination<'_> {
             Made::Existing { digest } => Some((*digest).to_owned()),
             Made::Built { .. } => {
                 let tag = &publication.pushed_tag;
-                reader.manifests(repository, std::slice::from_ref(tag))?.remove(tag).map(|manifest| manifest.digest)
+                reader
+                    .manifests(repository, std::slice::from_ref(tag))?
+                    .remove(tag)
+                    .map(|manifest| manifest.digest)
             }
         };
-        let manifest = digest.map(|digest| reader.manifest(repository, &digest)).transpose()?.flatten();
-        let manifest = manifest.with_context(|| format!("the image is not in `{repository}` after the push"))?;
+        let manifest = digest
+            .map(|digest| reader.manifest(repository, &digest))
+            .transpose()?
+            .flatten();
+        let manifest = manifest
+            .with_context(|| format!("the image is not in `{repository}` after the push"))?;
         if !manifest.is_image_manifest() {
             bail!(
                 "the registry has a `{}` instead of a single image: Lambda refuses it; \
@@ -121,9 +154,17 @@ impl Destination<'_> {
     }
 
     /// What the registry says of an image, compared with the plan.
-    fn compare(&self, job: &Job<'_>, publication: &Publication, manifest: &Manifest) -> Result<Found> {
+    fn compare(
+        &self,
+        job: &Job<'_>,
+        publication: &Publication,
+        manifest: &Manifest,
+    ) -> Result<Found> {
         let image = job.image;
-        let found = Found::of(manifest, &self.registry.config(&publication.repository, manifest)?)?;
+        let found = Found::of(
+            manifest,
+            &self.registry.config(&publication.repository, manifest)?,
+        )?;
         if found.arch != Some(image.arch) {
             bail!(
                 "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's \
@@ -132,10 +173,22 @@ impl Destination<'_> {
                 image.arch.platform()
             );
         }
-        let commit = self.plan.revision.as_ref().map(|revision| revision.commit.as_str()).unwrap_or_default();
-        let labelled = found.labels.get(label::REVISION).map(String::as_str).unwrap_or_default();
+        let commit = self
+            .plan
+            .revision
+            .as_ref()
+            .map(|revision| revision.commit.as_str())
+            .unwrap_or_default();
+        let labelled = found
+            .labels
+            .get(label::REVISION)
+            .map(String::as_str)
+            .unwrap_or_default();
         if labelled.trim_end_matches("-dirty") != commit {
-            bail!("the image's label `{}` is `{labelled}`, not `{commit}`", label::REVISION);
+            bail!(
+                "the image's label `{}` is `{labelled}`, not `{commit}`",
+                label::REVISION
+            );
         }
         Ok(found)
     }

@@ -11,7 +11,7 @@ use super::Executor;
 use crate::{plan::PlannedImage, report::result::ImageReport};
 
 /// An image of the plan, and its row of the report.
-pub struct Job<'p> {
+pub(super) struct Job<'p> {
     /// The image.
     pub image: &'p PlannedImage,
     /// What is known of it so far.
@@ -30,7 +30,11 @@ impl Executor<'_> {
         stopped: &str,
         step: impl Fn(&mut Job<'p>, I) -> Result<O> + Sync,
     ) -> Result<Vec<O>> {
-        let slots: Vec<_> = jobs.iter_mut().zip(inputs).map(|(job, input)| Mutex::new((job, Some(input), None))).collect();
+        let slots: Vec<_> = jobs
+            .iter_mut()
+            .zip(inputs)
+            .map(|(job, input)| Mutex::new((job, Some(input), None)))
+            .collect();
         let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.clamp(1, slots.len().max(1)) {
@@ -51,7 +55,9 @@ impl Executor<'_> {
             }
         });
         let count = slots.len();
-        let done = slots.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
+        let done = slots
+            .into_iter()
+            .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
         let done: Vec<O> = done.collect();
         if done.len() < count {
             bail!("{stopped}, because another image failed");

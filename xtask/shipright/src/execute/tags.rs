@@ -11,7 +11,7 @@ use crate::{
 
 /// Which tags are written: those that never move come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub(super) enum Which {
     /// Those that never move.
     Lasting,
     /// Those that move.
@@ -20,25 +20,38 @@ pub enum Which {
 
 impl Which {
     /// Whether a tag is one of these.
-    pub fn includes(self, kind: TagKind) -> bool {
+    pub(super) fn includes(self, kind: TagKind) -> bool {
         (kind == TagKind::Moving) == (self == Self::Moving)
     }
 }
 
 impl Executor<'_> {
     /// Writes the tags of an image that are to be written.
-    pub(super) fn tag(&self, job: &mut Job<'_>, aws: &Aws, image: &Published<'_>, which: Which) -> Result<()> {
+    pub(super) fn tag(
+        &self,
+        job: &mut Job<'_>,
+        aws: &Aws,
+        image: &Published<'_>,
+        which: Which,
+    ) -> Result<()> {
         let repository = &image.publication.repository;
-        for tag in image.publication.tags.iter().filter(|tag| which.includes(tag.kind)) {
+        for tag in image
+            .publication
+            .tags
+            .iter()
+            .filter(|tag| which.includes(tag.kind))
+        {
             match tag.action {
                 TagAction::Write => {
-                    self.terminal.status("Tagging", &format!("{repository}:{}", tag.name));
+                    self.terminal
+                        .status("Tagging", &format!("{repository}:{}", tag.name));
                     aws.writer().tag(repository, &image.manifest, &tag.name)?;
                     job.report.changed = true;
                 }
                 TagAction::Push | TagAction::Present => {}
                 TagAction::Kept => {
-                    let text = "stays on an earlier image: the repository lets only other tags move";
+                    let text =
+                        "stays on an earlier image: the repository lets only other tags move";
                     self.terminal.note(&format!("`{}` {text}", tag.name));
                 }
             }
@@ -48,11 +61,18 @@ impl Executor<'_> {
 
     /// Reads every tag once more. Another run may have written a moving tag since, and then this one must not say that
     /// the environment has its image.
-    pub(super) fn confirm(&self, job: &mut Job<'_>, aws: &Aws, image: &Published<'_>) -> Result<()> {
+    pub(super) fn confirm(
+        &self,
+        job: &mut Job<'_>,
+        aws: &Aws,
+        image: &Published<'_>,
+    ) -> Result<()> {
         let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
         let tags = image.publication.tags.iter().filter(expected);
         let names: Vec<_> = tags.map(|tag| tag.name.clone()).collect();
-        let current = aws.reader().manifests(&image.publication.repository, &names)?;
+        let current = aws
+            .reader()
+            .manifests(&image.publication.repository, &names)?;
         let digest = &image.manifest.digest;
         let mut wrong = Vec::new();
         for name in names {
@@ -66,10 +86,19 @@ impl Executor<'_> {
         }
         if !wrong.is_empty() {
             let wrong = wrong.join(", ");
-            bail!("tags do not name {digest}, perhaps because another push ran at the same time: {wrong}");
+            bail!(
+                "tags do not name {digest}, perhaps because another push ran at the same time: {wrong}"
+            );
         }
-        let (name, count, platform) = (&job.image.name, job.report.tags.len(), job.image.arch.platform());
-        self.terminal.status("Checked", &format!("{name}: {count} tags name {digest}, {platform}"));
+        let (name, count, platform) = (
+            &job.image.name,
+            job.report.tags.len(),
+            job.image.arch.platform(),
+        );
+        self.terminal.status(
+            "Checked",
+            &format!("{name}: {count} tags name {digest}, {platform}"),
+        );
         Ok(())
     }
 }

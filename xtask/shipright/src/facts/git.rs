@@ -22,10 +22,15 @@ pub fn revision(directory: &Path) -> Result<Option<Revision>> {
     match outcome {
         Ok(revision) => Ok(Some(revision)),
         Err(error) if matches!(error.code(), ErrorCode::UnbornBranch) => Ok(None),
-        Err(error) if error.code() == ErrorCode::NotFound && !has_git_directory(directory) => Ok(None),
-        Err(error) => {
-            from_program(directory).with_context(|| format!("git2 cannot read the repository either: {}", error.message()))
+        Err(error) if error.code() == ErrorCode::NotFound && !has_git_directory(directory) => {
+            Ok(None)
         }
+        Err(error) => from_program(directory).with_context(|| {
+            format!(
+                "git2 cannot read the repository either: {}",
+                error.message()
+            )
+        }),
     }
 }
 
@@ -34,31 +39,52 @@ pub fn revision(directory: &Path) -> Result<Option<Revision>> {
 /// # Errors
 /// A repository that cannot be read.
 pub fn project_revision(config: &Config) -> Result<Option<Revision>> {
-    revision(&config.root).with_context(|| format!("failed to read the git revision of `{}`", config.root.display()))
+    revision(&config.root).with_context(|| {
+        format!(
+            "failed to read the git revision of `{}`",
+            config.root.display()
+        )
+    })
 }
 
 fn has_git_directory(directory: &Path) -> bool {
-    directory.ancestors().any(|above| above.join(".git").exists())
+    directory
+        .ancestors()
+        .any(|above| above.join(".git").exists())
 }
 
 fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
     let head = repository.head()?;
     let commit = head.peel_to_commit()?;
     let mut options = StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(false);
+    options
+        .include_untracked(true)
+        .recurse_untracked_dirs(false);
     let dirty = !repository.statuses(Some(&mut options))?.is_empty();
     let mut describe = DescribeOptions::new();
     describe.describe_tags().show_commit_oid_as_fallback(true);
     let mut format = DescribeFormatOptions::new();
     let suffix = if dirty { "-dirty" } else { "" };
-    let description = commit.as_object().describe(&describe).and_then(|found| found.format(Some(format.dirty_suffix(suffix))));
-    let origin = repository.find_remote("origin").ok().and_then(|remote| remote.url().ok().map(without_credentials));
+    let description = commit
+        .as_object()
+        .describe(&describe)
+        .and_then(|found| found.format(Some(format.dirty_suffix(suffix))));
+    let origin = repository
+        .find_remote("origin")
+        .ok()
+        .and_then(|remote| remote.url().ok().map(without_credentials));
     Ok(Revision {
         commit: commit.id().to_string(),
         dirty,
         time: commit.time().seconds(),
-        branch: head.is_branch().then(|| head.shorthand().ok().map(str::to_owned)).flatten(),
-        description: description.map_or_else(|_| commit.id().to_string(), |text| format!("{text}{suffix}")),
+        branch: head
+            .is_branch()
+            .then(|| head.shorthand().ok().map(str::to_owned))
+            .flatten(),
+        description: description.map_or_else(
+            |_| commit.id().to_string(),
+            |text| format!("{text}{suffix}"),
+        ),
         origin,
     })
 }
@@ -73,7 +99,10 @@ fn from_program(directory: &Path) -> Result<Option<Revision>> {
             return Ok(None);
         }
         if text.contains("dubious ownership") {
-            bail!("{error:#}\nrun: git config --global --add safe.directory {}", directory.display());
+            bail!(
+                "{error:#}\nrun: git config --global --add safe.directory {}",
+                directory.display()
+            );
         }
         return Err(error);
     };
@@ -82,10 +111,20 @@ fn from_program(directory: &Path) -> Result<Option<Revision>> {
     let suffix = if dirty { "-dirty" } else { "" };
     Ok(Some(Revision {
         dirty,
-        time: time.parse().with_context(|| format!("failed to read git's commit time `{time}`"))?,
-        branch: git.read(&["symbolic-ref", "--quiet", "--short", "HEAD"]).ok(),
-        description: git.read(&["describe", "--tags", "--always"]).unwrap_or_else(|_| commit.clone()) + suffix,
-        origin: git.read(&["remote", "get-url", "origin"]).ok().map(|url| without_credentials(&url)),
+        time: time
+            .parse()
+            .with_context(|| format!("failed to read git's commit time `{time}`"))?,
+        branch: git
+            .read(&["symbolic-ref", "--quiet", "--short", "HEAD"])
+            .ok(),
+        description: git
+            .read(&["describe", "--tags", "--always"])
+            .unwrap_or_else(|_| commit.clone())
+            + suffix,
+        origin: git
+            .read(&["remote", "get-url", "origin"])
+            .ok()
+            .map(|url| without_credentials(&url)),
         commit,
     }))
 }
@@ -94,7 +133,9 @@ fn from_program(directory: &Path) -> Result<Option<Revision>> {
 fn without_credentials(url: &str) -> String {
     match url.split_once("://").and_then(|(scheme, rest)| {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        authority.rsplit_once('@').map(|(_, host)| format!("{scheme}://{host}/{path}"))
+        authority
+            .rsplit_once('@')
+            .map(|(_, host)| format!("{scheme}://{host}/{path}"))
     }) {
         Some(clean) => clean,
         None => url.to_owned(),
@@ -108,8 +149,14 @@ mod tests {
     #[test]
     fn a_token_in_the_remote_url_stays_out_of_the_label() {
         let cases = [
-            ("https://user:token@git.example.com/a/b", "https://git.example.com/a/b"),
-            ("https://git.example.com/a/b@c", "https://git.example.com/a/b@c"),
+            (
+                "https://user:token@git.example.com/a/b",
+                "https://git.example.com/a/b",
+            ),
+            (
+                "https://git.example.com/a/b@c",
+                "https://git.example.com/a/b@c",
+            ),
             ("git@git.example.com:a/b.git", "git@git.example.com:a/b.git"),
             ("ssh://git@git.example.com/a", "ssh://git.example.com/a"),
         ];
@@ -130,21 +177,34 @@ mod tests {
         let git = Tool::new("git").directory(directory.path());
         let run = |words: &str| git.read(&words.split(' ').collect::<Vec<_>>()).unwrap();
         run("init --quiet --initial-branch=main");
-        assert_eq!(revision(directory.path()).unwrap(), None, "nothing is committed yet");
+        assert_eq!(
+            revision(directory.path()).unwrap(),
+            None,
+            "nothing is committed yet"
+        );
         std::fs::write(directory.path().join(".gitignore"), "ignored\n").unwrap();
         run("add .gitignore");
         run("-c user.name=a -c user.email=a@example.com commit --quiet --message=first");
 
         let clean = revision(directory.path()).unwrap().unwrap();
-        assert_eq!((clean.dirty, clean.branch.as_deref()), (false, Some("main")));
+        assert_eq!(
+            (clean.dirty, clean.branch.as_deref()),
+            (false, Some("main"))
+        );
         assert_eq!(clean.commit, run("rev-parse HEAD"));
-        assert_eq!(from_program(directory.path()).unwrap().unwrap().commit, clean.commit);
+        assert_eq!(
+            from_program(directory.path()).unwrap().unwrap().commit,
+            clean.commit
+        );
 
         std::fs::write(directory.path().join("ignored"), "").unwrap();
         assert!(!revision(directory.path()).unwrap().unwrap().dirty);
         std::fs::write(directory.path().join("new"), "").unwrap();
         let dirty = revision(directory.path()).unwrap().unwrap();
-        assert!(dirty.dirty && dirty.description.ends_with("-dirty"), "{dirty:?}");
+        assert!(
+            dirty.dirty && dirty.description.ends_with("-dirty"),
+            "{dirty:?}"
+        );
         assert!(from_program(directory.path()).unwrap().unwrap().dirty);
     }
 }

@@ -1,5 +1,8 @@
 //! The machine this runs on: the clock, the environment variables that mean something here, and the terminal.
-#![expect(clippy::disallowed_methods, reason = "this is the room that reads the clock and the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the room that reads the clock and the environment"
+)]
 
 use std::{
     ffi::OsString,
@@ -35,17 +38,22 @@ pub fn path() -> OsString {
 /// The certificates that this host trusts beyond the usual ones, where somebody said so with `SSL_CERT_FILE`: behind a
 /// company's proxy, builds need them too.
 pub fn ca_bundle() -> Option<PathBuf> {
-    variable("SSL_CERT_FILE").map(PathBuf::from).filter(|file| file.is_file())
+    variable("SSL_CERT_FILE")
+        .map(PathBuf::from)
+        .filter(|file| file.is_file())
 }
 
 /// docker's configuration directory.
 pub fn docker_config() -> Option<PathBuf> {
-    variable("DOCKER_CONFIG").map(PathBuf::from).or_else(|| variable("HOME").map(|home| Path::new(&home).join(".docker")))
+    variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".docker")))
 }
 
 /// Where cargo puts what it builds, and we put what a sandbox needs: inside the project, unless cargo is told otherwise.
 pub fn target_directory(root: &Path) -> PathBuf {
-    variable("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
+    variable("CARGO_TARGET_DIR")
+        .map_or_else(|| root.join("target"), |directory| root.join(directory))
 }
 
 /// Where this tool keeps what outlives a run: the record, locks, proofs and the sandbox. It says to git that all this is to be
@@ -55,14 +63,17 @@ pub fn target_directory(root: &Path) -> PathBuf {
 /// # Errors
 /// A directory that cannot be made.
 pub fn state_directory(root: &Path) -> anyhow::Result<PathBuf> {
-    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/manifests/\n/sandbox/\n";
+    const OURS: &str =
+        "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/manifests/\n/sandbox/\n";
     let directory = target_directory(root);
     let ignore = directory.join(".gitignore");
     if !ignore.exists() {
         let is_build_output = !directory.exists() || directory.join("CACHEDIR.TAG").is_file();
-        std::fs::create_dir_all(&directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
         let text = if is_build_output { "*\n" } else { OURS };
-        std::fs::write(&ignore, text).with_context(|| format!("failed to write `{}`", ignore.display()))?;
+        std::fs::write(&ignore, text)
+            .with_context(|| format!("failed to write `{}`", ignore.display()))?;
     }
     Ok(directory)
 }

@@ -17,14 +17,20 @@ pub fn instance_types(root: &Path) -> (Vec<Mention>, Vec<String>) {
     let (mut mentions, mut unread) = (Vec::new(), Vec::new());
     for file in files {
         let shown = file.strip_prefix(root).unwrap_or(&file).to_path_buf();
-        let body = std::fs::read_to_string(&file).map_err(|error| error.to_string()).and_then(|text| parse(&text));
+        let body = std::fs::read_to_string(&file)
+            .map_err(|error| error.to_string())
+            .and_then(|text| parse(&text));
         match body {
             Ok(found) => mentions.extend(found.into_iter().map(|(path, instance_type)| Mention {
                 file: shown.clone(),
                 path,
                 instance_type,
             })),
-            Err(reason) => unread.push(format!("{}: {}", shown.display(), reason.lines().next().unwrap_or_default())),
+            Err(reason) => unread.push(format!(
+                "{}: {}",
+                shown.display(),
+                reason.lines().next().unwrap_or_default()
+            )),
         }
     }
     (mentions, unread)
@@ -32,9 +38,15 @@ pub fn instance_types(root: &Path) -> (Vec<Mention>, Vec<String>) {
 
 fn find(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        let (path, name) = (
+            entry.path(),
+            entry.file_name().to_string_lossy().into_owned(),
+        );
         let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if files.len() >= FILES || name.starts_with('.') || matches!(name.as_str(), "target" | "node_modules") {
+        if files.len() >= FILES
+            || name.starts_with('.')
+            || matches!(name.as_str(), "target" | "node_modules")
+        {
             continue;
         }
         if is_directory && depth > 0 {
@@ -55,10 +67,15 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
 fn walk_body(body: &hcl::Body, path: &str, found: &mut Vec<(String, String)>) {
     for structure in body {
         match structure {
-            hcl::Structure::Attribute(attribute) => walk(&attribute.expr, &join(path, &attribute.key), found),
+            hcl::Structure::Attribute(attribute) => {
+                walk(&attribute.expr, &join(path, &attribute.key), found);
+            }
             hcl::Structure::Block(block) => {
                 let labels = block.labels.iter().map(hcl::BlockLabel::as_str);
-                let name = std::iter::once(block.identifier.as_str()).chain(labels).collect::<Vec<_>>().join(".");
+                let name = std::iter::once(block.identifier.as_str())
+                    .chain(labels)
+                    .collect::<Vec<_>>()
+                    .join(".");
                 walk_body(&block.body, &join(path, &name), found);
             }
         }
@@ -80,7 +97,11 @@ fn walk(expression: &hcl::Expression, path: &str, found: &mut Vec<(String, Strin
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +122,10 @@ mod tests {
         let found = parse(text).unwrap();
         let types: Vec<_> = found.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(types, ["t4g.medium", "t3.large", "m5.large", "c7g.large"]);
-        assert!(found[0].0.contains("module.eks") && found[2].0.contains("aws_eks_node_group.old"), "{found:?}");
+        assert!(
+            found[0].0.contains("module.eks") && found[2].0.contains("aws_eks_node_group.old"),
+            "{found:?}"
+        );
         assert!(parse("this { is not").is_err());
     }
 }

@@ -13,7 +13,7 @@ use super::{LayerCache, read_small};
 use crate::registry::{CONFIG_LIMIT, NoAnswer, Registry};
 
 /// An image's blobs, wherever they lie.
-pub trait Blobs {
+pub(super) trait Blobs {
     /// The manifest or index that everything starts from.
     ///
     /// # Errors
@@ -40,19 +40,25 @@ pub trait Blobs {
 
 /// A directory in the OCI image layout.
 #[derive(Debug)]
-pub struct Layout {
+pub(super) struct Layout {
     directory: PathBuf,
 }
 
 impl Layout {
     /// A layout in this directory.
-    pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_path_buf() }
+    pub(super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+        }
     }
 
     fn open(&self, digest: &str) -> Result<File> {
         let (algorithm, hex) = digest.split_once(':').unwrap_or_default();
-        if algorithm.is_empty() || ![algorithm, hex].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+        if algorithm.is_empty()
+            || ![algorithm, hex]
+                .iter()
+                .all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        {
             bail!("`{}` is no digest", digest.escape_debug());
         }
         let file = self.directory.join("blobs").join(algorithm).join(hex);
@@ -63,8 +69,9 @@ impl Layout {
 impl Blobs for Layout {
     fn root(&mut self) -> Result<Vec<u8>> {
         let file = self.directory.join("index.json");
-        let mut open =
-            File::open(&file).with_context(|| format!("failed to open `{}`: this is no OCI layout", file.display()))?;
+        let mut open = File::open(&file).with_context(|| {
+            format!("failed to open `{}`: this is no OCI layout", file.display())
+        })?;
         read_small(&mut open)
     }
 
@@ -79,7 +86,7 @@ impl Blobs for Layout {
 }
 
 /// An image in a registry.
-pub struct Remote<'r> {
+pub(super) struct Remote<'r> {
     /// The registry.
     pub registry: &'r Registry,
     /// The repository.
@@ -102,7 +109,11 @@ impl Blobs for Remote<'_> {
     fn small(&mut self, digest: &str) -> Result<Vec<u8>> {
         // Children of an index lie with the manifests, configs with the blobs.
         let blob = self.registry.blob(&self.repository, digest, CONFIG_LIMIT);
-        blob.or_else(|error| self.registry.manifest(&self.repository, digest).map_err(|_| error))
+        blob.or_else(|error| {
+            self.registry
+                .manifest(&self.repository, digest)
+                .map_err(|_| error)
+        })
     }
 
     fn layer(&mut self, digest: &str) -> Result<Layer> {
@@ -111,7 +122,10 @@ impl Blobs for Remote<'_> {
         }
         let mut attempt = 1;
         loop {
-            let mut stream = Watched { inner: self.registry.stream(&self.repository, digest)?, broken: None };
+            let mut stream = Watched {
+                inner: self.registry.stream(&self.repository, digest)?,
+                broken: None,
+            };
             let read = image_proof::read_layer(&mut stream);
             match (read, stream.broken) {
                 (Ok(layer), _) => {
@@ -167,11 +181,21 @@ mod tests {
         let host = listener.local_addr().unwrap().to_string();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let lines = BufReader::new(stream.try_clone().unwrap())
+                    .lines()
+                    .map_while(Result::ok);
                 lines.take_while(|line| !line.is_empty()).for_each(drop);
-                let sent = if breaks > 0 { layer.len() / 2 } else { layer.len() };
+                let sent = if breaks > 0 {
+                    layer.len() / 2
+                } else {
+                    layer.len()
+                };
                 breaks = breaks.saturating_sub(1);
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", layer.len());
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    layer.len()
+                );
                 let _ = stream.write_all(&layer[..sent]);
             }
         });
@@ -185,7 +209,13 @@ mod tests {
         let read = |breaks: usize| {
             let registry = registry(layer.clone(), breaks);
             let (repository, reference) = ("a".to_owned(), "b".to_owned());
-            Remote { registry: &registry, repository, reference, cache: LayerCache::nothing() }.layer(&digest)
+            Remote {
+                registry: &registry,
+                repository,
+                reference,
+                cache: LayerCache::nothing(),
+            }
+            .layer(&digest)
         };
         assert_eq!(read(ATTEMPTS - 1).unwrap().digest, digest);
         let error = read(ATTEMPTS).unwrap_err();

@@ -34,21 +34,33 @@ impl LayerCache {
     /// The summary of a layer.
     pub fn get(&self, digest: &str) -> Option<Layer> {
         let text = fs::read(self.file(digest)?).ok()?;
-        serde_json::from_slice(&text).ok().filter(|layer: &Layer| layer.digest == digest)
+        serde_json::from_slice(&text)
+            .ok()
+            .filter(|layer: &Layer| layer.digest == digest)
     }
 
     /// Keeps a summary. Written under another name first: two runs may keep the same one.
     pub fn put(&self, layer: &Layer) {
-        let Some(file) = self.file(&layer.digest) else { return };
-        let next = file.with_extension(format!("{}-{:?}", std::process::id(), std::thread::current().id()));
-        let written = serde_json::to_vec(layer).ok().map(|text| fs::write(&next, text).and_then(|()| fs::rename(&next, &file)));
+        let Some(file) = self.file(&layer.digest) else {
+            return;
+        };
+        let next = file.with_extension(format!(
+            "{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let written = serde_json::to_vec(layer)
+            .ok()
+            .map(|text| fs::write(&next, text).and_then(|()| fs::rename(&next, &file)));
         if !matches!(written, Some(Ok(()))) {
             let _ = fs::remove_file(&next);
         }
     }
 
     fn file(&self, digest: &str) -> Option<PathBuf> {
-        let name = digest.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let name = digest
+            .strip_prefix("sha256:")
+            .filter(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
         Some(self.0.as_ref()?.join(format!("{name}.json")))
     }
 }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod blobs;
+mod choice;
 mod layer_cache;
 pub mod machine;
 mod prover;
@@ -13,7 +14,7 @@ mod prover;
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
-use image_oci::{Config, Descriptor, Document, digest_of};
+use image_oci::{Config, Document, digest_of};
 use image_proof::{Allowed, Layer, Machine, Verdict};
 use serde::Serialize;
 
@@ -51,11 +52,22 @@ impl Proof {
             return Ok(());
         }
         let groups = self.verdict.groups();
-        let mut lines: Vec<_> = groups.iter().take(SHOWN).map(|group| format!("  {group}")).collect();
+        let mut lines: Vec<_> = groups
+            .iter()
+            .take(SHOWN)
+            .map(|group| format!("  {group}"))
+            .collect();
         if groups.len() > SHOWN {
-            lines.push(format!("  … and {} more; `verify image --json` has them all", groups.len() - SHOWN));
+            lines.push(format!(
+                "  … and {} more; `verify image --json` has them all",
+                groups.len() - SHOWN
+            ));
         }
-        bail!("the image is {}\n{}", self.verdict.summary(), lines.join("\n"))
+        bail!(
+            "the image is {}\n{}",
+            self.verdict.summary(),
+            lines.join("\n")
+        )
     }
 }
 
@@ -67,7 +79,13 @@ pub const SHOWN: usize = 10;
 
 /// Foreign machine code of deploy.toml, as the proof takes it.
 fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
-    foreign.iter().map(|one| Allowed { path: one.path.clone(), reason: one.reason.clone() }).collect()
+    foreign
+        .iter()
+        .map(|one| Allowed {
+            path: one.path.clone(),
+            reason: one.reason.clone(),
+        })
+        .collect()
 }
 
 /// Judges the one image that `blobs` has for this architecture. Without an architecture, the image's own config says what
@@ -78,22 +96,38 @@ fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
 fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
     let root = blobs.root()?;
     let mut list = None;
-    let (bytes, digest) = choose(blobs, root, arch, 0, &mut list)?;
+    let (bytes, digest) = choice::choose(blobs, root, arch, 0, &mut list)?;
     let manifest = Document::parse(&bytes)?;
-    let described = manifest.config.clone().context("the manifest has no config")?;
+    let described = manifest
+        .config
+        .clone()
+        .context("the manifest has no config")?;
     let config_bytes = json(blobs, &described.digest, Some(described.size))?;
     let config = Config::parse(&config_bytes)?;
     if manifest.layers.len() > MOST_LAYERS {
-        bail!("the image has {} layers, and Docker takes 127", manifest.layers.len());
+        bail!(
+            "the image has {} layers, and Docker takes 127",
+            manifest.layers.len()
+        );
     }
     let mut layers: Vec<Layer> = Vec::new();
     for descriptor in &manifest.layers {
         if !descriptor.is_layer() {
             let name = descriptor.media_type.escape_debug();
-            bail!("layer {} is of media type `{name}`: no engine unpacks that", descriptor.digest);
+            bail!(
+                "layer {} is of media type `{name}`: no engine unpacks that",
+                descriptor.digest
+            );
         }
-        let known = layers.iter().find(|layer| layer.digest == descriptor.digest).cloned();
-        let layer = if let Some(layer) = known { Ok(layer) } else { blobs.layer(&descriptor.digest) };
+        let known = layers
+            .iter()
+            .find(|layer| layer.digest == descriptor.digest)
+            .cloned();
+        let layer = if let Some(layer) = known {
+            Ok(layer)
+        } else {
+            blobs.layer(&descriptor.digest)
+        };
         let layer = layer.with_context(|| format!("failed to read layer {}", descriptor.digest))?;
         if layer.digest != descriptor.digest || layer.size != descriptor.size {
             bail!(
@@ -106,88 +140,55 @@ fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Resu
         }
         layers.push(layer);
     }
-    Ok(Proof { digest: Some(digest), image_index: list, ..judge(&config, &config_bytes, &layers, arch, allowed)? })
+    Ok(Proof {
+        digest: Some(digest),
+        image_index: list,
+        ..judge(&config, &config_bytes, &layers, arch, allowed)?
+    })
 }
 
 /// Judges a config and its layers.
-fn judge(config: &Config, bytes: &[u8], layers: &[Layer], arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
+fn judge(
+    config: &Config,
+    bytes: &[u8],
+    layers: &[Layer],
+    arch: Option<Arch>,
+    allowed: &[Allowed],
+) -> Result<Proof> {
     let claimed = Machine::from_oci(&config.architecture);
-    let platform = format!("{}/{}", config.os.escape_debug(), config.architecture.escape_debug());
+    let platform = format!(
+        "{}/{}",
+        config.os.escape_debug(),
+        config.architecture.escape_debug()
+    );
     let expected = arch.map(machine::of).or(claimed);
     let expected = expected.with_context(|| {
         format!("the image says that it is for `{platform}`, which is none of ours: say `--arch arm64` or `--arch amd64`")
     })?;
     let verdict = image_proof::prove(config, layers, expected, allowed);
-    Ok(Proof { digest: None, image_index: None, config_digest: digest_of(bytes), platform, verdict })
-}
-
-/// Follows image indexes to the one image for an architecture. `list` becomes the last of them that has a name.
-fn choose(
-    blobs: &mut dyn Blobs,
-    bytes: Vec<u8>,
-    arch: Option<Arch>,
-    depth: usize,
-    list: &mut Option<String>,
-) -> Result<(Vec<u8>, String)> {
-    const DEEPEST: usize = 4;
-    let manifest = Document::parse(&bytes)?;
-    if manifest.config.is_some() {
-        let digest = digest_of(&bytes);
-        return Ok((bytes, digest));
-    }
-    if depth == DEEPEST {
-        bail!("image indexes lie in each other more than {DEEPEST} deep");
-    }
-    if depth > 0 || blobs.root_has_name() {
-        *list = Some(digest_of(&bytes));
-    }
-    // Attestations are entered as images for a platform named `unknown`; other things say what they are.
-    let is_image = |child: &&Descriptor| {
-        child.artifact_type.is_none()
-            && child.platform.as_ref().is_none_or(|platform| platform.os == "linux" || platform.os.is_empty())
-    };
-    let images: Vec<_> = manifest.manifests.iter().filter(is_image).collect();
-    let wanted = |architecture: &str| arch.is_none_or(|arch| architecture.parse() == Ok(arch));
-    let mut fitting: Vec<_> =
-        images.iter().filter(|child| child.platform.as_ref().is_none_or(|platform| wanted(&platform.architecture))).collect();
-    // An image with two names stands in an archive twice. Of several variants the plain one runs everywhere.
-    fitting.sort_by_key(|child| &child.digest);
-    fitting.dedup_by_key(|child| &child.digest);
-    let plain = |child: &&Descriptor| {
-        child.platform.as_ref().and_then(|p| p.variant.as_deref()).is_none_or(|variant| matches!(variant, "v8" | "v1" | ""))
-    };
-    if arch.is_some() && fitting.iter().filter(|child| plain(child)).count() == 1 {
-        fitting.retain(|child| plain(child));
-    }
-    let platforms = || {
-        let names = images.iter().filter_map(|child| child.platform.as_ref());
-        let names = names.map(|p| format!("{}/{}", p.os.escape_debug(), p.architecture.escape_debug()));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    match fitting.as_slice() {
-        [only] => {
-            let child = json(blobs, &only.digest, Some(only.size))?;
-            choose(blobs, child, arch, depth + 1, list)
-        }
-        [] if images.is_empty() => bail!("the index lists no image"),
-        [] => bail!("the index has no image for {}: it has {}", arch.map_or("this".to_owned(), Arch::platform), platforms()),
-        _ if arch.is_none() => bail!("the index has several images ({}): say which with `--arch`", platforms()),
-        several => {
-            let digests: Vec<_> = several.iter().map(|child| child.digest.escape_debug().to_string()).collect();
-            bail!("the index has several images for this CPU: name one by its digest, or save one alone: {}", digests.join(", "))
-        }
-    }
+    Ok(Proof {
+        digest: None,
+        image_index: None,
+        config_digest: digest_of(bytes),
+        platform,
+        verdict,
+    })
 }
 
 /// A small blob, checked.
 fn json(blobs: &mut dyn Blobs, digest: &str, size: Option<u64>) -> Result<Vec<u8>> {
-    let bytes = blobs.small(digest).with_context(|| format!("failed to read {digest}"))?;
+    let bytes = blobs
+        .small(digest)
+        .with_context(|| format!("failed to read {digest}"))?;
     let found = digest_of(&bytes);
     if found != digest {
         bail!("a blob is named {digest}, but has the digest {found}: the image is damaged");
     }
     if let Some(size) = size.filter(|size| *size != bytes.len() as u64) {
-        bail!("blob {digest} has {} bytes, but its descriptor says {size}: the image is damaged", bytes.len());
+        bail!(
+            "blob {digest} has {} bytes, but its descriptor says {size}: the image is damaged",
+            bytes.len()
+        );
     }
     Ok(bytes)
 }

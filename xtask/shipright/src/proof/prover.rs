@@ -16,21 +16,33 @@ pub struct Prover {
 impl Prover {
     /// Proves with what is known of layers that this project has proven before.
     pub fn of_project(root: &Path) -> Self {
-        Self { cache: LayerCache::of_project(root) }
+        Self {
+            cache: LayerCache::of_project(root),
+        }
     }
 
     /// Proves from the bytes alone.
     pub fn without_memory() -> Self {
-        Self { cache: LayerCache::nothing() }
+        Self {
+            cache: LayerCache::nothing(),
+        }
     }
 
     /// Proves an image of the local engine, as `docker save` hands it out.
     ///
     /// # Errors
     /// An image that the engine does not have, or a damaged one.
-    pub fn in_engine(&self, docker: &Docker, name: &str, arch: Option<Arch>, foreign: &[Foreign]) -> Result<Proof> {
+    pub fn in_engine(
+        &self,
+        docker: &Docker,
+        name: &str,
+        arch: Option<Arch>,
+        foreign: &[Foreign],
+    ) -> Result<Proof> {
         let archive = docker.save(name, |stream| Archive::read(stream, &self.cache))?;
-        archive.prove(arch, &allowed(foreign)).with_context(|| format!("failed to prove `{name}`"))
+        archive
+            .prove(arch, &allowed(foreign))
+            .with_context(|| format!("failed to prove `{name}`"))
     }
 
     /// Proves what a tag or digest of a repository names.
@@ -45,7 +57,12 @@ impl Prover {
         foreign: &[Foreign],
     ) -> Result<Proof> {
         let (repository, reference) = (repository.to_owned(), reference.to_owned());
-        let mut remote = Remote { registry, repository, reference, cache: self.cache.clone() };
+        let mut remote = Remote {
+            registry,
+            repository,
+            reference,
+            cache: self.cache.clone(),
+        };
         prove(&mut remote, arch, &allowed(foreign))
     }
 
@@ -64,7 +81,10 @@ impl Prover {
     pub fn in_archive(file: &Path, arch: Option<Arch>) -> Result<Proof> {
         let shown = file.display();
         let opened = File::open(file).with_context(|| format!("failed to open `{shown}`"))?;
-        let archive = Archive::read(opened, &LayerCache::nothing()).with_context(|| format!("failed to read `{shown}`"))?;
-        archive.prove(arch, &[]).with_context(|| format!("failed to prove `{shown}`"))
+        let archive = Archive::read(opened, &LayerCache::nothing())
+            .with_context(|| format!("failed to read `{shown}`"))?;
+        archive
+            .prove(arch, &[])
+            .with_context(|| format!("failed to prove `{shown}`"))
     }
 }

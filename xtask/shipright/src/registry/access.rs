@@ -32,16 +32,38 @@ pub enum Actions {
     Push,
 }
 
+impl Actions {
+    /// The scopes of a token for repositories.
+    fn scopes(self, repositories: &[String]) -> Vec<String> {
+        let actions = match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        };
+        let scope = |repository: &String| format!("repository:{repository}:{actions}");
+        repositories.iter().map(scope).collect()
+    }
+}
+
 impl Login {
     /// Takes ECR's token apart: base64 of `AWS:password`.
     ///
     /// # Errors
     /// A token of another form; the token is not in the message.
     pub fn from_ecr_token(token: &str) -> Result<Self> {
-        let bytes = BASE64_STANDARD.decode(token).ok().context("ECR's authorization token is not base64")?;
-        let text = String::from_utf8(bytes).ok().context("ECR's authorization token is not text")?;
-        let (user, password) = text.split_once(':').context("ECR's authorization token lacks a colon")?;
-        Ok(Self { user: user.to_owned(), password: password.to_owned() })
+        let bytes = BASE64_STANDARD
+            .decode(token)
+            .ok()
+            .context("ECR's authorization token is not base64")?;
+        let text = String::from_utf8(bytes)
+            .ok()
+            .context("ECR's authorization token is not text")?;
+        let (user, password) = text
+            .split_once(':')
+            .context("ECR's authorization token lacks a colon")?;
+        Ok(Self {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        })
     }
 
     /// The login that docker keeps for a registry, in its configuration or with a credential helper.
@@ -50,32 +72,55 @@ impl Login {
     /// A configuration that cannot be read, or a helper that fails. A registry without a login is none.
     pub fn from_docker(host: &str) -> Result<Option<Self>> {
         // Docker keeps the login of its Hub under the address that it had first.
-        let server = if host == HUB { "https://index.docker.io/v1/" } else { host };
-        let Some(file) = host::docker_config().map(|directory| directory.join("config.json")) else { return Ok(None) };
+        let server = if host == HUB {
+            "https://index.docker.io/v1/"
+        } else {
+            host
+        };
+        let Some(file) = host::docker_config().map(|directory| directory.join("config.json"))
+        else {
+            return Ok(None);
+        };
         let reader = match File::open(&file) {
             Ok(reader) => reader,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("failed to read docker's login in `{}`", file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("failed to read docker's login in `{}`", file.display())
+                });
+            }
         };
         match docker_credential::get_credential_from_reader(BufReader::new(reader), server) {
-            Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Self { user, password })),
+            Ok(DockerCredential::UsernamePassword(user, password)) => {
+                Ok(Some(Self { user, password }))
+            }
             Ok(DockerCredential::IdentityToken(_)) => {
-                bail!("docker's login for `{host}` is an identity token, which cannot be used here: log in with a password")
+                bail!(
+                    "docker's login for `{host}` is an identity token, which cannot be used here: log in with a password"
+                )
             }
             Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
             // A helper that knows no login says so in words of its own, and ends with an error.
             Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. })
-                if [&stdout, &stderr].iter().any(|text| text.contains("credentials not found")) =>
+                if [&stdout, &stderr]
+                    .iter()
+                    .any(|text| text.contains("credentials not found")) =>
             {
                 Ok(None)
             }
             // What a helper has printed may be a secret.
             Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-                bail!("docker's credential helper `{helper}` failed for `{host}`; `{}` renews a login", login_command(host))
+                bail!(
+                    "docker's credential helper `{helper}` failed for `{host}`; `{}` renews a login",
+                    login_command(host)
+                )
             }
-            Err(error) => {
-                Err(error).with_context(|| format!("failed to read docker's login for `{host}` in `{}`", file.display()))
-            }
+            Err(error) => Err(error).with_context(|| {
+                format!(
+                    "failed to read docker's login for `{host}` in `{}`",
+                    file.display()
+                )
+            }),
         }
     }
 
@@ -86,14 +131,19 @@ impl Login {
 
     /// The header's value for HTTP's own login.
     pub(super) fn basic(&self) -> String {
-        format!("Basic {}", BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password)))
+        format!(
+            "Basic {}",
+            BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password))
+        )
     }
 }
 
 /// A password shows in no debug output.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,13 +157,19 @@ struct Token {
 impl Token {
     fn read(text: &str) -> Option<String> {
         let said: Self = serde_json::from_str(text).ok()?;
-        said.token.or(said.access_token).filter(|token| !token.is_empty())
+        said.token
+            .or(said.access_token)
+            .filter(|token| !token.is_empty())
     }
 }
 
 /// What a user types to log in. Docker's own Hub has no name there.
 pub(super) fn login_command(host: &str) -> String {
-    if host == HUB { "docker login".to_owned() } else { format!("docker login {host}") }
+    if host == HUB {
+        "docker login".to_owned()
+    } else {
+        format!("docker login {host}")
+    }
 }
 
 /// The header that a registry wants, or `None` where it wants none.
@@ -124,39 +180,27 @@ pub(super) fn authorization(
     repositories: &[String],
     actions: Actions,
 ) -> Result<Option<String>> {
-    let answer = agent.get(&format!("{base}/")).call().with_context(|| format!("failed to reach the registry `{host}`"))?;
+    let answer = agent.get(&format!("{base}/")).call();
+    let answer = answer.with_context(|| format!("failed to reach the registry `{host}`"))?;
     if answer.status() != 401 {
         return Ok(None);
     }
     let login = Login::from_docker(host)?;
-    let header = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Some(challenge) = Challenge::read(header) else {
-        let login = login.with_context(|| format!("the registry `{host}` wants a login: {}", login_command(host)))?;
+    let header = answer
+        .headers()
+        .get("www-authenticate")
+        .and_then(|value| value.to_str().ok());
+    let Some(challenge) = Challenge::read(header.unwrap_or_default()) else {
+        let command = login_command(host);
+        let login =
+            login.with_context(|| format!("the registry `{host}` wants a login: {command}"))?;
         return Ok(Some(login.basic()));
     };
-    // A token server over plain HTTP would see the password; one on this machine is a test.
-    let realm_host = challenge.realm.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
-    let is_safe = challenge.realm.starts_with("https://") || challenge.realm.starts_with("http://") && is_loopback(realm_host);
-    if !is_safe {
-        bail!("the registry `{host}` names no safe place to get a token: `{}`", challenge.realm.escape_debug());
+    if !challenge.is_safe() {
+        let realm = challenge.realm.escape_debug();
+        bail!("the registry `{host}` names no safe place to get a token: `{realm}`");
     }
-    let actions = if actions == Actions::Push { "pull,push" } else { "pull" };
-    let mut request = agent.get(&challenge.realm);
-    for repository in repositories {
-        request = request.query("scope", format!("repository:{repository}:{actions}"));
-    }
-    if let Some(service) = &challenge.service {
-        request = request.query("service", service);
-    }
-    if let Some(login) = &login {
-        request = request.header("Authorization", login.basic());
-    }
-    let mut answer = request.call().with_context(|| format!("failed to get a token for `{host}`"))?;
-    if answer.status() != 200 {
-        bail!("the registry `{host}` gave no token (HTTP {}): {}", answer.status().as_u16(), login_command(host));
-    }
-    let text = answer.body_mut().read_to_string().with_context(|| format!("failed to get a token for `{host}`"))?;
-    let token = Token::read(&text).with_context(|| format!("`{}` gave no token", challenge.realm.escape_debug()))?;
+    let token = challenge.token(agent, host, &actions.scopes(repositories), login.as_ref())?;
     Ok(Some(format!("Bearer {token}")))
 }
 
@@ -168,6 +212,45 @@ struct Challenge {
 }
 
 impl Challenge {
+    /// A token server over plain HTTP would see the password; one on this machine is a test.
+    fn is_safe(&self) -> bool {
+        let host = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+        match self.realm.split_once("://") {
+            Some(("https", _)) => true,
+            Some(("http", rest)) => is_loopback(&host(rest)),
+            _ => false,
+        }
+    }
+
+    /// Asks for a token.
+    fn token(
+        &self,
+        agent: &Agent,
+        host: &str,
+        scopes: &[String],
+        login: Option<&Login>,
+    ) -> Result<String> {
+        let mut request = agent.get(&self.realm);
+        for scope in scopes {
+            request = request.query("scope", scope);
+        }
+        if let Some(service) = &self.service {
+            request = request.query("service", service);
+        }
+        if let Some(login) = login {
+            request = request.header("Authorization", login.basic());
+        }
+        let about = || format!("failed to get a token for `{host}`");
+        let mut answer = request.call().with_context(about)?;
+        if answer.status() != 200 {
+            let (status, command) = (answer.status().as_u16(), login_command(host));
+            bail!("the registry `{host}` gave no token (HTTP {status}): {command}");
+        }
+        let text = answer.body_mut().read_to_string().with_context(about)?;
+        let realm = || self.realm.escape_debug();
+        Token::read(&text).with_context(|| format!("`{}` gave no token", realm()))
+    }
+
     /// Reads `Bearer realm="…",service="…"`. `None` for another kind of login.
     fn read(header: &str) -> Option<Self> {
         let (kind, rest) = header.split_once(' ')?;
@@ -175,10 +258,18 @@ impl Challenge {
             return None;
         }
         let field = |name: &str| {
-            let fields = rest.split(',').filter_map(|field| field.trim().split_once('='));
-            fields.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim_matches('"').to_owned()).next()
+            let fields = rest
+                .split(',')
+                .filter_map(|field| field.trim().split_once('='));
+            fields
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim_matches('"').to_owned())
+                .next()
         };
-        Some(Self { realm: field("realm")?, service: field("service") })
+        Some(Self {
+            realm: field("realm")?,
+            service: field("service"),
+        })
     }
 }
 
@@ -191,12 +282,18 @@ mod tests {
         let login = Login::from_ecr_token(&BASE64_STANDARD.encode("AWS:hunter2")).unwrap();
         assert_eq!((login.user.as_str(), login.password()), ("AWS", "hunter2"));
         assert!(!format!("{login:?}").contains("hunter2"));
-        assert!(!format!("{:#}", Login::from_ecr_token("AWS:hunter2").unwrap_err()).contains("hunter2"));
+        assert!(
+            !format!("{:#}", Login::from_ecr_token("AWS:hunter2").unwrap_err()).contains("hunter2")
+        );
     }
 
     #[test]
     fn a_token_is_read_under_either_name_and_under_both() {
-        for text in [r#"{"token":"T"}"#, r#"{"access_token":"T","expires_in":300}"#, r#"{"token":"T","access_token":"T"}"#] {
+        for text in [
+            r#"{"token":"T"}"#,
+            r#"{"access_token":"T","expires_in":300}"#,
+            r#"{"token":"T","access_token":"T"}"#,
+        ] {
             assert_eq!(Token::read(text).as_deref(), Some("T"), "{text}");
         }
         for text in ["{}", r#"{"token":""}"#, r#"{"token":3}"#, "<html>"] {
@@ -206,7 +303,10 @@ mod tests {
 
     #[test]
     fn challenges_are_read() {
-        let read = Challenge::read(r#"bearer Realm="https://auth.example.com/token", service="registry.example.com""#).unwrap();
+        let read = Challenge::read(
+            r#"bearer Realm="https://auth.example.com/token", service="registry.example.com""#,
+        )
+        .unwrap();
         assert_eq!(read.realm, "https://auth.example.com/token");
         assert_eq!(read.service.as_deref(), Some("registry.example.com"));
         assert_eq!(Challenge::read("Basic realm=\"x\""), None);

@@ -32,17 +32,30 @@ pub(super) struct Failure {
 impl Failure {
     /// Trying again would not help.
     pub(super) fn lasting(error: impl Into<Error>) -> Self {
-        Self { transient: false, unauthorized: false, silent: false, error: error.into() }
+        Self {
+            transient: false,
+            unauthorized: false,
+            silent: false,
+            error: error.into(),
+        }
     }
 
     /// A connection that broke, or never came to be.
     pub(super) fn passing(error: impl Into<Error>) -> Self {
-        Self { transient: true, silent: true, ..Self::lasting(error) }
+        Self {
+            transient: true,
+            silent: true,
+            ..Self::lasting(error)
+        }
     }
 
     /// What went wrong, for those who asked.
     pub(super) fn told(self, about: String) -> Error {
-        let error = if self.silent { self.error.context(NoAnswer) } else { self.error };
+        let error = if self.silent {
+            self.error.context(NoAnswer)
+        } else {
+            self.error
+        };
         error.context(about)
     }
 
@@ -50,14 +63,28 @@ impl Failure {
     pub(super) fn refused(host: &str, mut answer: Response<Body>) -> Self {
         const WORDS: u64 = 4096;
         let status = answer.status().as_u16();
-        let said = answer.body_mut().with_config().limit(WORDS).read_to_string().unwrap_or_default();
-        let words = words(&said).map_or_else(String::new, |words| format!(": {}", words.escape_debug()));
+        let said = answer
+            .body_mut()
+            .with_config()
+            .limit(WORDS)
+            .read_to_string()
+            .unwrap_or_default();
+        let words =
+            words(&said).map_or_else(String::new, |words| format!(": {}", words.escape_debug()));
         let is_ecr = host.contains(".dkr.ecr.");
         let cure = match status {
-            401 | 403 if is_ecr => "; aws sts get-caller-identity says whose credentials these are".to_owned(),
-            401 | 403 => format!("; it is not there, or wants a login: {}", access::login_command(host)),
+            401 | 403 if is_ecr => {
+                "; aws sts get-caller-identity says whose credentials these are".to_owned()
+            }
+            401 | 403 => format!(
+                "; it is not there, or wants a login: {}",
+                access::login_command(host)
+            ),
             404 => "; there is no such thing in this registry".to_owned(),
-            429 => format!("; it counts the calls of those that it does not know: {}", access::login_command(host)),
+            429 => format!(
+                "; it counts the calls of those that it does not know: {}",
+                access::login_command(host)
+            ),
             _ => String::new(),
         };
         Self {
@@ -83,8 +110,15 @@ fn words(said: &str) -> Option<String> {
     }
     let said = said.trim();
     if let Ok(answer) = serde_json::from_str::<Answer>(said) {
-        let all: Vec<_> =
-            answer.errors.into_iter().map(|one| one.message.filter(|text| !text.is_empty()).unwrap_or(one.code)).collect();
+        let all: Vec<_> = answer
+            .errors
+            .into_iter()
+            .map(|one| {
+                one.message
+                    .filter(|text| !text.is_empty())
+                    .unwrap_or(one.code)
+            })
+            .collect();
         return (!all.is_empty()).then(|| all.join(", "));
     }
     let is_page = said.starts_with('<');
@@ -98,8 +132,14 @@ mod tests {
     #[test]
     fn a_registry_s_own_words_are_kept_and_pages_are_not() {
         let cases = [
-            (r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]}"#, Some("pull rate limit")),
-            (r#"{"errors":[{"code":"DENIED"},{"code":"NAME_UNKNOWN","message":null}]}"#, Some("DENIED, NAME_UNKNOWN")),
+            (
+                r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"pull rate limit"}]}"#,
+                Some("pull rate limit"),
+            ),
+            (
+                r#"{"errors":[{"code":"DENIED"},{"code":"NAME_UNKNOWN","message":null}]}"#,
+                Some("DENIED, NAME_UNKNOWN"),
+            ),
             (r#"{"errors":[]}"#, None),
             ("<html>nginx</html>", None),
             ("try later", Some("try later")),

@@ -44,7 +44,13 @@ impl Registry {
     /// spoken with this machine only, as docker does.
     pub fn new(host: &str, login: Option<&Login>) -> Self {
         let authorization = Mutex::new(login.map(Login::basic));
-        Self { agent: agent(), host: host.to_owned(), base: base(host), authorization, scope: None }
+        Self {
+            agent: agent(),
+            host: host.to_owned(),
+            base: base(host),
+            authorization,
+            scope: None,
+        }
     }
 
     /// Prepares to speak with any registry: with the login that docker has for it, and without one where docker has none.
@@ -54,20 +60,32 @@ impl Registry {
     /// A registry that cannot be reached or gives no token, or a login of docker's that cannot be read.
     pub fn open(host: &str, repositories: &[&str], actions: Actions) -> Result<Self> {
         let mut registry = Self::new(host, None);
-        registry.scope = Some((repositories.iter().map(|name| (*name).to_owned()).collect(), actions));
+        registry.scope = Some((
+            repositories.iter().map(|name| (*name).to_owned()).collect(),
+            actions,
+        ));
         registry.authorize()?;
         Ok(registry)
     }
 
     fn authorize(&self) -> Result<()> {
-        let Some((repositories, right)) = &self.scope else { return Ok(()) };
-        let header = access::authorization(&self.agent, &self.host, &self.base, repositories, *right)?;
-        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = header;
+        let Some((repositories, right)) = &self.scope else {
+            return Ok(());
+        };
+        let header =
+            access::authorization(&self.agent, &self.host, &self.base, repositories, *right)?;
+        *self
+            .authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = header;
         Ok(())
     }
 
     fn authorization(&self) -> Option<String> {
-        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.authorization
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The bytes of a blob, checked against its digest. ECR answers with a redirect to signed storage, which must not be
@@ -77,10 +95,18 @@ impl Registry {
     /// A registry that cannot be reached or refuses, more bytes than `limit`, or bytes of another digest.
     pub fn blob(&self, repository: &str, digest: &str, limit: u64) -> Result<Vec<u8>> {
         if !is_digest(digest) {
-            bail!("`{}` is no digest: write `sha256:` and 64 hexadecimal digits", digest.escape_debug());
+            bail!(
+                "`{}` is no digest: write `sha256:` and 64 hexadecimal digits",
+                digest.escape_debug()
+            );
         }
         let about = format!("blob {digest} of `{repository}`");
-        let bytes = self.small(&format!("{repository}/blobs/{digest}"), "*/*", limit, &format!("read {about}"))?;
+        let bytes = self.small(
+            &format!("{repository}/blobs/{digest}"),
+            "*/*",
+            limit,
+            &format!("read {about}"),
+        )?;
         if digest_of(&bytes) != digest {
             bail!("{about} has the digest {}", digest_of(&bytes));
         }
@@ -95,7 +121,9 @@ impl Registry {
         let config = manifest.config()?;
         if config.size > CONFIG_LIMIT {
             let size = config.size;
-            bail!("the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}");
+            bail!(
+                "the image's config claims {size} bytes: no real one has more than {CONFIG_LIMIT}"
+            );
         }
         self.blob(repository, &config.digest, CONFIG_LIMIT)
     }
@@ -105,9 +133,18 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
-        let accepted = IMAGE_MANIFEST_TYPES.into_iter().chain(IMAGE_INDEX_TYPES).collect::<Vec<_>>().join(", ");
+        let accepted = IMAGE_MANIFEST_TYPES
+            .into_iter()
+            .chain(IMAGE_INDEX_TYPES)
+            .collect::<Vec<_>>()
+            .join(", ");
         let about = format!("read manifest `{reference}` of `{repository}`");
-        self.small(&format!("{repository}/manifests/{reference}"), &accepted, CONFIG_LIMIT, &about)
+        self.small(
+            &format!("{repository}/manifests/{reference}"),
+            &accepted,
+            CONFIG_LIMIT,
+            &about,
+        )
     }
 
     /// A blob as a stream. The caller checks its digest.
@@ -116,15 +153,21 @@ impl Registry {
     /// A registry that cannot be reached or refuses.
     pub fn stream(&self, repository: &str, digest: &str) -> Result<impl Read + Send + use<>> {
         let about = format!("read blob {digest} of `{repository}`");
-        let body = self.retried(&about, || self.get(&format!("{repository}/blobs/{digest}"), "*/*"))?;
+        let body = self.retried(&about, || {
+            self.get(&format!("{repository}/blobs/{digest}"), "*/*")
+        })?;
         Ok(body.into_reader())
     }
 
     fn small(&self, path: &str, accept: &str, limit: u64, about: &str) -> Result<Vec<u8>> {
         self.retried(about, || {
             let mut bytes = Vec::new();
-            let read =
-                self.get(path, accept)?.into_reader().take(limit + 1).read_to_end(&mut bytes).context("the answer broke off");
+            let read = self
+                .get(path, accept)?
+                .into_reader()
+                .take(limit + 1)
+                .read_to_end(&mut bytes)
+                .context("the answer broke off");
             read.map_err(Failure::passing)?;
             if bytes.len() as u64 > limit {
                 return Err(Failure::lasting(anyhow!("it has more than {limit} bytes")));
@@ -160,7 +203,11 @@ impl Registry {
             request = request.header("Authorization", authorization);
         }
         let answer = request.call().map_err(Failure::passing)?;
-        if answer.status() == 200 { Ok(answer.into_body()) } else { Err(Failure::refused(&self.host, answer)) }
+        if answer.status() == 200 {
+            Ok(answer.into_body())
+        } else {
+            Err(Failure::refused(&self.host, answer))
+        }
     }
 }
 
@@ -171,10 +218,16 @@ fn base(host: &str) -> String {
 
 fn agent() -> Agent {
     let found = rustls_native_certs::load_native_certs();
-    let roots: Vec<_> = found.certs.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned()).collect();
+    let roots: Vec<_> = found
+        .certs
+        .iter()
+        .map(|der| Certificate::from_der(der.as_ref()).to_owned())
+        .collect();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls =
-        TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).unversioned_rustls_crypto_provider(provider).build();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
     Agent::config_builder()
         .tls_config(tls)
         .timeout_connect(Some(Duration::from_secs(5)))

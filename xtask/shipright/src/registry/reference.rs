@@ -25,7 +25,11 @@ impl Reference {
     pub fn ecr_region(&self) -> Option<String> {
         let parts: Vec<_> = self.host.split('.').collect();
         match parts.as_slice() {
-            [account, "dkr", "ecr", region, "amazonaws", "com", ..] if name::is_account(account) => Some((*region).to_owned()),
+            [account, "dkr", "ecr", region, "amazonaws", "com", ..]
+                if name::is_account(account) =>
+            {
+                Some((*region).to_owned())
+            }
             _ => None,
         }
     }
@@ -36,7 +40,9 @@ impl FromStr for Reference {
 
     /// Reads a reference as docker does: without a host it is Docker Hub's, without a tag it is `latest`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+        let (name, digest) = text
+            .split_once('@')
+            .map_or((text, None), |(name, digest)| (name, Some(digest)));
         let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
         let (host, path) = match name.split_once('/') {
             Some((first, rest)) if is_host(first) => (first, rest),
@@ -44,7 +50,11 @@ impl FromStr for Reference {
         };
         let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
         let hub = host == HUB || host == "docker.io";
-        let repository = if hub && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
+        let repository = if hub && !path.contains('/') {
+            format!("library/{path}")
+        } else {
+            path.to_owned()
+        };
         if !repository.split('/').all(name::is_repository_part) {
             return Err(format!("`{}` is no repository", repository.escape_debug()));
         }
@@ -53,20 +63,32 @@ impl FromStr for Reference {
         }
         if tag.is_empty()
             || !name::is_tag_prefix(tag)
-            || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b))
+            || !host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b))
         {
             return Err("the host or tag is not legal".to_owned());
         }
         let host = if hub { HUB } else { host };
-        Ok(Self { host: host.to_owned(), repository, tag: digest.unwrap_or(tag).to_owned() })
+        Ok(Self {
+            host: host.to_owned(),
+            repository,
+            tag: digest.unwrap_or(tag).to_owned(),
+        })
     }
 }
 
 /// Whether a host, with or without a port, is this machine.
 pub fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -80,27 +102,63 @@ mod tests {
             ("python", HUB, "library/python", "latest"),
             ("python:3.13-slim", HUB, "library/python", "3.13-slim"),
             ("docker.io/team/app", HUB, "team/app", "latest"),
-            ("public.ecr.aws/lambda/python:3.13", "public.ecr.aws", "lambda/python", "3.13"),
+            (
+                "public.ecr.aws/lambda/python:3.13",
+                "public.ecr.aws",
+                "lambda/python",
+                "3.13",
+            ),
             ("localhost:5000/a/b:c", "localhost:5000", "a/b", "c"),
-            (&format!("localhost/a:c@{digest}"), "localhost", "a", &digest),
+            (
+                &format!("localhost/a:c@{digest}"),
+                "localhost",
+                "a",
+                &digest,
+            ),
         ];
         for (text, host, repository, tag) in cases {
-            let expected = Reference { host: host.into(), repository: repository.into(), tag: tag.into() };
+            let expected = Reference {
+                host: host.into(),
+                repository: repository.into(),
+                tag: tag.into(),
+            };
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
-        for text in ["", "A", "a b", "-x", "a@sha256:12", "a:", "ex ample.com/a", "host.io//a"] {
+        for text in [
+            "",
+            "A",
+            "a b",
+            "-x",
+            "a@sha256:12",
+            "a:",
+            "ex ample.com/a",
+            "host.io//a",
+        ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
-        let ecr: Reference = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/a".parse().unwrap();
+        let ecr: Reference = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/a"
+            .parse()
+            .unwrap();
         assert_eq!(ecr.ecr_region().as_deref(), Some("eu-west-1"));
     }
 
     #[test]
     fn only_this_machine_is_spoken_to_without_encryption() {
-        for host in ["localhost", "localhost:4566", "127.0.0.1:1", "127.1.2.3", "[::1]:5000"] {
+        for host in [
+            "localhost",
+            "localhost:4566",
+            "127.0.0.1:1",
+            "127.1.2.3",
+            "[::1]:5000",
+        ] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["111122223333.dkr.ecr.eu-west-1.amazonaws.com", "localhost.example.com", "10.0.0.1:80", "128.0.0.1"] {
+        for host in [
+            "111122223333.dkr.ecr.eu-west-1.amazonaws.com",
+            "localhost.example.com",
+            "10.0.0.1:80",
+            "128.0.0.1",
+        ] {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -11,23 +11,40 @@ use super::*;
 static TOKENS: AtomicUsize = AtomicUsize::new(0);
 
 fn answer(stream: &mut TcpStream, host: &str, valid: &AtomicUsize) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(stream.try_clone()?)
+        .lines()
+        .map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
     let headers: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
     let token = valid.load(Ordering::SeqCst);
-    let has_token = headers.iter().any(|line| line.eq_ignore_ascii_case(&format!("authorization: bearer t{token}")));
+    let has_token = headers
+        .iter()
+        .any(|line| line.eq_ignore_ascii_case(&format!("authorization: bearer t{token}")));
     let (status, more, body) = if first.contains("/token?") {
         let new = TOKENS.fetch_add(1, Ordering::SeqCst) + 1;
         valid.store(new, Ordering::SeqCst);
-        ("200 OK", String::new(), format!(r#"{{"token":"t{new}","access_token":"t{new}"}}"#))
+        (
+            "200 OK",
+            String::new(),
+            format!(r#"{{"token":"t{new}","access_token":"t{new}"}}"#),
+        )
     } else if has_token && token > 0 && first.contains("/manifests/") {
         valid.store(0, Ordering::SeqCst);
         ("200 OK", String::new(), "{}".to_owned())
     } else {
-        let challenge = format!("www-authenticate: Bearer realm=\"http://{host}/token\",service=\"s\"\r\n");
-        ("401 Unauthorized", challenge, r#"{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}"#.to_owned())
+        let challenge =
+            format!("www-authenticate: Bearer realm=\"http://{host}/token\",service=\"s\"\r\n");
+        (
+            "401 Unauthorized",
+            challenge,
+            r#"{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}"#.to_owned(),
+        )
     };
-    write!(stream, "HTTP/1.1 {status}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 #[test]
@@ -43,8 +60,15 @@ fn a_token_that_has_run_out_is_renewed_once_a_call() {
     });
     let registry = Registry::open(&host, &["a"], Actions::Pull).unwrap();
     assert_eq!(registry.manifest("a", "x").unwrap(), b"{}");
-    assert_eq!(registry.manifest("a", "x").unwrap(), b"{}", "the first token is used up");
+    assert_eq!(
+        registry.manifest("a", "x").unwrap(),
+        b"{}",
+        "the first token is used up"
+    );
     assert_eq!(TOKENS.load(Ordering::SeqCst), 2);
     let error = format!("{:#}", registry.blob("a", &digest_of(b""), 1).unwrap_err());
-    assert!(error.contains("HTTP 401: no; it is not there, or wants a login: docker login 127.0.0.1:"), "{error}");
+    assert!(
+        error.contains("HTTP 401: no; it is not there, or wants a login: docker login 127.0.0.1:"),
+        "{error}"
+    );
 }

@@ -25,7 +25,12 @@ impl Registry {
     /// A registry that cannot be reached or refuses.
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         self.retried(&format!("look for blob {digest} in `{repository}`"), || {
-            let answer = self.send("HEAD", &self.url(&format!("{repository}/blobs/{digest}")), &[], ())?;
+            let answer = self.send(
+                "HEAD",
+                &self.url(&format!("{repository}/blobs/{digest}")),
+                &[],
+                (),
+            )?;
             match answer.status().as_u16() {
                 200 => Ok(true),
                 404 => Ok(false),
@@ -48,10 +53,15 @@ impl Registry {
     ) -> Result<BlobUpload> {
         self.retried(&format!("write blob {digest} to `{repository}`"), || {
             // An earlier attempt may have arrived though its answer did not.
-            if self.has_blob(repository, digest).map_err(Failure::lasting)? {
+            if self
+                .has_blob(repository, digest)
+                .map_err(Failure::lasting)?
+            {
                 return Ok(BlobUpload::Present);
             }
-            let scope = from.map(|from| format!("?mount={digest}&from={from}")).unwrap_or_default();
+            let scope = from
+                .map(|from| format!("?mount={digest}&from={from}"))
+                .unwrap_or_default();
             let url = self.url(&format!("{repository}/blobs/uploads/{scope}"));
             let begun = self.send("POST", &url, &[], &[][..])?;
             match begun.status().as_u16() {
@@ -63,14 +73,25 @@ impl Registry {
             let mut source = open().map_err(Failure::lasting)?;
             // With its length said, the body is not sent in chunks: docker does so too.
             let length = size.to_string();
-            let headers = [("Content-Type", "application/octet-stream"), ("Content-Length", length.as_str())];
-            let sent = self.send("PATCH", &place, &headers, SendBody::from_reader(&mut source))?;
+            let headers = [
+                ("Content-Type", "application/octet-stream"),
+                ("Content-Length", length.as_str()),
+            ];
+            let sent = self.send(
+                "PATCH",
+                &place,
+                &headers,
+                SendBody::from_reader(&mut source),
+            )?;
             // ECR answers 201 where the specification has 202.
             if !matches!(sent.status().as_u16(), 201 | 202 | 204) {
                 return Err(Failure::refused(&self.host, sent));
             }
             let place = self.location(&sent)?;
-            let end = format!("{place}{}digest={digest}", if place.contains('?') { '&' } else { '?' });
+            let end = format!(
+                "{place}{}digest={digest}",
+                if place.contains('?') { '&' } else { '?' }
+            );
             let done = self.send("PUT", &end, &[], &[][..])?;
             match done.status().as_u16() {
                 201 | 204 => Ok(BlobUpload::Sent),
@@ -83,15 +104,24 @@ impl Registry {
     ///
     /// # Errors
     /// A registry that cannot be reached, or refuses: most often for a blob or child that it does not have.
-    pub fn put_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
-        self.retried(&format!("write manifest `{reference}` to `{repository}`"), || {
-            let url = self.url(&format!("{repository}/manifests/{reference}"));
-            let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;
-            match answer.status().as_u16() {
-                200..=204 => Ok(()),
-                _ => Err(Failure::refused(&self.host, answer)),
-            }
-        })
+    pub fn put_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<()> {
+        self.retried(
+            &format!("write manifest `{reference}` to `{repository}`"),
+            || {
+                let url = self.url(&format!("{repository}/manifests/{reference}"));
+                let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;
+                match answer.status().as_u16() {
+                    200..=204 => Ok(()),
+                    _ => Err(Failure::refused(&self.host, answer)),
+                }
+            },
+        )
     }
 
     fn url(&self, path: &str) -> String {
@@ -101,18 +131,38 @@ impl Registry {
     /// Where an upload goes on. Only this registry is followed there: an answer must not send our login elsewhere.
     fn location(&self, answer: &Response<Body>) -> Result<String, Failure> {
         let refused = |what: String| Failure::lasting(anyhow!(what));
-        let found = answer.headers().get("location").and_then(|value| value.to_str().ok());
-        let location = found.ok_or_else(|| refused("the registry named no place for the upload".to_owned()))?;
+        let found = answer
+            .headers()
+            .get("location")
+            .and_then(|value| value.to_str().ok());
+        let location = found
+            .ok_or_else(|| refused("the registry named no place for the upload".to_owned()))?;
         let root = self.base.trim_end_matches("/v2");
-        let whole = if location.starts_with('/') { format!("{root}{location}") } else { location.to_owned() };
-        if whole.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')) {
+        let whole = if location.starts_with('/') {
+            format!("{root}{location}")
+        } else {
+            location.to_owned()
+        };
+        if whole
+            .strip_prefix(root)
+            .is_some_and(|rest| rest.starts_with('/'))
+        {
             Ok(whole)
         } else {
-            Err(refused(format!("the registry sends uploads elsewhere: `{}`", whole.escape_debug())))
+            Err(refused(format!(
+                "the registry sends uploads elsewhere: `{}`",
+                whole.escape_debug()
+            )))
         }
     }
 
-    fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: impl AsSendBody) -> Result<Response<Body>, Failure> {
+    fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl AsSendBody,
+    ) -> Result<Response<Body>, Failure> {
         // A registry that has got gigabytes looks at them before it answers.
         const DIGESTION: Duration = Duration::from_mins(5);
         let mut request = ureq::http::Request::builder().method(method).uri(url);
@@ -123,7 +173,11 @@ impl Registry {
             request = request.header(*name, *value);
         }
         let request = request.body(body).map_err(Failure::lasting)?;
-        let request = self.agent.configure_request(request).timeout_recv_response(Some(DIGESTION)).build();
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_recv_response(Some(DIGESTION))
+            .build();
         self.agent.run(request).map_err(Failure::passing)
     }
 }

@@ -14,7 +14,8 @@ use super::{
 
 /// Prints a document. A reader that has gone away is no error of ours.
 pub fn print(document: &impl Serialize) {
-    let text = serde_json::to_string_pretty(document).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    let text = serde_json::to_string_pretty(document)
+        .unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
     text_line(&as_typed(&text));
 }
 
@@ -23,11 +24,13 @@ pub fn print(document: &impl Serialize) {
 pub fn text_line(text: &str) {
     let mut out = std::io::stdout().lock();
     let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
-    if let Err(error) = written.map_err(|error| (error.kind() != ErrorKind::BrokenPipe).then_some(error))
+    if let Err(error) =
+        written.map_err(|error| (error.kind() != ErrorKind::BrokenPipe).then_some(error))
         && let Some(error) = error
     {
         LOST.store(true, Ordering::Relaxed);
-        Terminal::new(Verbosity::Normal).error(format!("failed to write to standard output: {error}"));
+        Terminal::new(Verbosity::Normal)
+            .error(format!("failed to write to standard output: {error}"));
     }
 }
 

@@ -18,7 +18,11 @@ pub fn as_typed(text: &str) -> Cow<'_, str> {
 }
 
 fn replaced<'t>(text: &'t str, typed: &str) -> Cow<'t, str> {
-    if typed == WRITTEN || !text.contains(WRITTEN) { Cow::Borrowed(text) } else { Cow::Owned(text.replace(WRITTEN, typed)) }
+    if typed == WRITTEN || !text.contains(WRITTEN) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.replace(WRITTEN, typed))
+    }
 }
 
 #[cfg(test)]
@@ -28,7 +32,10 @@ mod tests {
     #[test]
     fn texts_say_what_was_typed() {
         let text = "try `cargo xtask push dev --dry-run`";
-        assert_eq!(replaced(text, "shipright"), "try `shipright push dev --dry-run`");
+        assert_eq!(
+            replaced(text, "shipright"),
+            "try `shipright push dev --dry-run`"
+        );
         assert_eq!(replaced(text, WRITTEN), text);
     }
 }

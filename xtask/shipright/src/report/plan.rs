@@ -14,21 +14,39 @@ pub struct Shown<'p>(pub &'p Plan);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.0.place {
-            let stand_in = place.endpoint.as_ref().map_or_else(String::new, |endpoint| format!(", at {endpoint}"));
-            writeln!(f, "environment  {}: account {}, {}{stand_in}", place.environment, place.account, place.region)?;
+            let stand_in = place
+                .endpoint
+                .as_ref()
+                .map_or_else(String::new, |endpoint| format!(", at {endpoint}"));
+            writeln!(
+                f,
+                "environment  {}: account {}, {}{stand_in}",
+                place.environment, place.account, place.region
+            )?;
             writeln!(f, "registry     {}", place.registry)?;
         }
         if let Some(revision) = &self.0.revision {
             let dirty = if revision.dirty { ", dirty" } else { "" };
             let branch = revision.branch.as_deref().unwrap_or("no branch");
-            writeln!(f, "revision     {}, {}{dirty}", revision.commit, printable(branch))?;
+            writeln!(
+                f,
+                "revision     {}, {}{dirty}",
+                revision.commit,
+                printable(branch)
+            )?;
         }
         for image in &self.0.images {
             writeln!(f)?;
             show_image(f, image)?;
         }
         for index in &self.0.indexes {
-            writeln!(f, "\nindex {}: {} images in {}", index.name, index.images.len(), index.repository)?;
+            writeln!(
+                f,
+                "\nindex {}: {} images in {}",
+                index.name,
+                index.images.len(),
+                index.repository
+            )?;
             for tag in &index.tags {
                 writeln!(f, "    tag          {}", tag.name)?;
             }
@@ -41,22 +59,41 @@ impl fmt::Display for Shown<'_> {
         if lines.is_empty() {
             writeln!(f, "    none: everything is as it should be")?;
         }
-        lines.iter().try_for_each(|line| writeln!(f, "    {}", printable(line)))
+        lines
+            .iter()
+            .try_for_each(|line| writeln!(f, "    {}", printable(line)))
     }
 }
 
 fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
-    let target = image.target.map_or_else(|| "no target".to_owned(), |target| target.title().to_owned());
-    writeln!(f, "image {}: {} for {target}", image.name, image.arch.platform())?;
+    let target = image.target.map_or_else(
+        || "no target".to_owned(),
+        |target| target.title().to_owned(),
+    );
+    writeln!(
+        f,
+        "image {}: {} for {target}",
+        image.name,
+        image.arch.platform()
+    )?;
     writeln!(f, "    because      {}", image.because)?;
     match &image.source {
         Source::Build(build) => show_build(f, build)?,
-        Source::Existing { digest } => writeln!(f, "    no build     the registry has this revision: {digest}")?,
+        Source::Existing { digest } => writeln!(
+            f,
+            "    no build     the registry has this revision: {digest}"
+        )?,
     }
     if let Some(function) = &image.function {
-        writeln!(f, "    now          {}; a push does not change that", function.describe())?;
+        writeln!(
+            f,
+            "    now          {}; a push does not change that",
+            function.describe()
+        )?;
     }
-    let Some(publication) = &image.publication else { return Ok(()) };
+    let Some(publication) = &image.publication else {
+        return Ok(());
+    };
     writeln!(f, "    repository   {}", publication.repository)?;
     for tag in &publication.tags {
         let action = match tag.action {
@@ -71,11 +108,20 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
 }
 
 fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
-    let file = build.dockerfile.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()));
+    let file = build
+        .dockerfile
+        .file_name()
+        .map_or_else(String::new, |name| printable(&name.to_string_lossy()));
     writeln!(f, "    build        {file}")?;
-    let mode = build.mode.map_or_else(String::new, |mode| format!(", {}", mode.words()));
+    let mode = build
+        .mode
+        .map_or_else(String::new, |mode| format!(", {}", mode.words()));
     if build.builder.is_some() || build.mode.is_some() {
-        writeln!(f, "    builder      {}{mode}", printable(&Builder::shown(build.builder.as_ref())))?;
+        writeln!(
+            f,
+            "    builder      {}{mode}",
+            printable(&Builder::shown(build.builder.as_ref()))
+        )?;
     }
     match &build.cache {
         Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),

@@ -119,17 +119,37 @@ impl fmt::Display for Report {
             let how = if image.built { "built" } else { "unchanged" };
             match (&self.place, &image.repository, &image.digest) {
                 (Some(place), Some(repository), Some(digest)) => {
-                    writeln!(f, "{}: {how}, {}, {}/{repository}@{digest}", image.name, image.arch.platform(), place.registry)?;
+                    writeln!(
+                        f,
+                        "{}: {how}, {}, {}/{repository}@{digest}",
+                        image.name,
+                        image.arch.platform(),
+                        place.registry
+                    )?;
                     for tag in image.tags.keys() {
                         writeln!(f, "    {tag}")?;
                     }
                 }
-                _ => writeln!(f, "{}: {how}, {}, {}", image.name, image.arch.platform(), image.local_names.join(", "))?,
+                _ => writeln!(
+                    f,
+                    "{}: {how}, {}, {}",
+                    image.name,
+                    image.arch.platform(),
+                    image.local_names.join(", ")
+                )?,
             }
         }
         for list in &self.image_indexes {
-            let registry = self.place.as_ref().map(|place| place.registry.as_str()).unwrap_or_default();
-            writeln!(f, "{}: image index for both CPUs, {registry}/{}@{}", list.name, list.repository, list.digest)?;
+            let registry = self
+                .place
+                .as_ref()
+                .map(|place| place.registry.as_str())
+                .unwrap_or_default();
+            writeln!(
+                f,
+                "{}: image index for both CPUs, {registry}/{}@{}",
+                list.name, list.repository, list.digest
+            )?;
             for tag in &list.tags {
                 writeln!(f, "    {tag}")?;
             }

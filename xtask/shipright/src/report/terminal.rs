@@ -1,5 +1,8 @@
 //! Lines for people, on standard error, in cargo's manner.
-#![expect(clippy::disallowed_macros, reason = "this is the room that speaks to people")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "this is the room that speaks to people"
+)]
 
 use std::{
     fmt::Display,
@@ -68,7 +71,12 @@ impl Terminal {
 
     /// An image's failure.
     pub fn failed(&self, name: &str, error: &anyhow::Error) {
-        self.line(Verbosity::Quiet, BAD, "error:", &format!("{name}: {error:#}"));
+        self.line(
+            Verbosity::Quiet,
+            BAD,
+            "error:",
+            &format!("{name}: {error:#}"),
+        );
     }
 
     /// Why the command ends badly.
@@ -139,9 +147,18 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_gets_through() {
-        let hostile = "a\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x07\u{202e}b\r\x7f\u{9b}1m\n\tend";
+        let hostile =
+            "a\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x07\u{202e}b\r\x7f\u{9b}1m\n\tend";
         let shown = printable(hostile);
-        assert!(shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'), "{shown:?}");
-        assert!(!shown.contains('\u{202e}') && shown.ends_with("\n\tend"), "{shown:?}");
+        assert!(
+            shown
+                .chars()
+                .all(|c| !c.is_control() || c == '\n' || c == '\t'),
+            "{shown:?}"
+        );
+        assert!(
+            !shown.contains('\u{202e}') && shown.ends_with("\n\tend"),
+            "{shown:?}"
+        );
     }
 }

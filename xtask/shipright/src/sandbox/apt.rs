@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use crate::process::Tool;
 
 /// The Debian release whose Docker is new enough (26.1, with buildx) and whose Python is 3.13.
-pub const RELEASE: &str = "trixie";
+pub(super) const RELEASE: &str = "trixie";
 
 /// A private apt for one architecture.
-pub struct Apt {
+pub(super) struct Apt {
     directory: PathBuf,
 }
 
@@ -23,10 +23,11 @@ impl Apt {
     ///
     /// # Errors
     /// A host without a Debian mirror in its sources, or a mirror that does not answer.
-    pub fn prepare(directory: &Path, architecture: &str, releases: &[&str]) -> Result<Self> {
+    pub(super) fn prepare(directory: &Path, architecture: &str, releases: &[&str]) -> Result<Self> {
         for inner in ["parts", "lists/partial", "cache/archives/partial"] {
             let inner = directory.join(inner);
-            fs::create_dir_all(&inner).with_context(|| format!("failed to create `{}`", inner.display()))?;
+            fs::create_dir_all(&inner)
+                .with_context(|| format!("failed to create `{}`", inner.display()))?;
         }
         let mirror = mirror()?;
         let lines = releases
@@ -34,9 +35,16 @@ impl Apt {
             .map(|release| format!("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror} {release} main\n"));
         write(&directory.join("sources.list"), &lines.collect::<String>())?;
         write(&directory.join("status"), "")?;
-        write(&directory.join("apt.conf"), &configuration(directory, architecture)?)?;
-        let apt = Self { directory: directory.to_path_buf() };
-        apt.tool().read(&["update", "-q=2"]).context("failed to fetch the package lists")?;
+        write(
+            &directory.join("apt.conf"),
+            &configuration(directory, architecture)?,
+        )?;
+        let apt = Self {
+            directory: directory.to_path_buf(),
+        };
+        apt.tool()
+            .read(&["update", "-q=2"])
+            .context("failed to fetch the package lists")?;
         Ok(apt)
     }
 
@@ -44,10 +52,17 @@ impl Apt {
     ///
     /// # Errors
     /// A package that the mirror lacks.
-    pub fn download(&self, packages: &[&str], directory: &Path) -> Result<()> {
-        fs::create_dir_all(directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
-        let words: Vec<&str> = ["download", "-q=2"].into_iter().chain(packages.iter().copied()).collect();
-        self.tool().directory(directory).read(&words).context("failed to fetch packages")?;
+    pub(super) fn download(&self, packages: &[&str], directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
+        let words: Vec<&str> = ["download", "-q=2"]
+            .into_iter()
+            .chain(packages.iter().copied())
+            .collect();
+        self.tool()
+            .directory(directory)
+            .read(&words)
+            .context("failed to fetch packages")?;
         Ok(())
     }
 
@@ -55,23 +70,36 @@ impl Apt {
     ///
     /// # Errors
     /// A package that the mirror lacks.
-    pub fn download_all(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
-        let words = ["install", "-q=2", "--yes", "--no-install-recommends", "--download-only"];
+    pub(super) fn download_all(&self, packages: &[&str]) -> Result<Vec<PathBuf>> {
+        let words = [
+            "install",
+            "-q=2",
+            "--yes",
+            "--no-install-recommends",
+            "--download-only",
+        ];
         let words: Vec<&str> = words.into_iter().chain(packages.iter().copied()).collect();
-        self.tool().read(&words).context("failed to fetch packages")?;
+        self.tool()
+            .read(&words)
+            .context("failed to fetch packages")?;
         packages_in(&self.directory.join("cache/archives"))
     }
 
     fn tool(&self) -> Tool {
-        Tool::new("apt-get").env("APT_CONFIG", self.directory.join("apt.conf")).env("LC_ALL", "C")
+        Tool::new("apt-get")
+            .env("APT_CONFIG", self.directory.join("apt.conf"))
+            .env("LC_ALL", "C")
     }
 }
 
 /// The `.deb` files of a directory, in a fixed order.
-pub fn packages_in(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))?;
+pub(super) fn packages_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)
+        .with_context(|| format!("failed to read `{}`", directory.display()))?;
     let files = entries.flatten().map(|entry| entry.path());
-    let mut packages: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "deb")).collect();
+    let mut packages: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|end| end == "deb"))
+        .collect();
     packages.sort();
     Ok(packages)
 }
@@ -80,7 +108,7 @@ pub fn packages_in(directory: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A file that is no package.
-pub fn unpack(package: &Path, into: &Path) -> Result<()> {
+pub(super) fn unpack(package: &Path, into: &Path) -> Result<()> {
     fs::create_dir_all(into).with_context(|| format!("failed to create `{}`", into.display()))?;
     let (package, into) = (package.display().to_string(), into.display().to_string());
     Tool::new("dpkg-deb").read(&["--extract", &package, &into])?;
@@ -89,9 +117,14 @@ pub fn unpack(package: &Path, into: &Path) -> Result<()> {
 
 /// The address of the Debian mirror that the host uses.
 fn mirror() -> Result<String> {
-    let listed = Tool::new("apt-get").env("LC_ALL", "C").read(&["--print-uris", "update"])?;
-    let addresses = listed.lines().filter_map(|line| line.strip_prefix('\'')?.split('\'').next());
-    let mut mirrors = addresses.filter_map(|address| address.split_once("/dists/").map(|(mirror, _)| mirror));
+    let listed = Tool::new("apt-get")
+        .env("LC_ALL", "C")
+        .read(&["--print-uris", "update"])?;
+    let addresses = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix('\'')?.split('\'').next());
+    let mut mirrors =
+        addresses.filter_map(|address| address.split_once("/dists/").map(|(mirror, _)| mirror));
     mirrors
         .find(|mirror| mirror.trim_end_matches('/').ends_with("debian"))
         .map(str::to_owned)
@@ -101,8 +134,15 @@ fn mirror() -> Result<String> {
 fn configuration(directory: &Path, architecture: &str) -> Result<String> {
     // The host's proxies and retries apply here too; its hooks must not.
     let theirs = Tool::new("apt-config").read(&["dump"])?;
-    let kept = ["Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv"];
-    let kept = theirs.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
+    let kept = [
+        "Acquire::http",
+        "Acquire::https",
+        "Acquire::Retries",
+        "Acquire::ForceIPv",
+    ];
+    let kept = theirs
+        .lines()
+        .filter(|line| kept.iter().any(|start| line.starts_with(start)));
     let directory = directory.display();
     let ours = format!(
         "APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n\

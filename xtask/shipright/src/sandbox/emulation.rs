@@ -4,9 +4,13 @@ use crate::{arch::Arch, docker::Docker, report::terminal::Terminal};
 
 /// Registers emulation for architectures that the engine's builder lacks. An engine that refuses is no error here: a build
 /// that executes nothing of the other CPU needs no emulation, and one that does says so.
-pub fn ensure(docker: &Docker, wanted: impl Iterator<Item = Arch>, terminal: &Terminal) {
-    let Ok(platforms) = docker.platforms() else { return };
-    let mut missing: Vec<_> = wanted.filter(|arch| !platforms.contains(&arch.platform())).collect();
+pub(super) fn ensure(docker: &Docker, wanted: impl Iterator<Item = Arch>, terminal: &Terminal) {
+    let Ok(platforms) = docker.platforms() else {
+        return;
+    };
+    let mut missing: Vec<_> = wanted
+        .filter(|arch| !platforms.contains(&arch.platform()))
+        .collect();
     missing.sort();
     missing.dedup();
     for arch in missing {

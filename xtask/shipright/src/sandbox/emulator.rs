@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The version that everything here was checked against.
-pub const VERSION: &str = "1.5.33";
+pub(super) const VERSION: &str = "1.5.33";
 
 /// The account that it answers with.
 pub const ACCOUNT: &str = "000000000000";
@@ -28,16 +28,25 @@ pub const REGION: &str = "us-east-1";
 const LOCK: &str = include_str!("emulator.lock");
 
 /// Whether the emulator answers, and is the one that we know.
-pub fn answers(emulator: &Emulator) -> bool {
+pub(super) fn answers(emulator: &Emulator) -> bool {
     #[derive(Deserialize)]
     struct Health {
         version: String,
         services: serde_json::Map<String, serde_json::Value>,
     }
-    let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2))).proxy(None).build();
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(2)))
+        .proxy(None)
+        .build();
     let url = format!("http://127.0.0.1:{}/_ministack/health", emulator.port);
-    let text = config.new_agent().get(&url).call().and_then(|mut answer| answer.body_mut().read_to_string());
-    let health = text.ok().and_then(|text| serde_json::from_str::<Health>(&text).ok());
+    let text = config
+        .new_agent()
+        .get(&url)
+        .call()
+        .and_then(|mut answer| answer.body_mut().read_to_string());
+    let health = text
+        .ok()
+        .and_then(|text| serde_json::from_str::<Health>(&text).ok());
     health.is_some_and(|health| health.version == VERSION && health.services.contains_key("ecr"))
 }
 
@@ -45,7 +54,11 @@ pub fn answers(emulator: &Emulator) -> bool {
 ///
 /// # Errors
 /// A machine without Python, or an emulator that ends or stays silent; its last words are in the message.
-pub fn start(home: &Home, docker_host: Option<&str>, terminal: &Terminal) -> Result<Emulator> {
+pub(super) fn start(
+    home: &Home,
+    docker_host: Option<&str>,
+    terminal: &Terminal,
+) -> Result<Emulator> {
     let python = install(home, terminal)?;
     let log = home.path("emulator.log");
     // The port may be taken between the look and the start; then the emulator says so and ends.
@@ -66,7 +79,8 @@ pub fn start(home: &Home, docker_host: Option<&str>, terminal: &Terminal) -> Res
         if let Some(docker_host) = docker_host {
             tool = tool.env("DOCKER_HOST", docker_host);
         }
-        fs::create_dir_all(home.path("tmp")).context("failed to create a directory for the emulator")?;
+        fs::create_dir_all(home.path("tmp"))
+            .context("failed to create a directory for the emulator")?;
         let process = tool.daemon(&["-m", "ministack"], &log)?;
         let emulator = Emulator { process, port };
         if wait(&emulator) {
@@ -75,19 +89,25 @@ pub fn start(home: &Home, docker_host: Option<&str>, terminal: &Terminal) -> Res
         let words = fs::read_to_string(&log).unwrap_or_default();
         if !words.contains("already in use") {
             stop(&emulator);
-            bail!("the local AWS does not answer; {} ends with:\n{}", log.display(), last_lines(&words, 10));
+            bail!(
+                "the local AWS does not answer; {} ends with:\n{}",
+                log.display(),
+                last_lines(&words, 10)
+            );
         }
     }
     bail!("found no free port for the local AWS in five tries")
 }
 
 /// Ends the emulator. What is gone already is fine.
-pub fn stop(emulator: &Emulator) {
-    end(emulator.process, Duration::from_secs(10), |process| is_ours(process, "ministack"));
+pub(super) fn stop(emulator: &Emulator) {
+    end(emulator.process, Duration::from_secs(10), |process| {
+        is_ours(process, "ministack")
+    });
 }
 
 /// Ends a process politely, and at once when it does not listen, if it is still the one that we mean.
-pub fn end(process: u32, patience: Duration, is_ours: impl Fn(u32) -> bool) {
+pub(super) fn end(process: u32, patience: Duration, is_ours: impl Fn(u32) -> bool) {
     const STEP: Duration = Duration::from_millis(50);
     if !is_ours(process) {
         return;
@@ -104,8 +124,9 @@ pub fn end(process: u32, patience: Duration, is_ours: impl Fn(u32) -> bool) {
 }
 
 /// Process ids are used again: this one must still be what we started.
-pub fn is_ours(process: u32, word: &str) -> bool {
-    process::is_running(process) && process::command_line(process).is_none_or(|line| line.contains(word))
+pub(super) fn is_ours(process: u32, word: &str) -> bool {
+    process::is_running(process)
+        && process::command_line(process).is_none_or(|line| line.contains(word))
 }
 
 fn wait(emulator: &Emulator) -> bool {
@@ -124,7 +145,10 @@ fn wait(emulator: &Emulator) -> bool {
 
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("failed to find a free port")?;
-    Ok(listener.local_addr().context("failed to read the free port")?.port())
+    Ok(listener
+        .local_addr()
+        .context("failed to read the free port")?
+        .port())
 }
 
 /// Makes a virtual environment, once. A half-made one is not left under the final name.
@@ -135,7 +159,13 @@ fn install(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
     if stamp.is_file() && python.exists() {
         return Ok(python);
     }
-    terminal.status("Installing", &format!("ministack {VERSION}, the local AWS, into {}", directory.display()));
+    terminal.status(
+        "Installing",
+        &format!(
+            "ministack {VERSION}, the local AWS, into {}",
+            directory.display()
+        ),
+    );
     super::home::remove(&directory)?;
     let place = directory.display().to_string();
     Tool::new("python3").read(&["-m", "venv", &place]).context(
@@ -144,14 +174,25 @@ fn install(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
     let lock = directory.join("emulator.lock");
     fs::write(&lock, LOCK).with_context(|| format!("failed to write `{}`", lock.display()))?;
     let lock = lock.display().to_string();
-    let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement", &lock];
-    Tool::new(&python).read(&words).context("failed to install the local AWS from the Python package index")?;
+    let words = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--requirement",
+        &lock,
+    ];
+    Tool::new(&python)
+        .read(&words)
+        .context("failed to install the local AWS from the Python package index")?;
     fs::write(&stamp, VERSION).with_context(|| format!("failed to write `{}`", stamp.display()))?;
     Ok(python)
 }
 
 /// The last lines of a text.
-pub fn last_lines(text: &str, count: usize) -> String {
+pub(super) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -13,12 +13,12 @@ use crate::facts::host;
 
 /// The directory of a sandbox.
 #[derive(Debug, Clone)]
-pub struct Home(PathBuf);
+pub(super) struct Home(PathBuf);
 
 /// What `up` has started. Written as soon as something runs, so that `down` finds it whatever happens next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct State {
+pub(super) struct State {
     /// The local AWS.
     pub emulator: Option<Emulator>,
     /// Whether the engine is our own.
@@ -29,7 +29,7 @@ pub struct State {
 
 /// A running emulator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Emulator {
+pub(super) struct Emulator {
     /// Its process.
     pub process: u32,
     /// Its port on 127.0.0.1.
@@ -39,7 +39,7 @@ pub struct Emulator {
 /// Where base images come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Bases {
+pub(super) enum Bases {
     /// From their public registries.
     Pulled,
     /// From the sandbox's own registry, made of Debian packages.
@@ -47,56 +47,70 @@ pub enum Bases {
 }
 
 /// The right to change a sandbox. Held by one process at a time.
-pub struct Lock(#[expect(dead_code, reason = "the lock ends with the file")] File);
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock ends with the file")] File);
 
 impl Home {
     /// The sandbox of a project.
     ///
     /// # Errors
     /// A directory that cannot be made.
-    pub fn of(root: &Path) -> Result<Self> {
+    pub(super) fn of(root: &Path) -> Result<Self> {
         let directory = host::state_directory(root)?.join("sandbox");
-        fs::create_dir_all(&directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
-        let directory = directory.canonicalize().with_context(|| format!("failed to resolve `{}`", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
+        let directory = directory
+            .canonicalize()
+            .with_context(|| format!("failed to resolve `{}`", directory.display()))?;
         Ok(Self(directory))
     }
 
     /// A path inside.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// A few characters that tell this sandbox from others on the machine.
-    pub fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         let digest = digest_of(self.0.as_os_str().as_encoded_bytes());
-        digest.trim_start_matches("sha256:").chars().take(8).collect()
+        digest
+            .trim_start_matches("sha256:")
+            .chars()
+            .take(8)
+            .collect()
     }
 
     /// Waits until no other process changes this sandbox.
     ///
     /// # Errors
     /// A file that cannot be made or locked.
-    pub fn lock(&self) -> Result<Lock> {
+    pub(super) fn lock(&self) -> Result<Lock> {
         let file = self.path("lock");
         let open = || -> std::io::Result<File> {
-            let lock = File::options().create(true).truncate(false).write(true).open(&file)?;
+            let lock = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&file)?;
             lock.lock()?;
             Ok(lock)
         };
-        open().map(Lock).with_context(|| format!("failed to lock `{}`", file.display()))
+        open()
+            .map(Lock)
+            .with_context(|| format!("failed to lock `{}`", file.display()))
     }
 
     /// What is known to run. A file that cannot be read is as good as none.
-    pub fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         let text = fs::read(self.path("state.json")).ok();
-        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+        text.and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
     }
 
     /// Writes down what runs.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn remember(&self, state: &State) -> Result<()> {
+    pub(super) fn remember(&self, state: &State) -> Result<()> {
         let file = self.path("state.json");
         let next = self.path("state.json.next");
         let text = serde_json::to_string_pretty(state).context("failed to describe the sandbox")?;
@@ -110,7 +124,7 @@ impl Home {
 ///
 /// # Errors
 /// A directory that stays.
-pub fn remove(directory: &Path) -> Result<()> {
+pub(super) fn remove(directory: &Path) -> Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("failed to remove `{}`", directory.display()))

@@ -85,7 +85,9 @@ impl Sandbox {
 
     /// Whether the private engine answers. `None` where the user's own is used.
     pub fn engine_is_up(&self) -> Option<bool> {
-        self.state.private_engine.then(|| Engine::of(&self.home).answers())
+        self.state
+            .private_engine
+            .then(|| Engine::of(&self.home).answers())
     }
 
     /// Whether the local AWS answers.
@@ -105,12 +107,18 @@ impl Sandbox {
 
     /// Environment variables with which docker reaches the sandbox's engine. None where the user's own is used.
     pub fn docker_env(&self) -> Vec<(String, String)> {
-        if self.state.private_engine { Engine::of(&self.home).env() } else { Vec::new() }
+        if self.state.private_engine {
+            Engine::of(&self.home).env()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The private engine's address.
     pub fn docker_host(&self) -> Option<String> {
-        self.state.private_engine.then(|| Engine::of(&self.home).docker_host())
+        self.state
+            .private_engine
+            .then(|| Engine::of(&self.home).docker_host())
     }
 
     /// Environment variables with which other programs reach the sandbox.
@@ -122,7 +130,10 @@ impl Sandbox {
             ("AWS_ACCESS_KEY_ID", DUMMY_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", DUMMY_KEY.to_owned()),
         ];
-        aws.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(self.docker_env()).collect()
+        aws.map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .chain(self.docker_env())
+            .collect()
     }
 
     /// Gives builds base images that this machine can have. `stand_ins` are build arguments that name base images, and the
@@ -141,22 +152,36 @@ impl Sandbox {
         if !builds || stand_ins.is_empty() {
             return Ok(());
         }
-        let made = if dry_run { self.promised_bases() } else { self.made_bases(plan, terminal)? };
+        let made = if dry_run {
+            self.promised_bases()
+        } else {
+            self.made_bases(plan, terminal)?
+        };
         for image in &mut plan.images {
             if let Source::Build(build) = &mut image.source {
-                let args = stand_ins.iter().filter_map(|(arg, public)| Some((arg.clone(), made.get(public.as_str())?.clone())));
+                let args = stand_ins.iter().filter_map(|(arg, public)| {
+                    Some((arg.clone(), made.get(public.as_str())?.clone()))
+                });
                 build.args.extend(args);
             }
         }
         Ok(())
     }
 
-    fn made_bases(&mut self, plan: &Plan, terminal: &Terminal) -> Result<BTreeMap<&'static str, String>> {
+    fn made_bases(
+        &mut self,
+        plan: &Plan,
+        terminal: &Terminal,
+    ) -> Result<BTreeMap<&'static str, String>> {
         let _lock = self.home.lock()?;
         self.state = self.home.state();
         let docker = Docker::new(&self.docker_env());
         if !self.state.private_engine {
-            emulation::ensure(&docker, plan.images.iter().map(|image| image.arch), terminal);
+            emulation::ensure(
+                &docker,
+                plan.images.iter().map(|image| image.arch),
+                terminal,
+            );
         }
         let bases = match self.state.bases {
             Some(bases) => bases,
@@ -192,7 +217,10 @@ impl Sandbox {
     }
 
     fn port(&self) -> u16 {
-        self.state.emulator.as_ref().map_or(NO_PORT, |emulator| emulator.port)
+        self.state
+            .emulator
+            .as_ref()
+            .map_or(NO_PORT, |emulator| emulator.port)
     }
 
     fn start_engine(&mut self, terminal: &Terminal) -> Result<()> {
@@ -218,7 +246,10 @@ impl Sandbox {
             emulator::stop(silent);
         }
         let emulator = emulator::start(&self.home, self.docker_host().as_deref(), terminal)?;
-        terminal.status("Started", &format!("a local AWS on http://localhost:{}", emulator.port));
+        terminal.status(
+            "Started",
+            &format!("a local AWS on http://localhost:{}", emulator.port),
+        );
         self.state.emulator = Some(emulator);
         self.home.remember(&self.state)
     }

@@ -15,7 +15,7 @@ const BRIDGE: &str = "docker0";
 
 /// The network as it was.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Network {
+pub(super) struct Network {
     rules: String,
     forwarding: String,
     had_bridge: bool,
@@ -26,7 +26,7 @@ impl Network {
     ///
     /// # Errors
     /// A packet filter that cannot be read: then a container could not reach the network either.
-    pub fn save(bin: &Path) -> Result<()> {
+    pub(super) fn save(bin: &Path) -> Result<()> {
         let file = Path::new(SAVED);
         if file.exists() {
             return Ok(());
@@ -46,10 +46,13 @@ impl Network {
     ///
     /// # Errors
     /// Rules that the packet filter does not take back.
-    pub fn restore(bin: &Path) -> Result<()> {
+    pub(super) fn restore(bin: &Path) -> Result<()> {
         let file = Path::new(SAVED);
-        let Ok(text) = fs::read(file) else { return Ok(()) };
-        let saved: Self = serde_json::from_slice(&text).with_context(|| format!("failed to read `{}`", file.display()))?;
+        let Ok(text) = fs::read(file) else {
+            return Ok(());
+        };
+        let saved: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("failed to read `{}`", file.display()))?;
         let rules = format!("{}\n", saved.rules);
         iptables(bin, "iptables-restore")
             .read_with_input(&[], rules.as_bytes())

@@ -67,8 +67,16 @@ pub fn plan(
 }
 
 /// Does what a plan says. What failed is in the outcome.
-pub fn apply(session: &Session<'_>, terminal: &Terminal, identity: &Identity, workload: &Workload) -> Move {
-    let deployer = Deployer { aws: &session.aws, terminal };
+pub fn apply(
+    session: &Session<'_>,
+    terminal: &Terminal,
+    identity: &Identity,
+    workload: &Workload,
+) -> Move {
+    let deployer = Deployer {
+        aws: &session.aws,
+        terminal,
+    };
     match workload {
         Workload::Lambda(plan) => {
             let done = deployer.migrate_lambda(plan);

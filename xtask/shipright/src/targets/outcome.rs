@@ -54,7 +54,13 @@ impl Outcome {
 
 impl Move {
     /// A workload that has not been touched.
-    pub fn new(image: &str, target: Target, workload: &str, from: Option<String>, to: &Code) -> Self {
+    pub fn new(
+        image: &str,
+        target: Target,
+        workload: &str,
+        from: Option<String>,
+        to: &Code,
+    ) -> Self {
         Self {
             image: image.to_owned(),
             target,
@@ -70,7 +76,11 @@ impl Move {
     /// The same with what it failed of.
     #[must_use]
     pub fn failed(self, outcome: Outcome, error: &anyhow::Error) -> Self {
-        Self { outcome, error: Some(format!("{error:#}")), ..self }
+        Self {
+            outcome,
+            error: Some(format!("{error:#}")),
+            ..self
+        }
     }
 
     /// Whether it runs what was wanted.

@@ -7,11 +7,11 @@ use anyhow::{Result, bail};
 use crate::interrupt;
 
 /// How long an update of a function, or a deployment of a service, may take.
-pub const LONG: Duration = Duration::from_mins(15);
+pub(super) const LONG: Duration = Duration::from_mins(15);
 
 /// Whether an interrupt ends a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heed {
+pub(super) enum Heed {
     /// It does.
     Interrupts,
     /// It does not: something is being restored.
@@ -20,7 +20,7 @@ pub enum Heed {
 
 /// The error of a run that was asked to end.
 #[derive(Debug)]
-pub struct Interrupted;
+pub(super) struct Interrupted;
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,7 +35,12 @@ impl std::error::Error for Interrupted {}
 ///
 /// # Errors
 /// A question that fails, an interrupt, and more time than `limit`.
-pub fn until<T>(what: &str, limit: Duration, heed: Heed, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub(super) fn until<T>(
+    what: &str,
+    limit: Duration,
+    heed: Heed,
+    mut ask: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     const LONGEST: Duration = Duration::from_secs(5);
     let start = Instant::now();
     let mut pause = Duration::from_millis(200);
@@ -55,7 +60,7 @@ pub fn until<T>(what: &str, limit: Duration, heed: Heed, mut ask: impl FnMut() -
 ///
 /// # Errors
 /// An interrupt.
-pub fn sleep(time: Duration, heed: Heed) -> Result<()> {
+pub(super) fn sleep(time: Duration, heed: Heed) -> Result<()> {
     const NAP: Duration = Duration::from_millis(100);
     let end = Instant::now() + time;
     loop {
@@ -72,6 +77,10 @@ pub fn sleep(time: Duration, heed: Heed) -> Result<()> {
 ///
 /// # Errors
 /// [`Interrupted`], when it has.
-pub fn check(heed: Heed) -> Result<()> {
-    if heed == Heed::Interrupts && interrupt::requested() { Err(Interrupted.into()) } else { Ok(()) }
+pub(super) fn check(heed: Heed) -> Result<()> {
+    if heed == Heed::Interrupts && interrupt::requested() {
+        Err(Interrupted.into())
+    } else {
+        Ok(())
+    }
 }

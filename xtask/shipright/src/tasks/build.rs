@@ -10,14 +10,18 @@ use crate::{
     context::Context,
     facts::{git, host, paths},
     model::refusal::Refusal,
-    plan::{LocalRequest, plan_local},
+    plan::{LocalFacts, LocalRequest, plan_local},
     refused::Refused,
     sandbox::Sandbox,
     workspace::Workspace,
 };
 
 /// Builds local images.
-pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) -> Result<ExitCode> {
+pub(super) fn run(
+    context: &Context,
+    selection: LocalSelection,
+    arch: Option<Archs>,
+) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let config = &workspace.config;
     // As make had them: a variable that is empty is not set, and a flag wins.
@@ -26,15 +30,32 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
         (None, Some(word)) => (from_environment(&word)?.0, "ARCH in the environment"),
         (None, None) => (Vec::new(), ""),
     };
-    let dockerfile = selection.dockerfile.or_else(|| host::variable("DOCKERFILE"));
-    let request = LocalRequest { services: selection.service, archs, arch_from, dockerfile };
+    let dockerfile = selection
+        .dockerfile
+        .or_else(|| host::variable("DOCKERFILE"));
+    let request = LocalRequest {
+        services: selection.service,
+        archs,
+        arch_from,
+        dockerfile,
+    };
     let revision = git::project_revision(config)?;
     let mut sandbox = workspace.sandbox()?;
     let missing = paths::missing(config, request.dockerfile.as_deref());
     let ca_bundle = host::ca_bundle();
-    let mut plan = plan_local(config, &request, revision, ca_bundle.as_deref(), &missing).map_err(Refused)?;
+    let facts = LocalFacts {
+        revision,
+        ca_bundle: ca_bundle.as_deref(),
+        missing: &missing,
+    };
+    let mut plan = plan_local(config, &request, facts).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
-        sandbox.provide_bases(&mut plan, &config.stand_ins, context.global.dry_run, &context.terminal)?;
+        sandbox.provide_bases(
+            &mut plan,
+            &config.stand_ins,
+            context.global.dry_run,
+            &context.terminal,
+        )?;
     }
     let docker = Workspace::docker(sandbox.as_ref());
     // A sandbox that is not there yet has no engine to ask.
@@ -44,7 +65,13 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
     if images::show_or_announce(context, &plan) {
         return Ok(ExitCode::SUCCESS);
     }
-    let run = images::Run { context, config, docker: &docker, aws: None, jobs: selection.jobs };
+    let run = images::Run {
+        context,
+        config,
+        docker: &docker,
+        aws: None,
+        jobs: selection.jobs,
+    };
     let report = run.carry_out(&plan)?;
     context.print(&report);
     Ok(images::exit_code(&report))
@@ -52,7 +79,13 @@ pub fn run(context: &Context, selection: LocalSelection, arch: Option<Archs>) ->
 
 fn from_environment(word: &str) -> Result<Archs, Refused> {
     word.parse().map_err(|_| {
-        let problem = format!("ARCH in the environment is `{}`, which is no architecture", word.escape_debug());
-        Refused::from(Refusal::new(problem, "write `arm64`, `amd64` or `all`, or unset it"))
+        let problem = format!(
+            "ARCH in the environment is `{}`, which is no architecture",
+            word.escape_debug()
+        );
+        Refused::from(Refusal::new(
+            problem,
+            "write `arm64`, `amd64` or `all`, or unset it",
+        ))
     })
 }

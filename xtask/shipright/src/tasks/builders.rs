@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     context::Context,
-    model::builder::Builder,
+    docker::Docker,
+    model::{builder::Builder, config::Config},
     plan::{BuildMode, Selected},
-    report::document,
     workspace::Workspace,
 };
 
@@ -31,50 +31,111 @@ struct Row {
 }
 
 /// Lists them.
-pub fn run(context: &Context) -> Result<ExitCode> {
+pub(super) fn run(context: &Context) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let (config, sandbox) = (&workspace.config, workspace.sandbox()?);
     let docker = Workspace::docker(sandbox.as_ref());
+    let mut images = images(config);
+    let row = |arch| {
+        row(
+            context,
+            config,
+            &docker,
+            arch,
+            images.remove(&arch).unwrap_or_default(),
+        )
+    };
+    let rows: Vec<Row> = Arch::ALL.into_iter().map(row).collect();
+    context.print(&rows);
+    for row in &rows {
+        row.show(context);
+    }
+    let is_fine = rows
+        .iter()
+        .all(|row| row.problem.is_none() || row.images.is_empty());
+    Ok(if is_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is built for each architecture.
+fn images(config: &Config) -> BTreeMap<Arch, Vec<String>> {
     let mut images: BTreeMap<Arch, Vec<String>> = BTreeMap::new();
     for service in config.services.values() {
         for image in &service.images {
-            let archs = if image.multi_arch { Arch::ALL.to_vec() } else { vec![config.arch(image.target)] };
-            for arch in archs {
-                images.entry(arch).or_default().push(Selected { service, image }.name());
+            let own = vec![config.arch(image.target)];
+            for arch in if image.multi_arch {
+                Arch::ALL.to_vec()
+            } else {
+                own
+            } {
+                images
+                    .entry(arch)
+                    .or_default()
+                    .push(Selected { service, image }.name());
             }
         }
     }
-    let mut rows = Vec::new();
-    for arch in Arch::ALL {
-        let builder = config.builders.get(&arch).cloned();
-        let asked = docker.builder_for(builder.as_ref(), arch, !context.global.dry_run);
-        let (platforms, told) = asked.as_ref().map(Clone::clone).unwrap_or_default();
-        // What the engine emulates may have changed since its builder was asked.
-        let mode = match (&builder, told) {
-            (None, Some(BuildMode::Emulated | BuildMode::Cross)) if !context.global.dry_run => {
-                Some(if docker.executes(arch, None).unwrap_or(false) { BuildMode::Emulated } else { BuildMode::Cross })
-            }
-            _ => told,
+    images
+}
+
+fn row(
+    context: &Context,
+    config: &Config,
+    docker: &Docker,
+    arch: Arch,
+    images: Vec<String>,
+) -> Row {
+    let looks = context.global.dry_run;
+    let builder = config.builders.get(&arch).cloned();
+    let asked = docker.builder_for(builder.as_ref(), arch, !looks);
+    let (platforms, told) = asked.as_ref().map(Clone::clone).unwrap_or_default();
+    // What the engine emulates may have changed since its builder was asked.
+    let mode = match (&builder, told) {
+        (None, Some(BuildMode::Emulated | BuildMode::Cross)) if !looks => {
+            let emulates = docker.executes(arch, None).unwrap_or(false);
+            Some(if emulates {
+                BuildMode::Emulated
+            } else {
+                BuildMode::Cross
+            })
+        }
+        _ => told,
+    };
+    let problem = asked.as_ref().err().map(|error| format!("{error:#}"));
+    Row {
+        arch,
+        builder,
+        platforms,
+        mode,
+        problem,
+        images,
+    }
+}
+
+impl Row {
+    fn show(&self, context: &Context) {
+        let name = Builder::shown(self.builder.as_ref());
+        let images = if self.images.is_empty() {
+            "no image".to_owned()
+        } else {
+            self.images.join(", ")
         };
-        let problem = asked.as_ref().err().map(|error| format!("{error:#}"));
-        let images = images.remove(&arch).unwrap_or_default();
-        rows.push(Row { arch, builder, platforms, mode, problem, images });
-    }
-    if context.global.json {
-        document::print(&rows);
-    }
-    for row in &rows {
-        let name = Builder::shown(row.builder.as_ref());
-        let images = if row.images.is_empty() { "no image".to_owned() } else { row.images.join(", ") };
-        let mode = row.mode.map_or("and whether natively is not known", BuildMode::words);
-        context.terminal.status(&row.arch.to_string(), &format!("{name}, {mode}: {images}"));
-        if !row.platforms.is_empty() {
-            context.terminal.detail(&format!("it says that it builds {}", row.platforms.join(", ")));
+        let mode = self
+            .mode
+            .map_or("and whether natively is not known", BuildMode::words);
+        let terminal = &context.terminal;
+        terminal.status(&self.arch.to_string(), &format!("{name}, {mode}: {images}"));
+        if !self.platforms.is_empty() {
+            terminal.detail(&format!(
+                "it says that it builds {}",
+                self.platforms.join(", ")
+            ));
         }
-        if let Some(problem) = &row.problem {
-            context.terminal.error(problem);
+        if let Some(problem) = &self.problem {
+            terminal.error(problem);
         }
     }
-    let is_fine = rows.iter().all(|row| row.problem.is_none() || row.images.is_empty());
-    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -28,10 +28,14 @@ use crate::{
 const JOBS: u8 = 2;
 
 /// Pushes, then moves what runs.
-pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let request =
-        Request { environment: &arguments.environment, services: &arguments.service, dockerfile: None, multi_arch: false };
+    let request = Request {
+        environment: &arguments.environment,
+        services: &arguments.service,
+        dockerfile: None,
+        multi_arch: false,
+    };
     let push = Prepared::of(context, &workspace, request)?;
     if context.global.dry_run {
         return show(context, &push);
@@ -53,7 +57,12 @@ pub fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
         let arch = push.session.config.arch(selected.image.target);
         let digest = arrived(&report, selected, arch)?;
         let (code, archs) = resolver.choose(selected, digest, arch)?;
-        choices.push(Choice { selected, code, archs, version: None });
+        choices.push(Choice {
+            selected,
+            code,
+            archs,
+            version: None,
+        });
     }
     let workloads = migration.plan(&choices, Options::default())?;
     Ok(migration.apply(&workloads))
@@ -67,22 +76,33 @@ fn arrived<'r>(report: &'r Report, selected: Selected<'_>, arch: Arch) -> Result
         return Ok(&index.digest);
     }
     let of_index = format!("{name}-{arch}");
-    let image = report.images.iter().find(|image| image.name == name || image.name == of_index);
-    image.and_then(|image| image.digest.as_deref()).with_context(|| format!("{name} was not pushed"))
+    let image = report
+        .images
+        .iter()
+        .find(|image| image.name == name || image.name == of_index);
+    image
+        .and_then(|image| image.digest.as_deref())
+        .with_context(|| format!("{name} was not pushed"))
 }
 
 /// Shows what would be pushed, and what would be moved to it.
 fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
     let mut plan = serde_json::to_value(&push.plan).context("the plan has no JSON form")?;
-    context.terminal.block(&crate::report::plan::Shown(&push.plan).to_string());
+    context
+        .terminal
+        .block(&crate::report::plan::Shown(&push.plan).to_string());
     if push.session.is_readable() {
         let migration = Migration::open(context, &push.session, "deploy")?;
         say_what_is_passed_over(context, push);
         let targets = migration.targets();
-        let moved = push.selection.iter().filter(|selected| targets.contains(&selected.image.target));
+        let moved = push
+            .selection
+            .iter()
+            .filter(|selected| targets.contains(&selected.image.target));
         let choices: Vec<_> = moved.map(|selected| planned(push, *selected)).collect();
         let workloads = migration.plan(&choices, Options::default())?;
-        plan["workloads"] = serde_json::to_value(&workloads).context("the plan has no JSON form")?;
+        plan["workloads"] =
+            serde_json::to_value(&workloads).context("the plan has no JSON form")?;
         moves::show(context, &workloads);
     }
     context.print(&serde_json::json!({ "plan": plan }));
@@ -92,18 +112,45 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
 /// What something is to run after a push that is planned: an image of which there is no digest yet, or the one that is there.
 fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Choice<'c> {
     const NEW: &str = "DIGEST-OF-THE-PUSH";
-    let (name, arch) = (selected.name(), push.session.config.arch(selected.image.target));
+    let (name, arch) = (
+        selected.name(),
+        push.session.config.arch(selected.image.target),
+    );
     let of_index = format!("{name}-{arch}");
     let is_index = push.plan.indexes.iter().any(|index| index.name == name);
     let whole = is_index && selected.image.target.index_use() == IndexUse::Whole;
-    let image = push.plan.images.iter().find(|image| image.name == name || image.name == of_index);
-    let digest = match image.filter(|_| !whole).map(|image: &PlannedImage| &image.source) {
+    let image = push
+        .plan
+        .images
+        .iter()
+        .find(|image| image.name == name || image.name == of_index);
+    let digest = match image
+        .filter(|_| !whole)
+        .map(|image: &PlannedImage| &image.source)
+    {
         Some(Source::Existing { digest }) => digest.clone(),
         Some(Source::Build(_)) | None => NEW.to_owned(),
     };
-    let image = format!("{}/{}@{digest}", push.session.place.registry, push.session.repository(selected));
-    let archs = if whole { Arch::ALL.to_vec() } else { vec![arch] };
-    Choice { selected, code: Code { image, digest, arch }, archs, version: None }
+    let image = format!(
+        "{}/{}@{digest}",
+        push.session.place.registry,
+        push.session.repository(selected)
+    );
+    let archs = if whole {
+        Arch::ALL.to_vec()
+    } else {
+        vec![arch]
+    };
+    Choice {
+        selected,
+        code: Code {
+            image,
+            digest,
+            arch,
+        },
+        archs,
+        version: None,
+    }
 }
 
 fn say_what_is_passed_over(context: &Context, push: &Prepared<'_>) {

@@ -33,11 +33,14 @@ struct Explained {
 }
 
 /// Says for each image of a service which CPU it is for, which rule decided that, and what it costs or saves.
-pub fn service(context: &Context, name: &str) -> Result<ExitCode> {
+pub(super) fn service(context: &Context, name: &str) -> Result<ExitCode> {
     let config = context.config()?;
     let service = config.services.get(name).ok_or_else(|| {
         let cure = suggestion(name, config.services.keys().map(String::as_str));
-        Refused::from(Refusal::new(format!("`{}` is no service of deploy.toml", name.escape_debug()), cure))
+        Refused::from(Refusal::new(
+            format!("`{}` is no service of deploy.toml", name.escape_debug()),
+            cure,
+        ))
     })?;
     let explain = |image| Explained {
         image: Selected { service, image }.name(),
@@ -53,7 +56,12 @@ pub fn service(context: &Context, name: &str) -> Result<ExitCode> {
         document::print(&images);
     }
     for image in &images {
-        let mut text = format!("{}: {} from {}\n", image.image, image.arch.platform(), image.dockerfile);
+        let mut text = format!(
+            "{}: {} from {}\n",
+            image.image,
+            image.arch.platform(),
+            image.dockerfile
+        );
         let _ = writeln!(text, "    because      {}", image.because);
         let _ = writeln!(text, "    cost         {}", image.cost);
         let _ = writeln!(text, "    goes to      {}", image.environments.join(", "));
@@ -63,19 +71,28 @@ pub fn service(context: &Context, name: &str) -> Result<ExitCode> {
 }
 
 /// Says what a message means. Exit code 1 when nothing in it is known.
-pub fn error(context: &Context, file: Option<&Path>) -> Result<ExitCode> {
+pub(super) fn error(context: &Context, file: Option<&Path>) -> Result<ExitCode> {
     const LONGEST: u64 = 16 * 1024 * 1024;
     let mut bytes = Vec::new();
     match file {
         Some(file) => {
-            let open = std::fs::File::open(file).with_context(|| format!("failed to open `{}`", file.display()))?;
-            open.take(LONGEST).read_to_end(&mut bytes).with_context(|| format!("failed to read `{}`", file.display()))?;
+            let open = std::fs::File::open(file)
+                .with_context(|| format!("failed to open `{}`", file.display()))?;
+            open.take(LONGEST)
+                .read_to_end(&mut bytes)
+                .with_context(|| format!("failed to read `{}`", file.display()))?;
         }
         None => {
             if std::io::stdin().is_terminal() {
-                context.terminal.note("paste the message, then press Ctrl-D");
+                context
+                    .terminal
+                    .note("paste the message, then press Ctrl-D");
             }
-            std::io::stdin().lock().take(LONGEST).read_to_end(&mut bytes).context("failed to read standard input")?;
+            std::io::stdin()
+                .lock()
+                .take(LONGEST)
+                .read_to_end(&mut bytes)
+                .context("failed to read standard input")?;
         }
     }
     let found = trouble::explain(&String::from_utf8_lossy(&bytes));
@@ -83,7 +100,10 @@ pub fn error(context: &Context, file: Option<&Path>) -> Result<ExitCode> {
         document::print(&found);
     }
     for trouble in &found {
-        context.terminal.block(&format!("{}\n    cause   {}\n    next    {}", trouble.name, trouble.cause, trouble.next));
+        context.terminal.block(&format!(
+            "{}\n    cause   {}\n    next    {}",
+            trouble.name, trouble.cause, trouble.next
+        ));
     }
     if found.is_empty() {
         context.terminal.error("nothing in this text is known: `cargo xtask verify image REF` looks at an image itself");

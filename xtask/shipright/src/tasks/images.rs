@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Shows a plan where this is a dry run, and says otherwise which CPU each image is for. Returns whether it was shown.
-pub fn show_or_announce(context: &Context, plan: &Plan) -> bool {
+pub(super) fn show_or_announce(context: &Context, plan: &Plan) -> bool {
     if context.global.dry_run {
         context.print(&serde_json::json!({ "plan": plan }));
         context.terminal.block(&Shown(plan).to_string());
@@ -34,9 +34,16 @@ pub fn show_or_announce(context: &Context, plan: &Plan) -> bool {
     }
     for image in &plan.images {
         if let Some(build) = image.build() {
-            let name = build.dockerfile.file_name().map_or(build.dockerfile.as_path(), Path::new).display();
+            let name = build
+                .dockerfile
+                .file_name()
+                .map_or(build.dockerfile.as_path(), Path::new)
+                .display();
             let (arch, hardware) = (image.arch, image.arch.hardware());
-            let text = format!("{} ({name}) will be built for {arch} ({hardware}): {}", image.name, image.because);
+            let text = format!(
+                "{} ({name}) will be built for {arch} ({hardware}): {}",
+                image.name, image.because
+            );
             context.terminal.warning(&text);
         }
     }
@@ -44,7 +51,7 @@ pub fn show_or_announce(context: &Context, plan: &Plan) -> bool {
 }
 
 /// What a plan for images is carried out with.
-pub struct Run<'r> {
+pub(super) struct Run<'r> {
     /// The global options and the terminal.
     pub context: &'r Context,
     /// The project.
@@ -62,9 +69,11 @@ impl Run<'_> {
     ///
     /// # Errors
     /// What is in the way. What fails later is in the report.
-    pub fn carry_out(&self, plan: &Plan) -> anyhow::Result<Report> {
+    pub(super) fn carry_out(&self, plan: &Plan) -> anyhow::Result<Report> {
         if plan.images.iter().any(|image| image.build().is_some()) {
-            self.context.terminal.detail(&format!("Docker Engine {}", self.docker.check()?));
+            self.context
+                .terminal
+                .detail(&format!("Docker Engine {}", self.docker.check()?));
             self.look_at_dockerfiles(plan)?;
         }
         let terminal = &self.context.terminal;
@@ -72,7 +81,13 @@ impl Run<'_> {
             terminal.detail(&line);
         }
         let prover = Prover::of_project(&self.config.root);
-        let executor = Executor { docker: self.docker, aws: self.aws, terminal, prover: &prover, jobs: self.jobs.into() };
+        let executor = Executor {
+            docker: self.docker,
+            aws: self.aws,
+            terminal,
+            prover: &prover,
+            jobs: self.jobs.into(),
+        };
         let report = execute(plan, &executor);
         terminal.block(&report.to_string());
         self.say_what_still_runs(plan, &report);
@@ -88,14 +103,24 @@ impl Run<'_> {
         let (mut files, mut bases) = (BTreeSet::new(), BTreeSet::new());
         let mut refusals = Vec::new();
         for build in plan.images.iter().filter_map(|image| image.build()) {
-            let Ok(text) = std::fs::read_to_string(&build.dockerfile) else { continue };
+            let Ok(text) = std::fs::read_to_string(&build.dockerfile) else {
+                continue;
+            };
             let shown = self.config.shown(&build.dockerfile);
             if files.insert(shown) {
-                let problems = dockerfile_rules::check(&text).into_iter().map(Problem::from).collect();
+                let problems = dockerfile_rules::check(&text)
+                    .into_iter()
+                    .map(Problem::from)
+                    .collect();
                 let problems = Problems::new(PathBuf::from(shown), text.clone(), problems);
-                problems.lines().iter().for_each(|line| self.context.terminal.warning(line));
+                problems
+                    .lines()
+                    .iter()
+                    .for_each(|line| self.context.terminal.warning(line));
             }
-            let base = Model::parse(&text).ok().and_then(|model| model.base(&build.args));
+            let base = Model::parse(&text)
+                .ok()
+                .and_then(|model| model.base(&build.args));
             if let Some(base) = base.filter(|base| bases.insert((base.clone(), build.arch))) {
                 refusals.extend(self.base_lacks_platform(shown, build, &base));
             }
@@ -107,7 +132,13 @@ impl Run<'_> {
     fn base_lacks_platform(&self, shown: &Path, build: &Build, base: &str) -> Option<Refusal> {
         let wanted = build.arch.platform();
         match self.docker.platforms_of(base) {
-            Ok(platforms) if platforms.iter().any(|platform| platform.starts_with(&wanted)) => None,
+            Ok(platforms)
+                if platforms
+                    .iter()
+                    .any(|platform| platform.starts_with(&wanted)) =>
+            {
+                None
+            }
             Ok(platforms) => {
                 let (shown, has) = (shown.display(), platforms.join(", "));
                 Some(Refusal::new(
@@ -116,7 +147,9 @@ impl Run<'_> {
                 ))
             }
             Err(error) => {
-                let text = format!("the registry of `{base}` cannot be asked for its platforms: {error:#}");
+                let text = format!(
+                    "the registry of `{base}` cannot be asked for its platforms: {error:#}"
+                );
                 self.context.terminal.detail(&text);
                 None
             }
@@ -125,25 +158,44 @@ impl Run<'_> {
 
     /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
     fn write_down(&self, place: &Place, aws: &Aws, report: &Report) {
-        let images = report.images.iter().filter(|image| image.changed && image.error.is_none());
-        let images = images.map(|image| (&image.name, image.repository.as_deref(), image.digest.as_deref()));
+        let images = report
+            .images
+            .iter()
+            .filter(|image| image.changed && image.error.is_none());
+        let images = images.map(|image| {
+            (
+                &image.name,
+                image.repository.as_deref(),
+                image.digest.as_deref(),
+            )
+        });
         let indexes = report.image_indexes.iter().filter(|index| index.changed);
-        let indexes = indexes.map(|index| (&index.name, Some(index.repository.as_str()), Some(index.digest.as_str())));
+        let indexes = indexes.map(|index| {
+            (
+                &index.name,
+                Some(index.repository.as_str()),
+                Some(index.digest.as_str()),
+            )
+        });
         let pushed: Vec<_> = images.chain(indexes).collect();
         if pushed.is_empty() {
             return;
         }
-        let who = aws.reader().identity().map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
-        let record = |(name, repository, digest): (&'_ String, Option<&'_ str>, Option<&'_ str>)| Record {
-            who: who.clone(),
-            action: "push",
-            environment: place.environment.clone(),
-            image: name.clone(),
-            workload: repository.unwrap_or_default().to_owned(),
-            from: None,
-            to: digest.unwrap_or_default().to_owned(),
-            outcome: "moved",
-        };
+        let who = aws
+            .reader()
+            .identity()
+            .map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
+        let record =
+            |(name, repository, digest): (&'_ String, Option<&'_ str>, Option<&'_ str>)| Record {
+                who: who.clone(),
+                action: "push",
+                environment: place.environment.clone(),
+                image: name.clone(),
+                workload: repository.unwrap_or_default().to_owned(),
+                from: None,
+                to: digest.unwrap_or_default().to_owned(),
+                outcome: "moved",
+            };
         let records: Vec<_> = pushed.into_iter().map(record).collect();
         self.context.record(self.config, &records);
     }
@@ -151,7 +203,10 @@ impl Run<'_> {
     /// People take a moved tag for a deployment; it is none.
     fn say_what_still_runs(&self, plan: &Plan, report: &Report) {
         for (image, done) in plan.images.iter().zip(&report.images) {
-            let stays = image.function.as_ref().filter(|function| function.exists && function.digest != done.digest);
+            let stays = image
+                .function
+                .as_ref()
+                .filter(|function| function.exists && function.digest != done.digest);
             if let (Some(function), None) = (stays, &done.error) {
                 let text = format!("{}: a moved tag changes no function", function.describe());
                 self.context.terminal.note(&text);
@@ -161,6 +216,10 @@ impl Run<'_> {
 }
 
 /// The exit code of a report.
-pub fn exit_code(report: &Report) -> ExitCode {
-    if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+pub(super) fn exit_code(report: &Report) -> ExitCode {
+    if report.succeeded() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

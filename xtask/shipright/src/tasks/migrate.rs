@@ -16,24 +16,38 @@ use crate::{
 };
 
 /// Migrates the Lambda functions of an environment.
-pub fn lambda(context: &Context, arguments: &MigrateLambda) -> Result<ExitCode> {
-    let canary = arguments.canary.map(|part| Canary { part, time: arguments.time });
-    let options = Options { canary, ..Options::default() };
+pub(super) fn lambda(context: &Context, arguments: &MigrateLambda) -> Result<ExitCode> {
+    let canary = arguments.canary.map(|part| Canary {
+        part,
+        time: arguments.time,
+    });
+    let options = Options {
+        canary,
+        ..Options::default()
+    };
     let is_policy = |session: &Session<'_>| {
         let policy = session.config.arch(Target::Lambda);
         match arguments.to {
             Some(to) if to != policy => Err(Refusal::new(
                 format!("`[targets]` says that Lambda runs {policy} here, not {to}"),
-                format!("set `lambda = \"{to}\"` under [targets] in deploy.toml, push, and migrate then"),
+                format!(
+                    "set `lambda = \"{to}\"` under [targets] in deploy.toml, push, and migrate then"
+                ),
             )),
             _ => Ok(()),
         }
     };
-    migrate(context, &arguments.migrate, Target::Lambda, options, is_policy)
+    migrate(
+        context,
+        &arguments.migrate,
+        Target::Lambda,
+        options,
+        is_policy,
+    )
 }
 
 /// Migrates the workloads of an environment on another target.
-pub fn run(context: &Context, arguments: &Migrate, target: Target) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Migrate, target: Target) -> Result<ExitCode> {
     migrate(context, arguments, target, Options::default(), |_| Ok(()))
 }
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// An environment whose workloads are to be moved.
-pub struct Migration<'m> {
+pub(super) struct Migration<'m> {
     /// The global options and the terminal.
     pub context: &'m Context,
     /// The environment.
@@ -38,20 +38,29 @@ impl<'m> Migration<'m> {
     ///
     /// # Errors
     /// A refusal, or credentials that AWS does not know.
-    pub fn open(context: &'m Context, session: &'m Session<'m>, action: &'static str) -> Result<Self> {
-        Ok(Self { context, session, identity: session.guard()?, action })
+    pub(super) fn open(
+        context: &'m Context,
+        session: &'m Session<'m>,
+        action: &'static str,
+    ) -> Result<Self> {
+        Ok(Self {
+            context,
+            session,
+            identity: session.guard()?,
+            action,
+        })
     }
 
     /// What looks for images here.
     ///
     /// # Errors
     /// ECR that gives no token.
-    pub fn resolver(&self) -> Result<ImageResolver<'m>> {
+    pub(super) fn resolver(&self) -> Result<ImageResolver<'m>> {
         ImageResolver::open(&self.context.terminal, self.session)
     }
 
     /// The targets that can be moved here: a sandbox has neither App Runner nor a cluster.
-    pub fn targets(&self) -> Vec<Target> {
+    pub(super) fn targets(&self) -> Vec<Target> {
         let is_there = |target: &Target| self.session.sandbox.is_none() || target.is_in_sandbox();
         Target::ALL.into_iter().filter(is_there).collect()
     }
@@ -60,44 +69,75 @@ impl<'m> Migration<'m> {
     ///
     /// # Errors
     /// A refusal where there is none.
-    pub fn selected(&self, services: &[String], targets: &[Target]) -> Result<Vec<Selected<'m>>, Refused> {
+    pub(super) fn selected(
+        &self,
+        services: &[String],
+        targets: &[Target],
+    ) -> Result<Vec<Selected<'m>>, Refused> {
         let all = self.session.selected(services)?;
-        let chosen: Vec<_> = all.iter().filter(|one| targets.contains(&one.image.target)).copied().collect();
+        let chosen: Vec<_> = all
+            .iter()
+            .filter(|one| targets.contains(&one.image.target))
+            .copied()
+            .collect();
         if !chosen.is_empty() {
             return Ok(chosen);
         }
         if let Some(other) = all.first().filter(|_| self.session.sandbox.is_some()) {
             let (name, target) = (other.name(), other.image.target.title());
-            let problem = format!("{name} is for {target}, and the sandbox has neither App Runner nor a cluster");
+            let problem = format!(
+                "{name} is for {target}, and the sandbox has neither App Runner nor a cluster"
+            );
             let cure = "name a service with a Lambda image, or leave `--sandbox` out";
             return Err(Refusal::new(problem, cure).into());
         }
         let names: Vec<_> = targets.iter().map(|target| target.title()).collect();
-        let problem = format!("no image of `{}` is for {}", self.session.environment.name, names.join(" or "));
-        Err(Refusal::new(problem, "add an image with this target in deploy.toml, or name another service").into())
+        let problem = format!(
+            "no image of `{}` is for {}",
+            self.session.environment.name,
+            names.join(" or ")
+        );
+        Err(Refusal::new(
+            problem,
+            "add an image with this target in deploy.toml, or name another service",
+        )
+        .into())
     }
 
     /// What the environment's tags name, for images of these services and targets.
     ///
     /// # Errors
     /// Refusals, and images that cannot be read.
-    pub fn newest(&self, services: &[String], targets: &[Target]) -> Result<Vec<Choice<'m>>> {
+    pub(super) fn newest(
+        &self,
+        services: &[String],
+        targets: &[Target],
+    ) -> Result<Vec<Choice<'m>>> {
         let resolver = self.resolver()?;
         let choose = |selected: Selected<'m>| {
             let arch = self.session.config.arch(selected.image.target);
             let (code, archs) = resolver.choose(selected, &self.session.tag(selected), arch)?;
-            Ok(Choice { selected, code, archs, version: None })
+            Ok(Choice {
+                selected,
+                code,
+                archs,
+                version: None,
+            })
         };
-        self.selected(services, targets)?.into_iter().map(choose).collect()
+        self.selected(services, targets)?
+            .into_iter()
+            .map(choose)
+            .collect()
     }
 
     /// Reads each workload, and decides what has to be done.
     ///
     /// # Errors
     /// Every refusal.
-    pub fn plan(&self, choices: &[Choice<'_>], options: Options) -> Result<Vec<Workload>> {
+    pub(super) fn plan(&self, choices: &[Choice<'_>], options: Options) -> Result<Vec<Workload>> {
         let (terminal, dry_run) = (&self.context.terminal, self.context.global.dry_run);
-        let plan = |choice: &Choice<'_>| targets::plan(self.session, terminal, choice, options, dry_run);
+        let plan =
+            |choice: &Choice<'_>| targets::plan(self.session, terminal, choice, options, dry_run);
         let (workloads, mut refusals) = Refused::part(choices.iter().map(plan))?;
         refusals.extend(self.node_refusals(choices, &workloads));
         Refused::unless_none(refusals)?;
@@ -106,12 +146,17 @@ impl<'m> Migration<'m> {
 
     /// Whether pods land on nodes of their CPU.
     fn node_refusals(&self, choices: &[Choice<'_>], workloads: &[Workload]) -> Vec<Refusal> {
-        let on_nodes: Vec<_> = choices.iter().filter(|one| one.selected.image.target.runs_on_nodes()).collect();
+        let on_nodes: Vec<_> = choices
+            .iter()
+            .filter(|one| one.selected.image.target.runs_on_nodes())
+            .collect();
         if on_nodes.is_empty() {
             return Vec::new();
         }
-        let (indexes, images): (Vec<_>, Vec<_>) = on_nodes.into_iter().partition(|one| one.archs.len() > 1);
-        let names = |all: Vec<&Choice<'_>>| all.into_iter().map(|one| one.selected.name()).collect();
+        let (indexes, images): (Vec<_>, Vec<_>) =
+            on_nodes.into_iter().partition(|one| one.archs.len() > 1);
+        let names =
+            |all: Vec<&Choice<'_>>| all.into_iter().map(|one| one.selected.name()).collect();
         let found = targets::look_at_nodes(self.session, names(images), names(indexes));
         for note in &found.notes {
             self.context.terminal.note(note);
@@ -123,7 +168,7 @@ impl<'m> Migration<'m> {
     ///
     /// # Errors
     /// Refusals, before anything was done.
-    pub fn carry_out(&self, choices: &[Choice<'_>], options: Options) -> Result<ExitCode> {
+    pub(super) fn carry_out(&self, choices: &[Choice<'_>], options: Options) -> Result<ExitCode> {
         let workloads = self.plan(choices, options)?;
         if self.context.global.dry_run {
             let plan = serde_json::json!({ "place": self.session.place, "workloads": workloads });
@@ -138,19 +183,30 @@ impl<'m> Migration<'m> {
     }
 
     /// Moves one workload after the other, until one fails or somebody interrupts.
-    pub fn apply(&self, workloads: &[Workload]) -> ExitCode {
+    pub(super) fn apply(&self, workloads: &[Workload]) -> ExitCode {
         let mut moves = Vec::new();
         for workload in workloads {
             if interrupt::requested() {
                 break;
             }
-            let done = targets::apply(self.session, &self.context.terminal, &self.identity, workload);
+            let done = targets::apply(
+                self.session,
+                &self.context.terminal,
+                &self.identity,
+                workload,
+            );
             let succeeded = done.succeeded();
             moves.push(done);
             if !succeeded {
                 break;
             }
         }
-        moves::report(self.context, self.session, (&self.identity, self.action), workloads, &moves)
+        moves::report(
+            self.context,
+            self.session,
+            (&self.identity, self.action),
+            workloads,
+            &moves,
+        )
     }
 }

@@ -40,7 +40,11 @@ use crate::{
 pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
     match task {
         Task::DockerBuild(arguments) => build::run(context, arguments.selection, arguments.arch),
-        Task::DockerBuildAmd64(selection) => build::run(context, selection, Some(Archs(vec![crate::arch::Arch::Amd64]))),
+        Task::DockerBuildAmd64(selection) => build::run(
+            context,
+            selection,
+            Some(Archs(vec![crate::arch::Arch::Amd64])),
+        ),
         Task::Manifest(command) => manifest::run(context, &command),
         Task::Run(arguments) => run::run(context, &arguments),
         Task::Builders => builders::run(context),
@@ -70,11 +74,16 @@ impl Context {
     /// # Errors
     /// What the command ends with; words that are no command.
     pub fn call(&self, words: &[&str]) -> Result<ExitCode> {
-        let words: Vec<String> = std::iter::once("cargo xtask").chain(words.iter().copied()).map(str::to_owned).collect();
+        let words: Vec<String> = std::iter::once("cargo xtask")
+            .chain(words.iter().copied())
+            .map(str::to_owned)
+            .collect();
         let mut command = cli::command("cargo xtask", &cli::named_environments(&words), Vec::new());
         match cli::parse(&mut command, &words, &[])?.1 {
             Typed::Ours(task) => run(self, task),
-            Typed::Completions(_) | Typed::Theirs(..) => bail!("`{}` cannot be called", words[1..].join(" ")),
+            Typed::Completions(_) | Typed::Theirs(..) => {
+                bail!("`{}` cannot be called", words[1..].join(" "))
+            }
         }
     }
 }

@@ -12,17 +12,19 @@ use crate::{
 };
 
 /// Shows what would be done.
-pub fn show(context: &Context, workloads: &[Workload]) {
+pub(super) fn show(context: &Context, workloads: &[Workload]) {
     for workload in workloads {
         let mut lines = workload.lines().into_iter();
         let head = lines.next().unwrap_or_default();
         let rest: Vec<_> = lines.map(|line| format!("    {line}")).collect();
-        context.terminal.block(&format!("\n{head}\n{}", rest.join("\n")));
+        context
+            .terminal
+            .block(&format!("\n{head}\n{}", rest.join("\n")));
     }
 }
 
 /// Says what came of it, and writes it down. `who` is by whom, and with which command.
-pub fn report(
+pub(super) fn report(
     context: &Context,
     session: &Session<'_>,
     who: (&Identity, &'static str),
@@ -34,32 +36,50 @@ pub fn report(
     for done in moves {
         say(context, done);
     }
-    for note in workloads.iter().zip(moves).filter_map(|(workload, _)| workload.note()) {
+    for note in workloads
+        .iter()
+        .zip(moves)
+        .filter_map(|(workload, _)| workload.note())
+    {
         terminal.note(&note);
     }
     if moves.len() < workloads.len() {
         let more = workloads.len() - moves.len();
-        terminal.note(&format!("{more} more were not touched, because this one failed"));
+        terminal.note(&format!(
+            "{more} more were not touched, because this one failed"
+        ));
     }
-    let touched = moves.iter().filter(|done| done.outcome != Outcome::Unchanged);
+    let touched = moves
+        .iter()
+        .filter(|done| done.outcome != Outcome::Unchanged);
     let records: Vec<_> = touched.map(|done| record(session, who, done)).collect();
     context.record(session.config, &records);
     let succeeded = moves.iter().all(Move::succeeded) && moves.len() == workloads.len();
-    if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if succeeded {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn say(context: &Context, done: &Move) {
     let terminal = &context.terminal;
     let text = format!("{} ({})", done.workload, done.target);
     match done.outcome {
-        Outcome::Unchanged => terminal.status("Unchanged", &format!("{text} runs {} already", done.to)),
+        Outcome::Unchanged => {
+            terminal.status("Unchanged", &format!("{text} runs {} already", done.to));
+        }
         Outcome::Moved => terminal.status("Moved", &format!("{text} to {}", done.to)),
         Outcome::Restored => terminal.error(format!("{text} failed, and runs what it ran before")),
         Outcome::Failed => terminal.error(format!("{text} failed")),
     }
 }
 
-fn record(session: &Session<'_>, (identity, action): (&Identity, &'static str), done: &Move) -> Record {
+fn record(
+    session: &Session<'_>,
+    (identity, action): (&Identity, &'static str),
+    done: &Move,
+) -> Record {
     Record {
         who: identity.arn.clone(),
         action,

@@ -26,10 +26,14 @@ use crate::{
 };
 
 /// Takes images from one environment to another.
-pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     if arguments.from == arguments.to {
         let problem = format!("`{}` cannot be promoted to itself", arguments.from);
-        return Err(Refused::from(Refusal::new(problem, "name two environments: cargo xtask promote dev prod")).into());
+        return Err(Refused::from(Refusal::new(
+            problem,
+            "name two environments: cargo xtask promote dev prod",
+        ))
+        .into());
     }
     let workspace = Workspace::of(context)?;
     let from = Session::open(&workspace, &arguments.from)?;
@@ -37,7 +41,12 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     let identity = to.guard()?;
     let source = ImageResolver::open(&context.terminal, &from)?;
     let destination = ImageResolver::open(&context.terminal, &to)?;
-    let planner = Planner { context, from: &from, to: &to, resolver: &source };
+    let planner = Planner {
+        context,
+        from: &from,
+        to: &to,
+        resolver: &source,
+    };
     let mut images = planner.images(&arguments.service)?;
     if context.global.dry_run {
         let plan = serde_json::json!({ "from": from.place, "to": to.place, "images": images });
@@ -51,15 +60,29 @@ pub fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         session::confirm_protected(context, to.environment)?;
     }
     let terminal = &context.terminal;
-    let transfer = Transfer { terminal, from: &from, to: &to, source: &source, destination: &destination };
+    let transfer = Transfer {
+        terminal,
+        from: &from,
+        to: &to,
+        source: &source,
+        destination: &destination,
+    };
     carry_out(&transfer, &mut images)?;
     context.print(&serde_json::json!({ "from": from.place, "to": to.place, "images": images }));
-    let done: Vec<_> = images.iter().filter(|image| !image.tags.is_empty()).collect();
+    let done: Vec<_> = images
+        .iter()
+        .filter(|image| !image.tags.is_empty())
+        .collect();
     if !done.is_empty() {
-        let records: Vec<_> = done.iter().map(|image| record(image, &from, &to, &identity)).collect();
+        let records: Vec<_> = done
+            .iter()
+            .map(|image| record(image, &from, &to, &identity))
+            .collect();
         context.record(to.config, &records);
         let name = &arguments.to;
-        terminal.note(&format!("tags moved, and nothing that runs: cargo xtask deploy {name}, or migrate-… {name}"));
+        terminal.note(&format!(
+            "tags moved, and nothing that runs: cargo xtask deploy {name}, or migrate-… {name}"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -74,7 +97,10 @@ fn carry_out(transfer: &Transfer<'_>, images: &mut [Image<'_>]) -> Result<()> {
             transfer.tag(image, kind)?;
         }
     }
-    images.iter().filter(|image| !image.tags.is_empty()).try_for_each(|image| transfer.confirm(image))
+    images
+        .iter()
+        .filter(|image| !image.tags.is_empty())
+        .try_for_each(|image| transfer.confirm(image))
 }
 
 fn record(image: &Image<'_>, from: &Session<'_>, to: &Session<'_>, identity: &Identity) -> Record {
@@ -102,7 +128,10 @@ impl<'p> Planner<'p> {
     fn images(&self, services: &[String]) -> Result<Vec<Image<'p>>> {
         let there = &self.to.environment.name;
         let all = self.from.selected(services)?;
-        let goes_there: Vec<_> = all.into_iter().filter(|one| one.image.environments.contains(there)).collect();
+        let goes_there: Vec<_> = all
+            .into_iter()
+            .filter(|one| one.image.environments.contains(there))
+            .collect();
         if goes_there.is_empty() {
             let problem = format!("none of these images goes to `{there}`");
             let cure = format!("add \"{there}\" to their `environments` in deploy.toml");
@@ -110,28 +139,42 @@ impl<'p> Planner<'p> {
         }
         Refused::all(goes_there.into_iter().map(|selected| {
             self.image(selected).map_err(|error| {
-                if error.is::<Refused>() { error } else { error.context(format!("{} cannot be promoted", selected.name())) }
+                if error.is::<Refused>() {
+                    error
+                } else {
+                    error.context(format!("{} cannot be promoted", selected.name()))
+                }
             })
         }))
     }
 
     fn image(&self, selected: Selected<'p>) -> Result<Image<'p>> {
         let from = &self.from.environment.name;
-        let (from_repository, to_repository) = (self.from.repository(selected), self.to.repository(selected));
+        let (from_repository, to_repository) =
+            (self.from.repository(selected), self.to.repository(selected));
         let name = self.taken(selected)?;
-        let manifest = self.resolver.manifest(&from_repository, &name)?.ok_or_else(|| {
-            let problem = format!("`{from_repository}` of `{from}` has no image `{name}`");
-            Refused::from(Refusal::new(problem, format!("cargo xtask push {from}")))
-        })?;
+        let manifest = self
+            .resolver
+            .manifest(&from_repository, &name)?
+            .ok_or_else(|| {
+                let problem = format!("`{from_repository}` of `{from}` has no image `{name}`");
+                Refused::from(Refusal::new(problem, format!("cargo xtask push {from}")))
+            })?;
         let children = self.children(&from_repository, &manifest)?;
         let arch = self.from.config.arch(selected.image.target);
         // The architecture is policy on both sides, and what is not proven does not travel.
-        let archs = self.resolver.prove(selected, &from_repository, &manifest, arch)?;
+        let archs = self
+            .resolver
+            .prove(selected, &from_repository, &manifest, arch)?;
         promotion::require_archs(selected, from, &name, arch, &archs).map_err(Refused::from)?;
-        let own = children.iter().find(|(_, child)| child.arch == Some(arch)).map(|(manifest, _)| manifest);
+        let own = children
+            .iter()
+            .find(|(_, child)| child.arch == Some(arch))
+            .map(|(manifest, _)| manifest);
         let labels = self.labels(&from_repository, own.unwrap_or(&manifest))?;
         let to = self.to.environment;
-        let revision = promotion::revision(&selected.name(), &labels, from, to).map_err(Refused::from)?;
+        let revision =
+            promotion::revision(&selected.name(), &labels, from, to).map_err(Refused::from)?;
         let tags = Tags {
             prefix: &selected.image.tag_prefix,
             environment: &to.name,
@@ -161,23 +204,39 @@ impl<'p> Planner<'p> {
     /// The tag or digest that is taken: what runs, or what the moving tag names where nothing that can be read runs.
     fn taken(&self, selected: Selected<'_>) -> Result<String> {
         let (tag, repository) = (self.from.tag(selected), self.from.repository(selected));
-        let Some(running) = targets::running(self.from, selected).ok().and_then(|running| running.digest) else {
+        let Some(running) = targets::running(self.from, selected)
+            .ok()
+            .and_then(|running| running.digest)
+        else {
             return Ok(tag);
         };
-        let tagged = self.resolver.manifest(&repository, &tag)?.map(|manifest| Tagged {
-            children: manifest.children().unwrap_or_default().iter().map(|child| child.digest.clone()).collect(),
-            digest: manifest.digest,
-        });
+        let tagged = self
+            .resolver
+            .manifest(&repository, &tag)?
+            .map(|manifest| Tagged {
+                children: manifest
+                    .children()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|child| child.digest.clone())
+                    .collect(),
+                digest: manifest.digest,
+            });
         let is_there = self.resolver.manifest(&repository, &running)?.is_some();
-        Ok(match promotion::taken(tagged.as_ref(), Some(&running), is_there) {
-            Taken::Tag => tag,
-            Taken::TagThatRuns { digest } => digest,
-            Taken::Running { digest } => {
-                let text = format!("{}: `{tag}` is not what runs: {digest} does, and is taken", selected.name());
-                self.context.terminal.note(&text);
-                digest
-            }
-        })
+        Ok(
+            match promotion::taken(tagged.as_ref(), Some(&running), is_there) {
+                Taken::Tag => tag,
+                Taken::TagThatRuns { digest } => digest,
+                Taken::Running { digest } => {
+                    let text = format!(
+                        "{}: `{tag}` is not what runs: {digest} does, and is taken",
+                        selected.name()
+                    );
+                    self.context.terminal.note(&text);
+                    digest
+                }
+            },
+        )
     }
 
     fn children(&self, repository: &str, manifest: &Manifest) -> Result<Vec<(Manifest, Child)>> {
@@ -187,8 +246,13 @@ impl<'p> Planner<'p> {
         let child = |described: &Descriptor| {
             let digest = described.digest.clone();
             let found = self.from.aws.reader().manifest(repository, &digest)?;
-            let found = found.with_context(|| format!("the index lists {digest}, which is not in `{repository}`"))?;
-            let platform = described.platform.as_ref().filter(|platform| platform.os == "linux");
+            let found = found.with_context(|| {
+                format!("the index lists {digest}, which is not in `{repository}`")
+            })?;
+            let platform = described
+                .platform
+                .as_ref()
+                .filter(|platform| platform.os == "linux");
             let arch = platform.and_then(|platform| platform.architecture.parse().ok());
             Ok((found, Child { digest, arch }))
         };
@@ -198,18 +262,28 @@ impl<'p> Planner<'p> {
     fn labels(&self, repository: &str, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
         let config = self.resolver.registry().config(repository, manifest)?;
         let found = Found::of(manifest, &config)?;
-        Ok(found.labels.into_iter().filter(|(name, _)| name == label::REVISION).collect())
+        Ok(found
+            .labels
+            .into_iter()
+            .filter(|(name, _)| name == label::REVISION)
+            .collect())
     }
 
     /// Of all tags those that have to be written, and whether the repository has to be made first.
     fn tags(&self, all: Vec<PromotedTag>, repository: &str) -> Result<(Vec<PromotedTag>, bool)> {
         let reader = self.to.aws.reader();
         let found = reader.repository(repository)?;
-        promotion::guard_repository(found.as_ref(), repository, self.to.environment).map_err(Refused::from)?;
-        let Some(found) = found else { return Ok((all, true)) };
+        promotion::guard_repository(found.as_ref(), repository, self.to.environment)
+            .map_err(Refused::from)?;
+        let Some(found) = found else {
+            return Ok((all, true));
+        };
         let names: Vec<_> = all.iter().map(|tag| tag.name.clone()).collect();
         let existing = reader.manifests(repository, &names)?;
-        let existing = existing.into_iter().map(|(tag, manifest)| (tag, manifest.digest)).collect();
+        let existing = existing
+            .into_iter()
+            .map(|(tag, manifest)| (tag, manifest.digest))
+            .collect();
         let tags = promotion::tags_to_write(all, &existing, &found, repository);
         Ok((tags.map_err(Refused::from)?, false))
     }

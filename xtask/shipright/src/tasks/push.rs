@@ -25,7 +25,7 @@ use crate::{
 
 /// Which images go where.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'r> {
+pub(super) struct Request<'r> {
     /// The environment.
     pub environment: &'r str,
     /// Services; none means all.
@@ -37,7 +37,7 @@ pub struct Request<'r> {
 }
 
 /// Pushes to an environment.
-pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     let selection = &push.selection;
     let request = Request {
         environment: &push.environment,
@@ -57,7 +57,7 @@ pub fn run(context: &Context, push: &Push) -> Result<ExitCode> {
 }
 
 /// A push that is planned.
-pub struct Prepared<'w> {
+pub(super) struct Prepared<'w> {
     /// The environment, open.
     pub session: Session<'w>,
     /// The images.
@@ -74,21 +74,35 @@ impl<'w> Prepared<'w> {
     ///
     /// # Errors
     /// Every reason why nothing can be done.
-    pub fn of(context: &Context, workspace: &'w Workspace<'_>, request: Request<'_>) -> Result<Self> {
+    pub(super) fn of(
+        context: &Context,
+        workspace: &'w Workspace<'_>,
+        request: Request<'_>,
+    ) -> Result<Self> {
         let config = &workspace.config;
         let environment = workspace.environment(request.environment)?;
-        let selection = plan::select(config, environment, request.services, request.dockerfile).map_err(Refused)?;
+        let selection = plan::select(config, environment, request.services, request.dockerfile)
+            .map_err(Refused)?;
         let revision = git::project_revision(config)?;
         Refused::unless_none(guards(environment, revision.as_ref()))?;
 
         // Two pushes of one project at once would give their images the same names in the local engine.
-        let turn = if context.global.dry_run { None } else { Some(turn(context, config)?) };
+        let turn = if context.global.dry_run {
+            None
+        } else {
+            Some(turn(context, config)?)
+        };
         // Everything that needs no network has been asked; only now a sandbox is started.
         let mut session = Session::open_or_empty(workspace, environment)?;
         if environment.protected && session.is_readable() {
             session.guard()?;
         }
-        let look = Look { context, session: &session, selection: &selection, revision: revision.as_ref() };
+        let look = Look {
+            context,
+            session: &session,
+            selection: &selection,
+            revision: revision.as_ref(),
+        };
         let (platform_builds, read) = look.read(request.multi_arch)?;
         let facts = PushFacts {
             place: session.place.clone(),
@@ -100,9 +114,14 @@ impl<'w> Prepared<'w> {
             ca_bundle: host::ca_bundle(),
             missing: paths::missing(config, None),
         };
-        let mut plan = plan_push(config, environment, &platform_builds, facts).map_err(Refused)?;
+        let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         if let Some(sandbox) = &mut session.sandbox {
-            sandbox.provide_bases(&mut plan, &config.stand_ins, context.global.dry_run, &context.terminal)?;
+            sandbox.provide_bases(
+                &mut plan,
+                &config.stand_ins,
+                context.global.dry_run,
+                &context.terminal,
+            )?;
         }
         if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
             say_if_promotion_would_do(context, config, environment, &plan);
@@ -112,27 +131,47 @@ impl<'w> Prepared<'w> {
         if session.is_readable() {
             docker.resolve_build_modes(&mut plan);
         }
-        Ok(Self { session, selection, plan, docker, _turn: turn })
+        Ok(Self {
+            session,
+            selection,
+            plan,
+            docker,
+            _turn: turn,
+        })
     }
 
     /// Carries the plan out. What failed is in the report.
     ///
     /// # Errors
     /// What is in the way before anything is done.
-    pub fn carry_out(&self, context: &Context, jobs: u8) -> Result<Report> {
+    pub(super) fn carry_out(&self, context: &Context, jobs: u8) -> Result<Report> {
         let (config, docker, aws) = (self.session.config, &self.docker, Some(&self.session.aws));
-        images::Run { context, config, docker, aws, jobs }.carry_out(&self.plan)
+        images::Run {
+            context,
+            config,
+            docker,
+            aws,
+            jobs,
+        }
+        .carry_out(&self.plan)
     }
 }
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.
 fn turn(context: &Context, config: &Config) -> Result<File> {
     let path = host::state_directory(&config.root)?.join("push.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.with_context(|| format!("failed to open `{}`", path.display()))?;
     if file.try_lock().is_err() {
-        context.terminal.note("another push of this project is running: waiting for it to end");
-        file.lock().with_context(|| format!("failed to lock `{}`", path.display()))?;
+        context
+            .terminal
+            .note("another push of this project is running: waiting for it to end");
+        file.lock()
+            .with_context(|| format!("failed to lock `{}`", path.display()))?;
     }
     Ok(file)
 }
@@ -154,27 +193,41 @@ impl<'w> Look<'_, 'w> {
             let nothing = Read::nothing(platform_builds.len());
             return Ok((platform_builds, nothing));
         }
-        self.context.terminal.detail(&format!("reading what `{}` has", self.session.place.registry));
+        self.context.terminal.detail(&format!(
+            "reading what `{}` has",
+            self.session.place.registry
+        ));
         let read = Read::of(self.session, &platform_builds, self.revision)?;
         let both = self.indexes(&platform_builds, &read);
         if both.is_empty() {
             return Ok((platform_builds, read));
         }
         let is_index = |selected: &Selected<'_>| both.contains(&selected.name());
-        let platform_builds = plan::platform_builds(config, self.selection, |selected| multi_arch || is_index(selected));
+        let platform_builds = plan::platform_builds(config, self.selection, |selected| {
+            multi_arch || is_index(selected)
+        });
         let read = Read::of(self.session, &platform_builds, self.revision)?;
         Ok((platform_builds, read))
     }
 
     fn indexes(&self, platform_builds: &[PlatformBuild<'_>], read: &Read) -> Vec<String> {
-        let Some(revision) = self.revision else { return Vec::new() };
+        let Some(revision) = self.revision else {
+            return Vec::new();
+        };
         let (config, environment) = (self.session.config, self.session.environment);
-        let single = platform_builds.iter().zip(&read.published).filter(|(platform_build, _)| !platform_build.in_index);
-        let indexes = single
-            .filter(|(platform_build, published)| plan::has_index(config, environment, **platform_build, revision, published));
-        let names: Vec<_> = indexes.map(|(platform_build, _)| platform_build.selected.name()).collect();
+        let single = platform_builds
+            .iter()
+            .zip(&read.published)
+            .filter(|(platform_build, _)| !platform_build.in_index);
+        let indexes = single.filter(|(platform_build, published)| {
+            plan::has_index(config, environment, **platform_build, revision, published)
+        });
+        let names: Vec<_> = indexes
+            .map(|(platform_build, _)| platform_build.selected.name())
+            .collect();
         for name in &names {
-            let text = format!("{name} of this commit is an image index for both CPUs, and stays one");
+            let text =
+                format!("{name} of this commit is an image index for both CPUs, and stays one");
             self.context.terminal.note(&text);
         }
         names
@@ -182,10 +235,20 @@ impl<'w> Look<'_, 'w> {
 }
 
 /// Another environment may have this very revision, tried and proven: then nothing needs to be built.
-fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &Environment, plan: &Plan) {
-    let others = config.environments.values().filter(|other| other.name != environment.name && !other.protected);
+fn say_if_promotion_would_do(
+    context: &Context,
+    config: &Config,
+    environment: &Environment,
+    plan: &Plan,
+) {
+    let others = config
+        .environments
+        .values()
+        .filter(|other| other.name != environment.name && !other.protected);
     for other in others {
-        let Ok(aws) = Aws::connect(&session::connection(other, None)) else { continue };
+        let Ok(aws) = Aws::connect(&session::connection(other, None)) else {
+            continue;
+        };
         let mut built = plan.images.iter().filter(|image| image.build().is_some());
         if built.all(|image| has_revision(config, other, &aws, plan, image) == Some(true)) {
             let (from, to) = (&other.name, &environment.name);
@@ -197,14 +260,37 @@ fn say_if_promotion_would_do(context: &Context, config: &Config, environment: &E
 }
 
 /// Whether an environment has the image of the plan's revision. `None` where it cannot be read.
-fn has_revision(config: &Config, other: &Environment, aws: &Aws, plan: &Plan, image: &PlannedImage) -> Option<bool> {
+fn has_revision(
+    config: &Config,
+    other: &Environment,
+    aws: &Aws,
+    plan: &Plan,
+    image: &PlannedImage,
+) -> Option<bool> {
     let service = config.services.get(&image.service)?;
-    let found = service.images.iter().find(|one| Some(one.target) == image.target)?;
-    let selected = Selected { service, image: found };
-    let platform_build = PlatformBuild { selected, arch: image.arch, in_index: false };
+    let found = service
+        .images
+        .iter()
+        .find(|one| Some(one.target) == image.target)?;
+    let selected = Selected {
+        service,
+        image: found,
+    };
+    let platform_build = PlatformBuild {
+        selected,
+        arch: image.arch,
+        in_index: false,
+    };
     let tags = plan::tag_set(config, other, platform_build, plan.revision.as_ref()?, "");
-    let tag = tags.plain().find(|tag| tag.kind == TagKind::Revision)?.name.clone();
+    let tag = tags
+        .plain()
+        .find(|tag| tag.kind == TagKind::Revision)?
+        .name
+        .clone();
     let repository = other.repository(&config.project, &image.service, found.target);
-    let manifests = aws.reader().manifests(&repository, std::slice::from_ref(&tag)).ok()?;
+    let manifests = aws
+        .reader()
+        .manifests(&repository, std::slice::from_ref(&tag))
+        .ok()?;
     Some(manifests.contains_key(&tag))
 }

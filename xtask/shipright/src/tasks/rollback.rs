@@ -31,11 +31,16 @@ use crate::{
 };
 
 /// Goes back.
-pub fn run(context: &Context, arguments: &Rollback) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let session = Session::open(&workspace, &arguments.migrate.environment)?;
     let migration = Migration::open(context, &session, "rollback")?;
-    let search = Search { context, session: &session, resolver: migration.resolver()?, to: arguments.to.as_deref() };
+    let search = Search {
+        context,
+        session: &session,
+        resolver: migration.resolver()?,
+        to: arguments.to.as_deref(),
+    };
     let selected = migration.selected(&arguments.migrate.service, &migration.targets())?;
     let choices = Refused::all(selected.into_iter().map(|selected| search.choose(selected)))?;
     migration.carry_out(&choices, Options::default())
@@ -75,7 +80,9 @@ impl Search<'_> {
                 None => return self.version_of_image(selected, &facts, to),
             },
         };
-        let Some((version, code)) = version.and_then(|version| Some((version.number, version.code?))) else {
+        let Some((version, code)) =
+            version.and_then(|version| Some((version.number, version.code?)))
+        else {
             let problem = match self.to {
                 Some(to) => format!("function {name} has no version {to}"),
                 None => format!("function {name} has no earlier version that runs another image"),
@@ -83,7 +90,12 @@ impl Search<'_> {
             return Err(Refused::from(rollback::none(problem, &rollback::versions(&facts))).into());
         };
         let code = self.prove(selected, &facts, &version, &code)?;
-        Ok(Choice { selected, archs: vec![code.arch], code, version: Some(version) })
+        Ok(Choice {
+            selected,
+            archs: vec![code.arch],
+            code,
+            version: Some(version),
+        })
     }
 
     fn numbered(&self, facts: &Facts, to: &str) -> Result<Option<Version>> {
@@ -94,17 +106,43 @@ impl Search<'_> {
     }
 
     /// An image by its tag or digest, and the version that has it, where there is one.
-    fn version_of_image<'c>(&self, selected: Selected<'c>, facts: &Facts, to: &str) -> Result<Choice<'c>> {
+    fn version_of_image<'c>(
+        &self,
+        selected: Selected<'c>,
+        facts: &Facts,
+        to: &str,
+    ) -> Result<Choice<'c>> {
         let (code, archs) = self.named(selected, to)?;
         let has_it = |version: &&Version| version.code.as_ref().is_some_and(|one| one.is(&code));
-        let version = facts.versions.iter().find(has_it).map(|version| version.number.clone());
-        Ok(Choice { selected, version, code, archs })
+        let version = facts
+            .versions
+            .iter()
+            .find(has_it)
+            .map(|version| version.number.clone());
+        Ok(Choice {
+            selected,
+            version,
+            code,
+            archs,
+        })
     }
 
     /// Proves the image of a version. The function may have come from another repository once.
-    fn prove(&self, selected: Selected<'_>, facts: &Facts, version: &str, code: &Code) -> Result<Code> {
-        let own = code.image.split_once('/').and_then(|(_, rest)| rest.split_once('@'));
-        let repository = own.map_or_else(|| self.session.repository(selected), |(name, _)| name.to_owned());
+    fn prove(
+        &self,
+        selected: Selected<'_>,
+        facts: &Facts,
+        version: &str,
+        code: &Code,
+    ) -> Result<Code> {
+        let own = code
+            .image
+            .split_once('/')
+            .and_then(|(_, rest)| rest.split_once('@'));
+        let repository = own.map_or_else(
+            || self.session.repository(selected),
+            |(name, _)| name.to_owned(),
+        );
         if self.resolver.manifest(&repository, &code.digest)?.is_none() {
             let (name, digest) = (&facts.function.name, &code.digest);
             let problem = format!(
@@ -113,44 +151,70 @@ impl Search<'_> {
             );
             return Err(Refused::from(rollback::none(problem, &rollback::versions(facts))).into());
         }
-        self.resolver.find_in(&repository, selected, &code.digest, code.arch)
+        self.resolver
+            .find_in(&repository, selected, &code.digest, code.arch)
     }
 
     /// Other targets keep no versions: ECR's tags tell what the environment has had.
     fn image<'c>(&self, selected: Selected<'c>) -> Result<Choice<'c>> {
         if let Some(to) = self.to {
             let (code, archs) = self.named(selected, to)?;
-            return Ok(Choice { selected, code, archs, version: None });
+            return Ok(Choice {
+                selected,
+                code,
+                archs,
+                version: None,
+            });
         }
         let running = targets::running(self.session, selected)?;
         let digest = running.digest.as_deref().with_context(|| {
-            let (workload, image) = (&running.workload, running.image.as_deref().unwrap_or("nothing"));
-            format!("{workload} runs {image}, which names no digest: say what to go back to with `--to`")
+            let (workload, image) = (
+                &running.workload,
+                running.image.as_deref().unwrap_or("nothing"),
+            );
+            format!(
+                "{workload} runs {image}, which names no digest: say what to go back to with `--to`"
+            )
         })?;
         let repository = self.session.repository(selected);
         let stored = self.session.aws.reader().images(&repository)?;
-        let candidates = rollback::images(&stored, &selected.image.tag_prefix, &self.session.environment.name);
+        let candidates = rollback::images(
+            &stored,
+            &selected.image.tag_prefix,
+            &self.session.environment.name,
+        );
         let bad = self.bad(&running.workload);
-        let candidate = image_before(&candidates, &running, digest, &bad, &repository).map_err(Refused::from)?;
+        let candidate = image_before(&candidates, &running, digest, &bad, &repository)
+            .map_err(Refused::from)?;
         self.candidate(selected, candidate)
     }
 
     fn candidate<'c>(&self, selected: Selected<'c>, candidate: &Candidate) -> Result<Choice<'c>> {
-        let arch = candidate.arch.unwrap_or_else(|| self.session.config.arch(selected.image.target));
+        let arch = candidate
+            .arch
+            .unwrap_or_else(|| self.session.config.arch(selected.image.target));
         let (code, archs) = self.resolver.choose(selected, &candidate.digest, arch)?;
-        Ok(Choice { selected, code, archs, version: None })
+        Ok(Choice {
+            selected,
+            code,
+            archs,
+            version: None,
+        })
     }
 
     /// What `--to TAG` and `--to DIGEST` name. A tag may be written without the image's prefix.
     fn named(&self, selected: Selected<'_>, to: &str) -> Result<(Code, Vec<Arch>)> {
         let repository = self.session.repository(selected);
         let prefixed = format!("{}{to}", selected.image.tag_prefix);
-        let is_whole = to.starts_with("sha256:") || self.resolver.manifest(&repository, &prefixed)?.is_none();
+        let is_whole =
+            to.starts_with("sha256:") || self.resolver.manifest(&repository, &prefixed)?.is_none();
         let name = if is_whole { to } else { &prefixed };
         let target = selected.image.target;
         let policy = self.session.config.arch(target);
         // An earlier image may be for the CPU of an earlier policy.
-        let others = Arch::ALL.into_iter().filter(|arch| *arch != policy && target.can_run(*arch));
+        let others = Arch::ALL
+            .into_iter()
+            .filter(|arch| *arch != policy && target.can_run(*arch));
         let mut first = None;
         for arch in [policy].into_iter().chain(others) {
             match self.resolver.choose(selected, name, arch) {
@@ -162,6 +226,10 @@ impl Search<'_> {
     }
 
     fn bad(&self, workload: &str) -> std::collections::BTreeSet<String> {
-        record::bad(&self.session.config.root, &self.session.environment.name, workload)
+        record::bad(
+            &self.session.config.root,
+            &self.session.environment.name,
+            workload,
+        )
     }
 }

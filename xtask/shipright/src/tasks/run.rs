@@ -26,26 +26,53 @@ const NOT_STARTED: i32 = 125;
 const INSIDE: u16 = 8080;
 
 /// Runs an image in the foreground.
-pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let config = &workspace.config;
     let named = arguments.service.as_deref();
-    let selected = plan::one(config, named, arguments.dockerfile.as_deref()).map_err(Refused::from)?;
-    let session = arguments.env.as_deref().map(|env| Session::open(&workspace, env)).transpose()?;
-    let own = if session.is_none() { workspace.sandbox()? } else { None };
-    let sandbox = session.as_ref().and_then(|session| session.sandbox.as_ref()).or(own.as_ref());
+    let selected =
+        plan::one(config, named, arguments.dockerfile.as_deref()).map_err(Refused::from)?;
+    let session = arguments
+        .env
+        .as_deref()
+        .map(|env| Session::open(&workspace, env))
+        .transpose()?;
+    let own = if session.is_none() {
+        workspace.sandbox()?
+    } else {
+        None
+    };
+    let sandbox = session
+        .as_ref()
+        .and_then(|session| session.sandbox.as_ref())
+        .or(own.as_ref());
     let docker = Workspace::docker(sandbox);
     goes_there(selected, arguments.env.as_ref())?;
-    let arch = arguments.arch.unwrap_or_else(|| usual_arch(config, selected, &docker));
+    let arch = arguments
+        .arch
+        .unwrap_or_else(|| usual_arch(config, selected, &docker));
     let outside = arguments.port.unwrap_or(selected.image.target.usual_port());
     let image = match &session {
         Some(session) => {
-            format!("{}/{}:{}", session.place.registry, session.repository(selected), session.tag(selected))
+            format!(
+                "{}/{}:{}",
+                session.place.registry,
+                session.repository(selected),
+                session.tag(selected)
+            )
         }
         // The last name is the most special.
-        None => plan::local_names(config, selected.service, Some(selected.image), arch).pop().unwrap_or_default(),
+        None => plan::local_names(config, selected.service, Some(selected.image), arch)
+            .pop()
+            .unwrap_or_default(),
     };
-    let container = Container { context, docker: &docker, image, arch, outside };
+    let container = Container {
+        context,
+        docker: &docker,
+        image,
+        arch,
+        outside,
+    };
     if context.global.dry_run {
         container.report(None);
         context.terminal.block(&container.command_line());
@@ -61,11 +88,14 @@ pub fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
 }
 
 fn goes_there(selected: Selected<'_>, environment: Option<&String>) -> Result<(), Refused> {
-    let Some(environment) = environment.filter(|name| !selected.image.environments.contains(name)) else {
+    let Some(environment) = environment.filter(|name| !selected.image.environments.contains(name))
+    else {
         return Ok(());
     };
     let problem = format!("{} does not go to `{environment}`", selected.name());
-    let cure = format!("leave `--env` out for the local image, or add \"{environment}\" to its `environments` in deploy.toml");
+    let cure = format!(
+        "leave `--env` out for the local image, or add \"{environment}\" to its `environments` in deploy.toml"
+    );
     Err(Refusal::new(problem, cure).into())
 }
 
@@ -83,7 +113,16 @@ impl Container<'_> {
     /// Nobody else on the network can reach it.
     fn words(&self) -> Vec<String> {
         let port = format!("127.0.0.1:{}:{INSIDE}", self.outside);
-        let words = ["run", "--rm", "--init", "--platform", &self.arch.platform(), "--publish", &port, &self.image];
+        let words = [
+            "run",
+            "--rm",
+            "--init",
+            "--platform",
+            &self.arch.platform(),
+            "--publish",
+            &port,
+            &self.image,
+        ];
         words.map(str::to_owned).into()
     }
 
@@ -99,10 +138,22 @@ impl Container<'_> {
 
     fn pull(&self, session: &Session<'_>) -> Result<()> {
         let registry = &session.place.registry;
-        let login = LoginSession::open(self.docker, registry, session.aws.reader(), ExistingLogins::LeftOut)?;
+        let login = LoginSession::open(
+            self.docker,
+            registry,
+            session.aws.reader(),
+            ExistingLogins::LeftOut,
+        )?;
         self.context.terminal.status("Pulling", &self.image);
-        let push = || format!("where it is not there yet: cargo xtask push {}", session.environment.name);
-        self.docker.pull(&login, &self.image, self.arch).with_context(push)
+        let push = || {
+            format!(
+                "where it is not there yet: cargo xtask push {}",
+                session.environment.name
+            )
+        };
+        self.docker
+            .pull(&login, &self.image, self.arch)
+            .with_context(push)
     }
 
     fn require_built(&self, selected: Selected<'_>) -> Result<(), Refused> {
@@ -110,9 +161,19 @@ impl Container<'_> {
             return Ok(());
         }
         let problem = format!("there is no image `{}` here", self.image);
-        let (service, file, arch) = (&selected.service.name, selected.image.dockerfile.display(), self.arch);
-        let sandbox = if self.context.global.sandbox { " --sandbox" } else { "" };
-        let cure = format!("build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}");
+        let (service, file, arch) = (
+            &selected.service.name,
+            selected.image.dockerfile.display(),
+            self.arch,
+        );
+        let sandbox = if self.context.global.sandbox {
+            " --sandbox"
+        } else {
+            ""
+        };
+        let cure = format!(
+            "build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}"
+        );
         Err(Refusal::new(problem, cure).into())
     }
 
@@ -128,22 +189,35 @@ impl Container<'_> {
         let words = self.words();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let terminal_is_its = interrupt::hand_over();
-        let outcome = self.docker.run_in_foreground(&words, self.context.global.json).context("failed to run the image")?;
+        let outcome = self
+            .docker
+            .run_in_foreground(&words, self.context.global.json)
+            .context("failed to run the image")?;
         drop(terminal_is_its);
         let exit = outcome.status.and_then(|status| status.code());
         self.report(exit);
         if exit == Some(NOT_STARTED) {
             let next = outside.saturating_add(1);
-            terminal.note(&format!("where port {outside} is taken, say another: --port {next}"));
+            terminal.note(&format!(
+                "where port {outside} is taken, say another: --port {next}"
+            ));
         }
-        Ok(if outcome.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if outcome.success() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
 /// An image for both CPUs runs natively, any other for the CPU of its target.
 fn usual_arch(config: &Config, selected: Selected<'_>, docker: &Docker) -> Arch {
     let native = || docker.native_arch().or_else(host::arch);
-    let native = if selected.image.multi_arch { native() } else { None };
+    let native = if selected.image.multi_arch {
+        native()
+    } else {
+        None
+    };
     native.unwrap_or_else(|| config.arch(selected.image.target))
 }
 
@@ -152,8 +226,12 @@ fn can_execute(docker: &Docker, arch: Arch) -> Result<()> {
     if docker.native_arch() == Some(arch) || docker.engine_executes(arch)? {
         return Ok(());
     }
-    let native = docker.native_arch().map_or_else(|| "another CPU".to_owned(), |native| native.to_string());
-    let problem = format!("this engine runs on {native} and cannot execute {arch}: the image would end with `exec format error`");
+    let native = docker
+        .native_arch()
+        .map_or_else(|| "another CPU".to_owned(), |native| native.to_string());
+    let problem = format!(
+        "this engine runs on {native} and cannot execute {arch}: the image would end with `exec format error`"
+    );
     let cure = "install emulation, a one-time setup: cargo xtask doctor --fix; or run the image for this CPU with `--arch`";
     Err(Refused::from(Refusal::new(problem, cure)).into())
 }

@@ -20,20 +20,31 @@ use crate::{
 };
 
 /// Starts, stops or describes the sandbox.
-pub fn run(context: &Context, command: Command) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, command: Command) -> Result<ExitCode> {
     // A sandbox can be stopped and looked at whatever is wrong in deploy.toml: only its place is needed.
     let root = project_root(context.global.config.as_deref())?;
     let config = root.as_path();
     let terminal = &context.terminal;
     if context.global.dry_run && matches!(command, Command::Up | Command::Down) {
-        let doing = if matches!(command, Command::Up) { "start what is missing of" } else { "stop" };
-        terminal.note(&format!("this would {doing} the sandbox in `{}`", root.display()));
+        let doing = if matches!(command, Command::Up) {
+            "start what is missing of"
+        } else {
+            "stop"
+        };
+        terminal.note(&format!(
+            "this would {doing} the sandbox in `{}`",
+            root.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     match command {
         Command::Up => Ok(status(context, &Sandbox::up(config, terminal)?)),
         Command::Down => {
-            let text = if Sandbox::down(config)? { "the sandbox" } else { "nothing: no sandbox was running" };
+            let text = if Sandbox::down(config)? {
+                "the sandbox"
+            } else {
+                "nothing: no sandbox was running"
+            };
             terminal.status("Stopped", text);
             if context.global.json {
                 document::print(&Status::default());
@@ -68,7 +79,11 @@ impl Status {
             .or_else(|| variable("DOCKER_HOST").filter(|_| engine.is_none()));
         let private_engine = engine == Some(true);
         if !session.is_up() {
-            return Self { docker_host: host.filter(|_| private_engine), private_engine, ..Self::default() };
+            return Self {
+                docker_host: host.filter(|_| private_engine),
+                private_engine,
+                ..Self::default()
+            };
         }
         Self {
             running: engine != Some(false),
@@ -99,7 +114,9 @@ fn status(context: &Context, session: &Sandbox) -> ExitCode {
     }
     let rest = "`cargo xtask sandbox up` starts what is missing, `sandbox down` stops the rest";
     match (lines.is_empty(), status.running) {
-        (true, _) => lines.push("no sandbox is running; `cargo xtask sandbox up` starts one".to_owned()),
+        (true, _) => {
+            lines.push("no sandbox is running; `cargo xtask sandbox up` starts one".to_owned());
+        }
         (false, false) => lines.push(format!("only a part of the sandbox is running; {rest}")),
         (false, true) => {}
     }
@@ -110,23 +127,48 @@ fn status(context: &Context, session: &Sandbox) -> ExitCode {
 /// The directory of deploy.toml, which may have mistakes.
 fn project_root(file: Option<&Path>) -> Result<PathBuf> {
     let here = std::env::current_dir().context("failed to read the current directory")?;
-    let found = file.map(|file| here.join(file)).or_else(|| config::find(&here));
-    let root = found.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    let found = file
+        .map(|file| here.join(file))
+        .or_else(|| config::find(&here));
+    let root = found
+        .as_deref()
+        .and_then(Path::parent)
+        .map(Path::to_path_buf);
     root.ok_or_else(|| {
-        let problem = format!("there is no {} in `{}` or above it", config::FILE, here.display());
-        Refused::from(Refusal::new(problem, "go to the project's directory, or name the file with `--config`")).into()
+        let problem = format!(
+            "there is no {} in `{}` or above it",
+            config::FILE,
+            here.display()
+        );
+        Refused::from(Refusal::new(
+            problem,
+            "go to the project's directory, or name the file with `--config`",
+        ))
+        .into()
     })
 }
 
 fn env(context: &Context, session: &Sandbox) -> Result<ExitCode> {
     if !session.is_up() {
-        return Err(Refused::from(Refusal::new("no sandbox is running", "cargo xtask sandbox up")).into());
+        return Err(Refused::from(Refusal::new(
+            "no sandbox is running",
+            "cargo xtask sandbox up",
+        ))
+        .into());
     }
     if context.global.json {
-        document::print(&session.variables().into_iter().collect::<std::collections::BTreeMap<_, _>>());
+        document::print(
+            &session
+                .variables()
+                .into_iter()
+                .collect::<std::collections::BTreeMap<_, _>>(),
+        );
         return Ok(ExitCode::SUCCESS);
     }
-    let lines = session.variables().into_iter().map(|(name, value)| format!("export {name}={}", quoted([value.as_str()])));
+    let lines = session
+        .variables()
+        .into_iter()
+        .map(|(name, value)| format!("export {name}={}", quoted([value.as_str()])));
     let gone = ["unset AWS_PROFILE AWS_SESSION_TOKEN".to_owned()];
     document::text_line(&gone.into_iter().chain(lines).collect::<Vec<_>>().join("\n"));
     Ok(ExitCode::SUCCESS)

@@ -20,10 +20,14 @@ use crate::{
 };
 
 /// Shows every environment, or those that are named.
-pub fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let all = || workspace.config.environments.keys().cloned().collect();
-    let names: Vec<String> = if arguments.environments.is_empty() { all() } else { arguments.environments.clone() };
+    let names: Vec<String> = if arguments.environments.is_empty() {
+        all()
+    } else {
+        arguments.environments.clone()
+    };
     for name in &names {
         workspace.environment(name)?;
     }
@@ -33,7 +37,9 @@ pub fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
         match look(&workspace, name) {
             Ok(more) => rows.extend(more),
             Err(error) => {
-                context.terminal.warning(&format!("`{name}` cannot be read: {error:#}"));
+                context
+                    .terminal
+                    .warning(&format!("`{name}` cannot be read: {error:#}"));
                 unreached.insert(name, format!("{error:#}"));
             }
         }
@@ -45,13 +51,24 @@ pub fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     let is_unread = rows.iter().any(|row| row.is_unread);
     let is_unsure = has_drift || is_unread || !unreached.is_empty();
     let fails = arguments.check && is_unsure || !unreached.is_empty() && rows.is_empty();
-    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if fails {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
     let session = Session::open(workspace, name)?;
-    let look = Look { registry: session.registry()?, session: &session };
-    session.selected(&[])?.into_iter().map(|selected| look.row(selected)).collect()
+    let look = Look {
+        registry: session.registry()?,
+        session: &session,
+    };
+    session
+        .selected(&[])?
+        .into_iter()
+        .map(|selected| look.row(selected))
+        .collect()
 }
 
 struct Look<'s> {
@@ -63,7 +80,12 @@ impl Look<'_> {
     fn row(&self, selected: Selected<'_>) -> Result<Row> {
         let session = self.session;
         let (repository, tag) = (session.repository(selected), session.tag(selected));
-        let mut row = Row::new(&session.environment.name, selected.name(), selected.image.target, tag);
+        let mut row = Row::new(
+            &session.environment.name,
+            selected.name(),
+            selected.image.target,
+            tag,
+        );
         let exists = session.aws.reader().repository(&repository)?.is_some();
         if exists {
             self.read_tag(&mut row, &repository)?;
@@ -73,7 +95,8 @@ impl Look<'_> {
                 row.arch = running.arch;
                 row.runs.clone_from(&running.digest);
                 if let Some(digest) = running.digest.as_deref().filter(|_| exists) {
-                    row.runs_revision = self.revision(&self.labels(&repository, digest).unwrap_or_default());
+                    row.runs_revision =
+                        self.revision(&self.labels(&repository, digest).unwrap_or_default());
                 }
                 row.workload = running.exists.then(|| running.workload.clone());
                 row.unknown.extend(running.untold());
@@ -81,7 +104,10 @@ impl Look<'_> {
             Err(error) => {
                 let reason = format!("{error:#}");
                 row.is_unread = true;
-                row.unknown.push(format!("what runs cannot be read: {}", reason.lines().next().unwrap_or_default()));
+                row.unknown.push(format!(
+                    "what runs cannot be read: {}",
+                    reason.lines().next().unwrap_or_default()
+                ));
             }
         }
         row.judge(session.config.arch(selected.image.target));
@@ -90,19 +116,34 @@ impl Look<'_> {
 
     fn read_tag(&self, row: &mut Row, repository: &str) -> Result<()> {
         let tags = std::slice::from_ref(&row.tag);
-        let Some(manifest) = self.session.aws.reader().manifests(repository, tags)?.remove(&row.tag) else {
+        let Some(manifest) = self
+            .session
+            .aws
+            .reader()
+            .manifests(repository, tags)?
+            .remove(&row.tag)
+        else {
             return Ok(());
         };
         row.tag_digest = Some(manifest.digest.clone());
         match manifest.children() {
-            Ok(children) => row.listed = children.iter().map(|child| child.digest.clone()).collect(),
+            Ok(children) => {
+                row.listed = children.iter().map(|child| child.digest.clone()).collect();
+            }
             Err(error) => {
                 row.is_unread = true;
-                row.unknown.push(format!("what `{repository}:{}` names cannot be read: {error}", row.tag));
+                row.unknown.push(format!(
+                    "what `{repository}:{}` names cannot be read: {error}",
+                    row.tag
+                ));
             }
         }
-        let labels = self.labels(repository, &manifest.digest).unwrap_or_default();
-        row.age = labels.get(label::CREATED).and_then(|created| age::of(created, host::now()));
+        let labels = self
+            .labels(repository, &manifest.digest)
+            .unwrap_or_default();
+        row.age = labels
+            .get(label::CREATED)
+            .and_then(|created| age::of(created, host::now()));
         row.revision = self.revision(&labels);
         Ok(())
     }
@@ -115,16 +156,28 @@ impl Look<'_> {
             let first = manifest.children().ok()?.first()?.digest.clone();
             manifest = reader.manifest(repository, &first).ok()??;
         }
-        let blob = self.registry.blob(repository, &manifest.config().ok()?.digest, CONFIG_LIMIT).ok()?;
+        let blob = self
+            .registry
+            .blob(repository, &manifest.config().ok()?.digest, CONFIG_LIMIT)
+            .ok()?;
         Some(Found::of(&manifest, &blob).ok()?.labels)
     }
 
     /// The shortened commit that labels name.
     fn revision(&self, labels: &BTreeMap<String, String>) -> Option<String> {
         let revision = labels.get(label::REVISION)?;
-        let (commit, dirty) = revision.split_once('-').map_or((revision.as_str(), false), |(commit, _)| (commit, true));
-        let short: String = commit.chars().take(self.session.config.revision_length).collect();
-        Some(if dirty { format!("{short}-dirty") } else { short })
+        let (commit, dirty) = revision
+            .split_once('-')
+            .map_or((revision.as_str(), false), |(commit, _)| (commit, true));
+        let short: String = commit
+            .chars()
+            .take(self.session.config.revision_length)
+            .collect();
+        Some(if dirty {
+            format!("{short}-dirty")
+        } else {
+            short
+        })
     }
 }
 
@@ -132,37 +185,72 @@ fn show(context: &Context, rows: &[Row]) {
     context.terminal.block(&table(rows));
     for row in rows {
         for drift in &row.drift {
-            context.terminal.warning(&format!("{} in {}: {drift}", row.image, row.environment));
+            context
+                .terminal
+                .warning(&format!("{} in {}: {drift}", row.image, row.environment));
         }
         for unknown in &row.unknown {
-            context.terminal.note(&format!("{} in {}: {unknown}", row.image, row.environment));
+            context
+                .terminal
+                .note(&format!("{} in {}: {unknown}", row.image, row.environment));
         }
     }
 }
 
 fn table(rows: &[Row]) -> String {
-    let head = ["service", "target", "environment", "tag names", "runs", "cpu", "revision", "age", "drift"];
+    let head = [
+        "service",
+        "target",
+        "environment",
+        "tag names",
+        "runs",
+        "cpu",
+        "revision",
+        "age",
+        "drift",
+    ];
     let cell = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let lines = rows.iter().map(|row| {
-        let drift = if row.drift.is_empty() { "-".to_owned() } else { row.drift.join("; ") };
-        let runs = row.runs.as_deref().map(short_digest).or_else(|| row.workload.is_none().then_some("nothing"));
+        let drift = if row.drift.is_empty() {
+            "-".to_owned()
+        } else {
+            row.drift.join("; ")
+        };
+        let runs = row
+            .runs
+            .as_deref()
+            .map(short_digest)
+            .or_else(|| row.workload.is_none().then_some("nothing"));
         [
             row.image.clone(),
             row.target.to_string(),
             row.environment.clone(),
             cell(row.tag_digest.as_deref().map(short_digest)),
             cell(runs),
-            row.arch.map_or_else(|| "-".to_owned(), |arch| arch.to_string()),
+            row.arch
+                .map_or_else(|| "-".to_owned(), |arch| arch.to_string()),
             cell(row.revision.as_deref()),
             cell(row.age.as_deref()),
             drift,
         ]
     });
-    let lines: Vec<[String; 9]> = std::iter::once(head.map(str::to_owned)).chain(lines).collect();
-    let widths: Vec<usize> =
-        (0..head.len()).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    let lines: Vec<[String; 9]> = std::iter::once(head.map(str::to_owned))
+        .chain(lines)
+        .collect();
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let show = |line: &[String; 9]| {
-        let cells = line.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .map(|(text, width)| format!("{text:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     lines.iter().map(show).collect::<Vec<_>>().join("\n")

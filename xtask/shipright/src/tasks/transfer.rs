@@ -17,7 +17,7 @@ use crate::{
 /// One image on its way.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Image<'c> {
+pub(super) struct Image<'c> {
     /// Which image.
     #[serde(skip)]
     pub selected: Selected<'c>,
@@ -50,13 +50,23 @@ pub struct Image<'c> {
 
 impl Image<'_> {
     /// The image for people.
-    pub fn shown(&self, from: &Session<'_>, to: &Session<'_>) -> String {
+    pub(super) fn shown(&self, from: &Session<'_>, to: &Session<'_>) -> String {
         let mut lines = vec![
             format!("image {}: {} of {}", self.image, self.digest, self.revision),
-            format!("    from         {}/{}", from.place.registry, self.from_repository),
-            format!("    to           {}/{}", to.place.registry, self.to_repository),
+            format!(
+                "    from         {}/{}",
+                from.place.registry, self.from_repository
+            ),
+            format!(
+                "    to           {}/{}",
+                to.place.registry, self.to_repository
+            ),
         ];
-        lines.extend(self.tags.iter().map(|tag| format!("    tag          {}", tag.name)));
+        lines.extend(
+            self.tags
+                .iter()
+                .map(|tag| format!("    tag          {}", tag.name)),
+        );
         if self.tags.is_empty() {
             lines.push("    nothing to do".to_owned());
         }
@@ -65,7 +75,7 @@ impl Image<'_> {
 }
 
 /// Two environments, open.
-pub struct Transfer<'t> {
+pub(super) struct Transfer<'t> {
     /// Where people watch.
     pub terminal: &'t Terminal,
     /// Where images are.
@@ -83,34 +93,65 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// Registries that fail, and an image that is not what it was.
-    pub fn send(&self, image: &mut Image<'_>) -> Result<()> {
+    pub(super) fn send(&self, image: &mut Image<'_>) -> Result<()> {
         if image.tags.is_empty() {
-            self.terminal.status("Unchanged", &format!("{} is there, under all its tags", image.image));
+            self.terminal.status(
+                "Unchanged",
+                &format!("{} is there, under all its tags", image.image),
+            );
             return Ok(());
         }
         let repository = &image.to_repository;
         if image.creates_repository {
-            self.terminal.status("Creating", &format!("repository {repository}"));
-            self.to.aws.writer().create_repository(repository, &MOVABLE_TAGS)?;
+            self.terminal
+                .status("Creating", &format!("repository {repository}"));
+            self.to
+                .aws
+                .writer()
+                .create_repository(repository, &MOVABLE_TAGS)?;
         }
         let same_registry = self.from.place.registry == self.to.place.registry;
         if !(same_registry && image.from_repository == *repository) {
-            self.terminal.status("Sending", &format!("{} to {}/{repository}", image.image, self.to.place.registry));
+            self.terminal.status(
+                "Sending",
+                &format!("{} to {}/{repository}", image.image, self.to.place.registry),
+            );
             image.sent = self.bytes(image, same_registry)?;
-            self.terminal.status("Sent", &format!("{}: {} bytes", image.image, image.sent));
+            self.terminal
+                .status("Sent", &format!("{}: {} bytes", image.image, image.sent));
         }
-        if self.to.aws.reader().manifest(&image.to_repository, &image.digest)?.is_none() {
-            bail!("{} is not in `{}` after it was sent", image.digest, image.to_repository);
+        if self
+            .to
+            .aws
+            .reader()
+            .manifest(&image.to_repository, &image.digest)?
+            .is_none()
+        {
+            bail!(
+                "{} is not in `{}` after it was sent",
+                image.digest,
+                image.to_repository
+            );
         }
         // What arrived is judged there, and not by what was sent.
-        self.destination.prove(image.selected, &image.to_repository, &image.manifest, image.arch).map(drop)
+        self.destination
+            .prove(
+                image.selected,
+                &image.to_repository,
+                &image.manifest,
+                image.arch,
+            )
+            .map(drop)
     }
 
     /// Sends blobs, then manifests, an index last. Returns how many bytes were sent.
     fn bytes(&self, image: &Image<'_>, same_registry: bool) -> Result<u64> {
         let whole = std::slice::from_ref(&image.manifest);
-        let (singles, index) =
-            if image.children.is_empty() { (whole, None) } else { (&image.children[..], Some(&image.manifest)) };
+        let (singles, index) = if image.children.is_empty() {
+            (whole, None)
+        } else {
+            (&image.children[..], Some(&image.manifest))
+        };
         let mount = same_registry.then_some(image.from_repository.as_str());
         let mut sent = 0;
         for manifest in singles {
@@ -126,7 +167,12 @@ impl Transfer<'_> {
         let mut sent = 0;
         for blob in manifest.document()?.blobs() {
             let read = || source.stream(&image.from_repository, &blob.digest);
-            match destination.put_blob(&image.to_repository, (&blob.digest, blob.size), mount, read)? {
+            match destination.put_blob(
+                &image.to_repository,
+                (&blob.digest, blob.size),
+                mount,
+                read,
+            )? {
                 BlobUpload::Sent => sent += blob.size,
                 BlobUpload::Present | BlobUpload::Mounted => {}
             }
@@ -136,19 +182,30 @@ impl Transfer<'_> {
 
     fn store(&self, image: &Image<'_>, manifest: &Manifest) -> Result<()> {
         let (digest, bytes) = (&manifest.digest, manifest.bytes.as_bytes());
-        self.destination.registry().put_manifest(&image.to_repository, digest, &manifest.media_type, bytes)
+        self.destination.registry().put_manifest(
+            &image.to_repository,
+            digest,
+            &manifest.media_type,
+            bytes,
+        )
     }
 
     /// Writes the tags of one kind.
     ///
     /// # Errors
     /// A call that fails.
-    pub fn tag(&self, image: &Image<'_>, kind: TagKind) -> Result<()> {
+    pub(super) fn tag(&self, image: &Image<'_>, kind: TagKind) -> Result<()> {
         for tag in image.tags.iter().filter(|tag| tag.kind == kind) {
-            self.terminal.status("Tagging", &format!("{}:{}", image.to_repository, tag.name));
+            self.terminal
+                .status("Tagging", &format!("{}:{}", image.to_repository, tag.name));
             let mut all = image.children.iter().chain([&image.manifest]);
-            let manifest = all.find(|manifest| manifest.digest == tag.digest).context("a tag has no manifest")?;
-            self.to.aws.writer().tag(&image.to_repository, manifest, &tag.name)?;
+            let manifest = all
+                .find(|manifest| manifest.digest == tag.digest)
+                .context("a tag has no manifest")?;
+            self.to
+                .aws
+                .writer()
+                .tag(&image.to_repository, manifest, &tag.name)?;
         }
         Ok(())
     }
@@ -157,19 +214,28 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// A tag that names something else.
-    pub fn confirm(&self, image: &Image<'_>) -> Result<()> {
+    pub(super) fn confirm(&self, image: &Image<'_>) -> Result<()> {
         let repository = &image.to_repository;
         let names: Vec<_> = image.tags.iter().map(|tag| tag.name.clone()).collect();
         let there = self.to.aws.reader().manifests(repository, &names)?;
         for PromotedTag { name, digest, .. } in &image.tags {
-            let now = there.get(name).map_or("missing", |manifest| manifest.digest.as_str());
+            let now = there
+                .get(name)
+                .map_or("missing", |manifest| manifest.digest.as_str());
             if now != digest {
                 bail!("`{repository}:{name}` is {now}, not {digest}: perhaps another run wrote it");
             }
         }
         let (count, digest, environment) = (names.len(), &image.digest, &self.to.environment.name);
-        let and = if image.children.is_empty() { "" } else { ", or its image for their CPU," };
-        let text = format!("{}: {count} tags name {digest}{and} in {environment}", image.image);
+        let and = if image.children.is_empty() {
+            ""
+        } else {
+            ", or its image for their CPU,"
+        };
+        let text = format!(
+            "{}: {count} tags name {digest}{and} in {environment}",
+            image.image
+        );
         self.terminal.status("Checked", &text);
         Ok(())
     }

@@ -14,20 +14,28 @@ use tempfile::TempDir;
 use crate::support::project::{Run, fixture};
 
 /// The emulator's registry password.
-pub const TOKEN: &str = "ministack-auth-token";
+pub(super) const TOKEN: &str = "ministack-auth-token";
 
 /// A clean clone of this repository, as its files are now, with a sandbox.
-pub struct Clone {
+pub(super) struct Clone {
     /// Where it is.
     pub directory: TempDir,
 }
 
 impl Clone {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let listed = Command::new("git").current_dir(&source).args(["ls-files", "-z"]).output().unwrap();
-        for name in String::from_utf8(listed.stdout).unwrap().split('\0').filter(|name| !name.is_empty()) {
+        let listed = Command::new("git")
+            .current_dir(&source)
+            .args(["ls-files", "-z"])
+            .output()
+            .unwrap();
+        for name in String::from_utf8(listed.stdout)
+            .unwrap()
+            .split('\0')
+            .filter(|name| !name.is_empty())
+        {
             let (from, to) = (source.join(name), directory.path().join(name));
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             if from.exists() {
@@ -40,22 +48,33 @@ impl Clone {
         clone
     }
 
-    pub fn git(&self, words: &str) -> String {
+    pub(super) fn git(&self, words: &str) -> String {
         let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
-        let output =
-            Command::new("git").current_dir(self.directory.path()).args(identity).args(words.split(' ')).output().unwrap();
-        assert!(output.status.success(), "git {words}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("git")
+            .current_dir(self.directory.path())
+            .args(identity)
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {words}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    pub fn commit(&self, message: &str) {
+    pub(super) fn commit(&self, message: &str) {
         self.git("add --all");
         self.git(&format!("commit --quiet --message={message}"));
     }
 
-    pub fn command(&self, line: &str) -> Command {
+    pub(super) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.current_dir(self.directory.path()).args(line.split(' ')).env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
+        command
+            .current_dir(self.directory.path())
+            .args(line.split(' '))
+            .env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
         for name in ["ARCH", "DOCKERFILE", "AWS_ENDPOINT_URL", "AWS_PROFILE"] {
             command.env_remove(name);
         }
@@ -63,36 +82,58 @@ impl Clone {
         command
     }
 
-    pub fn run(&self, line: &str) -> Run {
+    pub(super) fn run(&self, line: &str) -> Run {
         println!("$ cargo xtask {line}");
         let run = Run::from(self.command(line).output().unwrap());
-        assert!(!run.stdout.contains(TOKEN) && !run.stderr.contains(TOKEN), "the token is in the output of {line}");
+        assert!(
+            !run.stdout.contains(TOKEN) && !run.stderr.contains(TOKEN),
+            "the token is in the output of {line}"
+        );
         run
     }
 
     /// Runs a program with the variables that `sandbox env` prints.
-    pub fn client(&self, program: &str, words: &[&str]) -> String {
-        let variables: BTreeMap<String, String> = serde_json::from_str(&self.run("sandbox env --json").expect(0).stdout).unwrap();
+    pub(super) fn client(&self, program: &str, words: &[&str]) -> String {
+        let variables: BTreeMap<String, String> =
+            serde_json::from_str(&self.run("sandbox env --json").expect(0).stdout).unwrap();
         println!("$ {program} {}", words.join(" "));
-        let output = Command::new(program).args(words).envs(variables).output().unwrap();
+        let output = Command::new(program)
+            .args(words)
+            .envs(variables)
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        assert!(output.status.success(), "{program} {words:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{program} {words:?}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         text
     }
 
-    pub fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         self.run("sandbox status --json").expect(0).json()
     }
 
     /// Every tag of the repository, as other programs see it.
-    pub fn look(&self) -> BTreeMap<String, Value> {
+    pub(super) fn look(&self) -> BTreeMap<String, Value> {
         let status = self.status();
         let text = |key: &str| status[key].as_str().unwrap().to_owned();
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sandbox");
-        let environment = fs::read_dir(home).unwrap().map(|entry| entry.unwrap().path());
-        let python: PathBuf = environment.map(|path| path.join("bin/python")).find(|path| path.exists()).unwrap();
+        let environment = fs::read_dir(home)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let python: PathBuf = environment
+            .map(|path| path.join("bin/python"))
+            .find(|path| path.exists())
+            .unwrap();
         let script = fixture("look.py");
-        let words = [script.to_str().unwrap(), &text("endpoint"), &text("region"), "backend"];
+        let words = [
+            script.to_str().unwrap(),
+            &text("endpoint"),
+            &text("region"),
+            "backend",
+        ];
         serde_json::from_str(&self.client(python.to_str().unwrap(), &words)).unwrap()
     }
 }
@@ -104,7 +145,7 @@ impl Drop for Clone {
 }
 
 /// Looks for the token in every command line of the machine while something runs.
-pub fn without_token_in_any_command_line<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn without_token_in_any_command_line<T>(work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {

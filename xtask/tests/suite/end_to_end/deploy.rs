@@ -9,50 +9,96 @@ use super::clone::Clone;
 const FUNCTION: &str = "backend-dev-worker";
 
 /// A function that somebody else made for x86_64 ends on arm64 on the pushed digest, with version and alias, and goes back.
-pub fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
+pub(super) fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
     println!("--- a function, moved and moved back");
     let file = clone.directory.path().join("deploy.toml");
     let policy = fs::read_to_string(&file).unwrap();
     let with_alias = policy
-        .replace("tag-prefix = \"worker-\"", "tag-prefix = \"worker-\"\nalias = \"live\"\nsmoke-payload = '{}'")
+        .replace(
+            "tag-prefix = \"worker-\"",
+            "tag-prefix = \"worker-\"\nalias = \"live\"\nsmoke-payload = '{}'",
+        )
         // The other service stays out of this.
         .replace("smoke-payload = '{ \"rawPath\": \"/healthz\" }'\n", "");
-    fs::write(&file, with_alias.replace("lambda = \"arm64\"", "lambda = \"amd64\"")).unwrap();
+    fs::write(
+        &file,
+        with_alias.replace("lambda = \"arm64\"", "lambda = \"amd64\""),
+    )
+    .unwrap();
     clone.commit("amd64");
     let old = pushed(clone);
     // Made as other people make it, before this tool came.
     make(clone, &old);
     assert_eq!(runs(clone), (old.clone(), "x86_64".to_owned()));
-    clone.run("migrate-lambda dev --sandbox --service worker").expect(0);
-    assert_eq!(runs(clone), (old.clone(), "x86_64".to_owned()), "it ran what was wanted; now it has a version and an alias");
+    clone
+        .run("migrate-lambda dev --sandbox --service worker")
+        .expect(0);
+    assert_eq!(
+        runs(clone),
+        (old.clone(), "x86_64".to_owned()),
+        "it ran what was wanted; now it has a version and an alias"
+    );
     fs::write(&file, &with_alias).unwrap();
     clone.commit("arm64");
     let new = pushed(clone);
     let drift = clone.run("status dev --sandbox --check").expect(1);
-    assert!(drift.stderr.contains("function is x86_64, policy is arm64"), "{}", drift.stderr);
-    let moved = clone.run("migrate-lambda dev --sandbox --service worker --json").expect(0).json();
-    assert_eq!((moved["moves"][0]["outcome"].as_str(), moved["moves"][0]["version"].as_str()), (Some("moved"), Some("2")));
+    assert!(
+        drift.stderr.contains("function is x86_64, policy is arm64"),
+        "{}",
+        drift.stderr
+    );
+    let moved = clone
+        .run("migrate-lambda dev --sandbox --service worker --json")
+        .expect(0)
+        .json();
+    assert_eq!(
+        (
+            moved["moves"][0]["outcome"].as_str(),
+            moved["moves"][0]["version"].as_str()
+        ),
+        (Some("moved"), Some("2"))
+    );
     assert_eq!(runs(clone), (new.clone(), "arm64".to_owned()));
     assert_eq!(alias(clone), "2");
-    assert_eq!(answers(clone), "aarch64", "callers of the alias get the new CPU");
-    let again = clone.run("migrate-lambda dev --sandbox --service worker --json").expect(0).json();
+    assert_eq!(
+        answers(clone),
+        "aarch64",
+        "callers of the alias get the new CPU"
+    );
+    let again = clone
+        .run("migrate-lambda dev --sandbox --service worker --json")
+        .expect(0)
+        .json();
     assert_eq!(again["moves"][0]["outcome"], "unchanged");
-    clone.run("rollback dev --sandbox --service worker").expect(0);
+    clone
+        .run("rollback dev --sandbox --service worker")
+        .expect(0);
     assert_eq!(runs(clone), (old.clone(), "x86_64".to_owned()));
-    assert_eq!((alias(clone).as_str(), answers(clone).as_str()), ("1", "x86_64"));
+    assert_eq!(
+        (alias(clone).as_str(), answers(clone).as_str()),
+        ("1", "x86_64")
+    );
     // An image that starts but answers with an error is restored.
     let handler = clone.directory.path().join("backend/shared/handler.py");
     let good = fs::read_to_string(&handler).unwrap();
-    fs::write(&handler, "def handler(event, context):\n    raise RuntimeError('broken on purpose')\n").unwrap();
+    fs::write(
+        &handler,
+        "def handler(event, context):\n    raise RuntimeError('broken on purpose')\n",
+    )
+    .unwrap();
     clone.commit("broken");
     let failed = clone.run("deploy dev --sandbox --service worker").expect(1);
     assert!(
-        failed.stderr.contains("broken on purpose") && failed.stderr.contains("runs what it ran before"),
+        failed.stderr.contains("broken on purpose")
+            && failed.stderr.contains("runs what it ran before"),
         "{}",
         failed.stderr
     );
     assert_eq!(runs(clone), (old, "x86_64".to_owned()));
-    assert_eq!((alias(clone).as_str(), answers(clone).as_str()), ("1", "x86_64"));
+    assert_eq!(
+        (alias(clone).as_str(), answers(clone).as_str()),
+        ("1", "x86_64")
+    );
     fs::write(&handler, good).unwrap();
     fs::write(&file, policy).unwrap();
     clone.commit("mended");
@@ -61,7 +107,10 @@ pub fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
 }
 
 fn pushed(clone: &Clone) -> String {
-    let report = clone.run("push dev --sandbox --service worker --json").expect(0).json();
+    let report = clone
+        .run("push dev --sandbox --service worker --json")
+        .expect(0)
+        .json();
     report["images"][0]["digest"].as_str().unwrap().to_owned()
 }
 
@@ -71,7 +120,17 @@ fn call(clone: &Clone, method: &str, path: &str, body: &str) -> Value {
     let url = format!("{endpoint}/2015-03-31/functions{path}");
     let credential = "Authorization: AWS4-HMAC-SHA256 Credential=sandbox/20260101/us-east-1/lambda/aws4_request, \
                       SignedHeaders=host, Signature=0";
-    let words = ["--silent", "--fail-with-body", "--request", method, "--header", credential, "--data", body, &url];
+    let words = [
+        "--silent",
+        "--fail-with-body",
+        "--request",
+        method,
+        "--header",
+        credential,
+        "--data",
+        body,
+        &url,
+    ];
     serde_json::from_str(&clone.client("curl", &words)).unwrap()
 }
 
@@ -86,12 +145,17 @@ fn make(clone: &Clone, digest: &str) {
 fn runs(clone: &Clone) -> (String, String) {
     let function = call(clone, "GET", &format!("/{FUNCTION}"), "");
     let image = function["Code"]["ResolvedImageUri"].as_str().unwrap();
-    let arch = function["Configuration"]["Architectures"][0].as_str().unwrap();
+    let arch = function["Configuration"]["Architectures"][0]
+        .as_str()
+        .unwrap();
     (image.split_once('@').unwrap().1.to_owned(), arch.to_owned())
 }
 
 fn alias(clone: &Clone) -> String {
-    call(clone, "GET", &format!("/{FUNCTION}/aliases/live"), "")["FunctionVersion"].as_str().unwrap().to_owned()
+    call(clone, "GET", &format!("/{FUNCTION}/aliases/live"), "")["FunctionVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 fn answers(clone: &Clone) -> String {
@@ -101,7 +165,9 @@ fn answers(clone: &Clone) -> String {
 /// What the function's own process says of its CPU.
 fn answers_of(clone: &Clone, function: &str) -> String {
     let answer = call(clone, "POST", &format!("/{function}/invocations"), "{}");
-    let body = answer["body"].as_str().unwrap_or_else(|| panic!("{function} answers {answer}"));
+    let body = answer["body"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{function} answers {answer}"));
     let body: Value = serde_json::from_str(body).unwrap();
     body["architecture"].as_str().unwrap().to_owned()
 }

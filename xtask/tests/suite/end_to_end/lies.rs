@@ -5,7 +5,7 @@ use std::fs;
 use super::clone::Clone;
 
 /// The seeds' lesson, "Python is not Go", and its compiled twin: the config says arm64 and the bytes do not.
-pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
+pub(super) fn an_image_that_lies_is_not_pushed(clone: &Clone) {
     println!("--- lies");
     let file = clone.directory.path().join("backend/Dockerfile.eks");
     let honest = fs::read_to_string(&file).unwrap();
@@ -19,15 +19,35 @@ pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
         return;
     }
     for (lie, path, words) in [
-        (wheels, "packages/orjson/", ["Python package orjson 3.13.0", "COPY /packages /packages", "--python-platform"]),
-        (copied, "opt/tool", ["opt/tool", "COPY /usr/bin/uname /opt/tool", "$TARGETARCH"]),
+        (
+            wheels,
+            "packages/orjson/",
+            [
+                "Python package orjson 3.13.0",
+                "COPY /packages /packages",
+                "--python-platform",
+            ],
+        ),
+        (
+            copied,
+            "opt/tool",
+            ["opt/tool", "COPY /usr/bin/uname /opt/tool", "$TARGETARCH"],
+        ),
     ] {
         fs::write(&file, lie).unwrap();
         clone.commit("lie");
         let before = clone.look();
-        let run = clone.run("push-dev --sandbox --service api --dockerfile Dockerfile.eks --json").expect(1);
-        let error = run.json()["images"][0]["error"].as_str().unwrap().to_owned();
-        assert!(error.contains(path) && error.contains("machine code for amd64, expected arm64"), "{error}");
+        let run = clone
+            .run("push-dev --sandbox --service api --dockerfile Dockerfile.eks --json")
+            .expect(1);
+        let error = run.json()["images"][0]["error"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            error.contains(path) && error.contains("machine code for amd64, expected arm64"),
+            "{error}"
+        );
         for word in words {
             assert!(error.contains(word), "{word} is not in {error}");
         }
@@ -39,15 +59,36 @@ pub fn an_image_that_lies_is_not_pushed(clone: &Clone) {
         "dockerfile = \"Dockerfile.eks\"\nforeign = [{ path = \"opt/tool\", reason = \"shows that it can be\" }]",
     );
     fs::write(clone.directory.path().join("allowed.toml"), allowed).unwrap();
-    let config = "push-dev --sandbox --service api --dockerfile Dockerfile.eks --config allowed.toml";
+    let config =
+        "push-dev --sandbox --service api --dockerfile Dockerfile.eks --config allowed.toml";
     clone.run(config).expect(0);
     let registry = clone.status()["registry"].as_str().unwrap().to_owned();
-    let verify = clone.run(&format!("verify image {registry}/backend:api-eks-{commit}-dirty --sandbox --json")).expect(1);
+    let verify = clone
+        .run(&format!(
+            "verify image {registry}/backend:api-eks-{commit}-dirty --sandbox --json"
+        ))
+        .expect(1);
     assert_eq!(verify.json()["verdict"]["findings"][0]["path"], "opt/tool");
-    clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target lambda")).expect(0);
-    clone.run(&format!("verify image {registry}/backend:api-lambda-dev-latest --sandbox --target apprunner")).expect(1);
+    clone
+        .run(&format!(
+            "verify image {registry}/backend:api-lambda-dev-latest --sandbox --target lambda"
+        ))
+        .expect(0);
+    clone
+        .run(&format!(
+            "verify image {registry}/backend:api-lambda-dev-latest --sandbox --target apprunner"
+        ))
+        .expect(1);
     let archive = clone.directory.path().join("saved.tar");
-    clone.client("docker", &["save", "--output", archive.to_str().unwrap(), "backend:arm64-latest"]);
+    clone.client(
+        "docker",
+        &[
+            "save",
+            "--output",
+            archive.to_str().unwrap(),
+            "backend:arm64-latest",
+        ],
+    );
     clone.run("verify image ./saved.tar --arch arm64").expect(0);
     clone.run("verify image ./saved.tar --arch amd64").expect(1);
     fs::remove_file(archive).unwrap();
@@ -61,25 +102,52 @@ type Case = (&'static str, Option<&'static str>);
 
 /// `native` is a program for the image's CPU, `foreign` one for the other.
 const CASES: [Case; 11] = [
-    ("FROM scratch\nCOPY native /app\nENTRYPOINT [\"/app\"]\n", None),
-    ("FROM scratch\nCOPY foreign /app\nENTRYPOINT [\"/app\"]\n", Some("/app: machine code for")),
+    (
+        "FROM scratch\nCOPY native /app\nENTRYPOINT [\"/app\"]\n",
+        None,
+    ),
+    (
+        "FROM scratch\nCOPY foreign /app\nENTRYPOINT [\"/app\"]\n",
+        Some("/app: machine code for"),
+    ),
     ("FROM scratch\nCOPY Dockerfile /text\n", None),
-    ("FROM scratch\nCOPY native /app\nENTRYPOINT [\"/gone\"]\n", Some("/gone")),
-    ("FROM scratch\nCOPY script /run\nENTRYPOINT [\"/run\"]\n", Some("/no/shell")),
+    (
+        "FROM scratch\nCOPY native /app\nENTRYPOINT [\"/gone\"]\n",
+        Some("/gone"),
+    ),
+    (
+        "FROM scratch\nCOPY script /run\nENTRYPOINT [\"/run\"]\n",
+        Some("/no/shell"),
+    ),
     // A later layer takes the file away, or puts another in its place.
-    ("FROM base\nCOPY foreign /opt/tool\nRUN rm /opt/tool\n", None),
-    ("FROM base\nCOPY foreign /opt/tool\nCOPY native /opt/tool\n", None),
-    ("FROM base\nCOPY foreign /opt/a/tool\nRUN rm -r /opt && mkdir -p /opt/a\n", None),
-    ("FROM base\nCOPY native /opt/tool\nCOPY foreign /opt/tool\n", Some("/opt/tool: machine code for")),
+    (
+        "FROM base\nCOPY foreign /opt/tool\nRUN rm /opt/tool\n",
+        None,
+    ),
+    (
+        "FROM base\nCOPY foreign /opt/tool\nCOPY native /opt/tool\n",
+        None,
+    ),
+    (
+        "FROM base\nCOPY foreign /opt/a/tool\nRUN rm -r /opt && mkdir -p /opt/a\n",
+        None,
+    ),
+    (
+        "FROM base\nCOPY native /opt/tool\nCOPY foreign /opt/tool\n",
+        Some("/opt/tool: machine code for"),
+    ),
     // Another name of the same bytes is left.
     (
         "FROM base\nRUN --mount=type=bind,source=foreign,target=/f mkdir -p /opt && cp /f /opt/a && ln /opt/a /opt/b && rm /opt/a\n",
         Some("/opt/b"),
     ),
-    ("FROM base\nCOPY foreign /opt/LONG/tool\n", Some("LONG/tool: machine code for")),
+    (
+        "FROM base\nCOPY foreign /opt/LONG/tool\n",
+        Some("LONG/tool: machine code for"),
+    ),
 ];
 
-pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
+pub(super) fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
     println!("--- images that BuildKit makes, in each of its compressions");
     let directory = clone.directory.path().join("target/images");
     fs::create_dir_all(&directory).unwrap();
@@ -97,7 +165,9 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
     fs::write(directory.join("script"), "#!/no/shell\n").unwrap();
     let compressions = ["gzip", "zstd", "uncompressed"];
     for (number, (dockerfile, finding)) in CASES.iter().enumerate() {
-        let text = dockerfile.replace("FROM base", &format!("FROM {base}")).replace("LONG/", &long);
+        let text = dockerfile
+            .replace("FROM base", &format!("FROM {base}"))
+            .replace("LONG/", &long);
         fs::write(directory.join("Dockerfile"), &text).unwrap();
         let archive = directory.join("image.tar");
         let output = format!(
@@ -105,7 +175,16 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
             archive.display(),
             compressions[number % compressions.len()]
         );
-        let words = ["buildx", "build", "--quiet", "--platform", "linux/arm64", "--output", &output, &place];
+        let words = [
+            "buildx",
+            "build",
+            "--quiet",
+            "--platform",
+            "linux/arm64",
+            "--output",
+            &output,
+            &place,
+        ];
         clone.client("docker", &words);
         let run = clone.run(&format!("verify image {} --arch arm64", archive.display()));
         match finding {
@@ -113,7 +192,11 @@ pub fn images_of_the_real_engine_are_judged_right(clone: &Clone) {
             Some(word) => {
                 let word = word.replace("LONG/", &long);
                 let run = run.expect(1);
-                assert!(run.stderr.contains(&word), "{word} is missing in {}", run.stderr);
+                assert!(
+                    run.stderr.contains(&word),
+                    "{word} is missing in {}",
+                    run.stderr
+                );
             }
         }
     }

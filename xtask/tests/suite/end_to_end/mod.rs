@@ -4,6 +4,7 @@
 //! `cargo xtask ci` runs this; by hand: `cargo test --test suite end_to_end -- --ignored --nocapture`. The sandbox of these tests
 //! is their own and is stopped at the end; what it has fetched stays for the next run.
 
+mod adoption;
 mod browser;
 mod builds;
 mod clone;
@@ -20,11 +21,15 @@ use self::clone::{Clone, without_token_in_any_command_line};
 #[ignore = "takes minutes and a machine of its own: `cargo xtask ci` runs it"]
 fn the_whole_way_with_real_parts() {
     let clone = Clone::new();
-    let docker_config = std::env::var("HOME").ok().map(|home| Path::new(&home).join(".docker/config.json"));
+    let docker_config = std::env::var("HOME")
+        .ok()
+        .map(|home| Path::new(&home).join(".docker/config.json"));
     let login_before = docker_config.as_ref().and_then(|file| fs::read(file).ok());
 
     push::two_starts_at_once_make_one_sandbox(&clone);
-    let first = without_token_in_any_command_line(|| clone.run("push-dev --sandbox --json").expect(0).json());
+    let first = without_token_in_any_command_line(|| {
+        clone.run("push-dev --sandbox --json").expect(0).json()
+    });
     push::six_tags_each_for_the_right_cpu(&clone, &first);
     push::images_run_on_the_cpu_that_they_are_for(&clone);
     push::a_second_run_builds_nothing(&clone, &first);
@@ -45,8 +50,13 @@ fn the_whole_way_with_real_parts() {
     builds::an_engine_without_emulation_builds_the_demo_and_says_that_it_cannot_run_it(&clone);
     deploy::a_function_is_moved_to_the_other_cpu_and_back(&clone);
     push::protected_environments_are_refused_before_anything_is_built(&clone);
+    adoption::a_repository_without_rust_adopts_it(&clone);
 
-    assert_eq!(docker_config.and_then(|file| fs::read(file).ok()), login_before, "the user's docker configuration was touched");
+    assert_eq!(
+        docker_config.and_then(|file| fs::read(file).ok()),
+        login_before,
+        "the user's docker configuration was touched"
+    );
     down_leaves_nothing_running(&clone);
 }
 
@@ -54,11 +64,18 @@ fn down_leaves_nothing_running(clone: &Clone) {
     println!("--- the end");
     clone.run("sandbox down").expect(0);
     assert_eq!(clone.status()["running"], false);
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sandbox").canonicalize().unwrap();
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("sandbox")
+        .canonicalize()
+        .unwrap();
     let home = home.to_str().unwrap();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&line).contains(home), "still running: {}", String::from_utf8_lossy(&line));
+        assert!(
+            !String::from_utf8_lossy(&line).contains(home),
+            "still running: {}",
+            String::from_utf8_lossy(&line)
+        );
     }
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     assert!(!mounts.contains(home), "still mounted: {mounts}");

@@ -1,4 +1,4 @@
 //! What the black-box tests share: the real binary in a project of its own, a recording `docker`, and a strict AWS.
 
-pub mod aws;
-pub mod project;
+pub(crate) mod aws;
+pub(crate) mod project;

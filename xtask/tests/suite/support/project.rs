@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::aws::{Aws, PASSWORD};
 
 /// A deploy.toml with one service of three images and one of a single image.
-pub const DEPLOY: &str = r#"
+pub(crate) const DEPLOY: &str = r#"
 [project]
 name = "backend"
 context = "backend"
@@ -44,20 +44,23 @@ images = [{ dockerfile = "Dockerfile.lambda" }]
 "#;
 
 /// The same with production in another account.
-pub fn deploy_to(far: &Aws) -> String {
-    let endpoint = format!("repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"", far.endpoint);
+pub(crate) fn deploy_to(far: &Aws) -> String {
+    let endpoint = format!(
+        "repository = \"prod/{{project}}\"\ncreate-repository = true\nendpoint = \"{}\"",
+        far.endpoint
+    );
     DEPLOY.replacen("repository = \"prod/{project}\"", &endpoint, 1)
 }
 
 /// A git repository with a deploy.toml, and a `docker` that records.
-pub struct Project {
+pub(crate) struct Project {
     directory: TempDir,
     /// The AWS that commands reach.
     pub aws: Aws,
 }
 
 /// What a command printed and how it ended.
-pub struct Run {
+pub(crate) struct Run {
     /// The exit code.
     pub code: i32,
     /// Standard output.
@@ -68,26 +71,34 @@ pub struct Run {
 
 impl Run {
     /// Standard output as the one JSON document that it must be.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {:?}\n{}", self.stdout, self.stderr))
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {:?}\n{}", self.stdout, self.stderr))
     }
 
     /// Fails the test unless the command ended with this code.
-    pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "stdout: {}\nstderr: {}",
+            self.stdout, self.stderr
+        );
         self
     }
 }
 
 impl Project {
     /// A clean tree on `main`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_deploy(DEPLOY)
     }
 
     /// The same with another deploy.toml.
-    pub fn with_deploy(deploy: &str) -> Self {
-        let project = Self { directory: TempDir::new().unwrap(), aws: Aws::start() };
+    pub(crate) fn with_deploy(deploy: &str) -> Self {
+        let project = Self {
+            directory: TempDir::new().unwrap(),
+            aws: Aws::start(),
+        };
         for directory in ["backend", "home", "docker", "bin"] {
             fs::create_dir(project.path(directory)).unwrap();
         }
@@ -98,13 +109,14 @@ impl Project {
         project.write("deploy.toml", deploy);
         project.write(".gitignore", "/home\n/docker\n/bin\n/target\n");
         project.git("init --quiet --initial-branch=main");
-        project.git("remote add origin https://user:secret-in-url@git.example.com/team/backend.git");
+        project
+            .git("remote add origin https://user:secret-in-url@git.example.com/team/backend.git");
         project.commit();
         project
     }
 
     /// Puts a program of the fixtures on `PATH`.
-    pub fn install(&self, name: &str) {
+    pub(crate) fn install(&self, name: &str) {
         let text = fs::read_to_string(fixture(name)).unwrap();
         let (_, rest) = text.split_once('\n').unwrap();
         let program = self.path("bin").join(name);
@@ -113,77 +125,115 @@ impl Project {
     }
 
     /// A path inside the project.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Writes a file inside the project.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
     /// Runs git.
-    pub fn git(&self, words: &str) -> String {
-        let output = Command::new("git").current_dir(self.directory.path()).args(words.split(' ')).output().unwrap();
-        assert!(output.status.success(), "git {words}: {}", String::from_utf8_lossy(&output.stderr));
+    pub(crate) fn git(&self, words: &str) -> String {
+        let output = Command::new("git")
+            .current_dir(self.directory.path())
+            .args(words.split(' '))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {words}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Commits everything, at a time that never changes.
-    pub fn commit(&self) {
+    pub(crate) fn commit(&self) {
         self.git("add --all");
         let status = Command::new("git")
             .current_dir(self.directory.path())
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty", "--message=x"])
-            .envs([("GIT_AUTHOR_DATE", "2025-01-16T14:30:00Z"), ("GIT_COMMITTER_DATE", "2025-01-16T14:30:00Z")])
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.com",
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "--message=x",
+            ])
+            .envs([
+                ("GIT_AUTHOR_DATE", "2025-01-16T14:30:00Z"),
+                ("GIT_COMMITTER_DATE", "2025-01-16T14:30:00Z"),
+            ])
             .status();
         assert!(status.unwrap().success());
     }
 
     /// Runs the binary and returns what came of it. Its output never contains the registry's password.
-    pub fn run(&self, line: &str) -> Run {
+    pub(crate) fn run(&self, line: &str) -> Run {
         self.run_with(line, &[])
     }
 
     /// The same with more environment variables.
-    pub fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Run {
-        let output = self.command(line).envs(variables.iter().copied()).output().unwrap();
+    pub(crate) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Run {
+        let output = self
+            .command(line)
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
         let run = Run::from(output);
         for text in [&run.stdout, &run.stderr, &self.docker_log()] {
-            assert!(!text.contains(PASSWORD) && !text.contains("secret-in-url"), "a secret is in: {text}");
+            assert!(
+                !text.contains(PASSWORD) && !text.contains("secret-in-url"),
+                "a secret is in: {text}"
+            );
         }
         run
     }
 
     /// The binary, ready to run in this project.
-    pub fn command(&self, line: &str) -> Command {
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let path = format!(
+            "{}:{}",
+            self.path("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.current_dir(self.directory.path()).args(line.split(' ').filter(|word| !word.is_empty())).env_clear().envs([
-            ("PATH", path.as_str()),
-            ("HOME", self.path("home").to_str().unwrap()),
-            ("XDG_RUNTIME_DIR", self.path("docker").to_str().unwrap()),
-            ("FAKE_DOCKER", self.path("docker").to_str().unwrap()),
-            ("AWS_ENDPOINT_URL", &self.aws.endpoint),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-        ]);
+        command
+            .current_dir(self.directory.path())
+            .args(line.split(' ').filter(|word| !word.is_empty()))
+            .env_clear()
+            .envs([
+                ("PATH", path.as_str()),
+                ("HOME", self.path("home").to_str().unwrap()),
+                ("XDG_RUNTIME_DIR", self.path("docker").to_str().unwrap()),
+                ("FAKE_DOCKER", self.path("docker").to_str().unwrap()),
+                ("AWS_ENDPOINT_URL", &self.aws.endpoint),
+                ("AWS_ACCESS_KEY_ID", "test"),
+                ("AWS_SECRET_ACCESS_KEY", "test"),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ]);
         command
     }
 
     /// Every command line that docker was given.
-    pub fn docker_log(&self) -> String {
+    pub(crate) fn docker_log(&self) -> String {
         fs::read_to_string(self.path("docker/log")).unwrap_or_default()
     }
 
     /// The first words of each command line that docker was given, in order.
-    pub fn docker_verbs(&self) -> Vec<String> {
-        self.docker_log().lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+    pub(crate) fn docker_verbs(&self) -> Vec<String> {
+        self.docker_log()
+            .lines()
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+            .collect()
     }
 
     /// The whole commit.
-    pub fn head(&self) -> String {
+    pub(crate) fn head(&self) -> String {
         self.git("rev-parse HEAD")
     }
 }
@@ -191,7 +241,11 @@ impl Project {
 impl From<Output> for Run {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -199,12 +253,17 @@ impl From<Output> for Run {
 fn python() -> &'static str {
     static FOUND: OnceLock<String> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        let output = Command::new("python3")
+            .args(["-c", "import sys; print(sys.executable)"])
+            .output()
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     })
 }
 
 /// A file beside the tests.
-pub fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }

@@ -16,13 +16,28 @@ pub fn decide(facts: Facts, wanted: Wanted, place: &Place) -> Result<LambdaPlan,
     guard(&facts.function, &wanted, place)?;
     let now = facts.function.code();
     let runs_it = runs(&facts.function, &wanted.code);
-    let newest = facts.versions.first().filter(|version| runs_it && has(version, &wanted.code));
-    let version = wanted.version.clone().or_else(|| newest.map(|version| version.number.clone()));
+    let newest = facts
+        .versions
+        .first()
+        .filter(|version| runs_it && has(version, &wanted.code));
+    let version = wanted
+        .version
+        .clone()
+        .or_else(|| newest.map(|version| version.number.clone()));
     let steps = steps(&facts, &wanted, runs_it, version.as_ref());
     if wanted.options.canary.is_some() && !steps.is_empty() {
-        canary_guard(&facts.function, wanted.alias.as_deref(), facts.alias.as_ref())?;
+        canary_guard(
+            &facts.function,
+            wanted.alias.as_deref(),
+            facts.alias.as_ref(),
+        )?;
     }
-    let previous = previous_code(now.as_ref(), &wanted.code, facts.alias.as_ref(), &facts.versions);
+    let previous = previous_code(
+        now.as_ref(),
+        &wanted.code,
+        facts.alias.as_ref(),
+        &facts.versions,
+    );
     let is_half_done = runs_it && !callers_have_it(&facts, &wanted, version.is_some());
     Ok(LambdaPlan {
         image: wanted.image,
@@ -42,10 +57,29 @@ pub fn decide(facts: Facts, wanted: Wanted, place: &Place) -> Result<LambdaPlan,
 fn guard(function: &Function, wanted: &Wanted, place: &Place) -> Result<(), Refusal> {
     let name = &function.name;
     if !function.exists && !wanted.options.may_create {
-        let (image, arch) = (format!("ImageUri={}", wanted.code.image), wanted.code.arch.lambda());
-        let words = ["--function-name", name, "--package-type", "Image", "--code", &image, "--architectures", arch];
-        let line = format!("aws lambda create-function {} {} --role ROLE-ARN", place.flags(), quoted(words));
-        return Err(Refusal::new(format!("function {name} does not exist"), format!("make it, with a role of yours:\n  {line}")));
+        let (image, arch) = (
+            format!("ImageUri={}", wanted.code.image),
+            wanted.code.arch.lambda(),
+        );
+        let words = [
+            "--function-name",
+            name,
+            "--package-type",
+            "Image",
+            "--code",
+            &image,
+            "--architectures",
+            arch,
+        ];
+        let line = format!(
+            "aws lambda create-function {} {} --role ROLE-ARN",
+            place.flags(),
+            quoted(words)
+        );
+        return Err(Refusal::new(
+            format!("function {name} does not exist"),
+            format!("make it, with a role of yours:\n  {line}"),
+        ));
     }
     if function.exists && !function.is_image {
         return Err(Refusal::new(
@@ -57,7 +91,8 @@ fn guard(function: &Function, wanted: &Wanted, place: &Place) -> Result<(), Refu
 }
 
 fn runs(function: &Function, code: &Code) -> bool {
-    function.code().is_some_and(|now| now.is(code)) && !matches!(function.condition, Condition::Failed(_))
+    function.code().is_some_and(|now| now.is(code))
+        && !matches!(function.condition, Condition::Failed(_))
 }
 
 fn has(version: &Version, code: &Code) -> bool {
@@ -67,7 +102,9 @@ fn has(version: &Version, code: &Code) -> bool {
 fn steps(facts: &Facts, wanted: &Wanted, runs_it: bool, version: Option<&String>) -> Vec<Step> {
     let mut steps = code_steps(facts, runs_it);
     let alias_steps = alias_steps(facts.alias.as_ref(), wanted, version);
-    if wanted.smoke_payload.is_some() && !(steps.is_empty() && version.is_some() && alias_steps.is_empty()) {
+    if wanted.smoke_payload.is_some()
+        && !(steps.is_empty() && version.is_some() && alias_steps.is_empty())
+    {
         steps.push(Step::Invoke);
     }
     if version.is_none() {
@@ -85,8 +122,11 @@ fn code_steps(facts: &Facts, runs_it: bool) -> Vec<Step> {
         return Vec::new();
     }
     let now = facts.function.code();
-    let is_kept = now.as_ref().is_none_or(|now| facts.versions.iter().any(|version| has(version, now)));
-    let keep = (!is_kept && facts.function.condition == Condition::Ready).then_some(Step::KeepPrevious);
+    let is_kept = now
+        .as_ref()
+        .is_none_or(|now| facts.versions.iter().any(|version| has(version, now)));
+    let keep =
+        (!is_kept && facts.function.condition == Condition::Ready).then_some(Step::KeepPrevious);
     keep.into_iter().chain([Step::UpdateCode]).collect()
 }
 
@@ -106,8 +146,16 @@ fn alias_steps(alias: Option<&Alias>, wanted: &Wanted, version: Option<&String>)
 /// Whether what callers get of a function that runs the image is that image, or something that cannot be told.
 fn callers_have_it(facts: &Facts, wanted: &Wanted, has_version: bool) -> bool {
     let named = facts.alias.as_ref();
-    let called = named.and_then(|alias| facts.versions.iter().find(|version| version.number == alias.version));
-    match (&wanted.alias, called.and_then(|version| version.code.as_ref())) {
+    let called = named.and_then(|alias| {
+        facts
+            .versions
+            .iter()
+            .find(|version| version.number == alias.version)
+    });
+    match (
+        &wanted.alias,
+        called.and_then(|version| version.code.as_ref()),
+    ) {
         (None, _) => has_version,
         (Some(_), Some(called)) => called.is(&wanted.code),
         (Some(_), None) => true,
@@ -115,7 +163,11 @@ fn callers_have_it(facts: &Facts, wanted: &Wanted, has_version: bool) -> bool {
 }
 
 /// A canary shares an alias's calls between two versions.
-fn canary_guard(function: &Function, wanted: Option<&str>, alias: Option<&Alias>) -> Result<(), Refusal> {
+fn canary_guard(
+    function: &Function,
+    wanted: Option<&str>,
+    alias: Option<&Alias>,
+) -> Result<(), Refusal> {
     let Some(name) = wanted else {
         return Err(Refusal::new(
             format!(
@@ -128,22 +180,41 @@ fn canary_guard(function: &Function, wanted: Option<&str>, alias: Option<&Alias>
     match alias {
         Some(alias) if alias.version != "$LATEST" => Ok(()),
         Some(_) => Err(Refusal::new(
-            format!("alias `{name}` of {} names $LATEST, which cannot share its calls with a version", function.name),
+            format!(
+                "alias `{name}` of {} names $LATEST, which cannot share its calls with a version",
+                function.name
+            ),
             "run the command once without `--canary`: it makes the alias name a version",
         )),
         None => Err(Refusal::new(
-            format!("alias `{name}` of {} does not exist yet: it has no callers to try a new version on", function.name),
+            format!(
+                "alias `{name}` of {} does not exist yet: it has no callers to try a new version on",
+                function.name
+            ),
             "run the command once without `--canary`: it makes the alias",
         )),
     }
 }
 
 /// What is restored when something fails: what ran before, also before an earlier run that was killed.
-fn previous_code(now: Option<&Code>, to: &Code, alias: Option<&Alias>, versions: &[Version]) -> Option<Code> {
+fn previous_code(
+    now: Option<&Code>,
+    to: &Code,
+    alias: Option<&Alias>,
+    versions: &[Version],
+) -> Option<Code> {
     let other = |code: &&Code| !code.is(to);
-    let of_alias = alias.and_then(|alias| versions.iter().find(|version| version.number == alias.version));
+    let of_alias = alias.and_then(|alias| {
+        versions
+            .iter()
+            .find(|version| version.number == alias.version)
+    });
     let earlier = versions.iter().filter_map(|version| version.code.as_ref());
-    now.into_iter().chain(of_alias.and_then(|version| version.code.as_ref())).chain(earlier).find(other).cloned()
+    now.into_iter()
+        .chain(of_alias.and_then(|version| version.code.as_ref()))
+        .chain(earlier)
+        .find(other)
+        .cloned()
 }
 
 #[cfg(test)]
@@ -187,12 +258,33 @@ mod tests {
     #[test]
     fn a_function_that_does_not_exist_is_made_in_a_sandbox_alone() {
         let new = code("sha256:new", Arch::Arm64);
-        let missing = || Facts { function: Function::missing("f"), versions: Vec::new(), alias: None };
+        let missing = || Facts {
+            function: Function::missing("f"),
+            versions: Vec::new(),
+            alias: None,
+        };
         let refusal = decide(missing(), wanted(&new), &place()).unwrap_err();
-        assert!(refusal.cure.contains("create-function --region eu-west-1") && refusal.cure.contains("--architectures arm64"));
-        let options = Options { canary: None, may_create: true };
-        let plan = decide(missing(), Wanted { options, ..wanted(&new) }, &place()).unwrap();
-        assert_eq!(plan.steps, [Step::CreateFunction, Invoke, Publish, Step::CreateAlias]);
+        assert!(
+            refusal.cure.contains("create-function --region eu-west-1")
+                && refusal.cure.contains("--architectures arm64")
+        );
+        let options = Options {
+            canary: None,
+            may_create: true,
+        };
+        let plan = decide(
+            missing(),
+            Wanted {
+                options,
+                ..wanted(&new)
+            },
+            &place(),
+        )
+        .unwrap();
+        assert_eq!(
+            plan.steps,
+            [Step::CreateFunction, Invoke, Publish, Step::CreateAlias]
+        );
     }
 
     #[test]
@@ -200,7 +292,8 @@ mod tests {
         let old = code("sha256:old", Arch::Amd64);
         let mut archive = facts(&old, &[], None);
         archive.function.is_image = false;
-        let refusal = decide(archive, wanted(&code("sha256:new", Arch::Arm64)), &place()).unwrap_err();
+        let refusal =
+            decide(archive, wanted(&code("sha256:new", Arch::Arm64)), &place()).unwrap_err();
         assert!(refusal.problem.contains("an archive of code"), "{refusal}");
     }
 
@@ -210,46 +303,95 @@ mod tests {
 
     #[test]
     fn every_state_that_a_killed_run_can_leave_is_resumed() {
-        let (old, new) = (code("sha256:old", Arch::Amd64), code("sha256:new", Arch::Arm64));
+        let (old, new) = (
+            code("sha256:old", Arch::Amd64),
+            code("sha256:new", Arch::Arm64),
+        );
         let from_the_start = steps(facts(&old, &[], Some("$LATEST")), wanted(&new));
-        assert_eq!(from_the_start, [KeepPrevious, UpdateCode, Invoke, Publish, MoveAlias]);
+        assert_eq!(
+            from_the_start,
+            [KeepPrevious, UpdateCode, Invoke, Publish, MoveAlias]
+        );
         let kept = steps(facts(&old, &[("1", &old)], Some("1")), wanted(&new));
         assert_eq!(kept, [UpdateCode, Invoke, Publish, MoveAlias]);
         let updated = steps(facts(&new, &[("1", &old)], Some("1")), wanted(&new));
         assert_eq!(updated, [Invoke, Publish, MoveAlias]);
-        let published = steps(facts(&new, &[("2", &new), ("1", &old)], Some("1")), wanted(&new));
+        let published = steps(
+            facts(&new, &[("2", &new), ("1", &old)], Some("1")),
+            wanted(&new),
+        );
         assert_eq!(published, [Invoke, MoveAlias]);
-        assert_eq!(steps(facts(&new, &[("2", &new), ("1", &old)], Some("2")), wanted(&new)), []);
+        assert_eq!(
+            steps(
+                facts(&new, &[("2", &new), ("1", &old)], Some("2")),
+                wanted(&new)
+            ),
+            []
+        );
     }
 
     #[test]
     fn the_same_image_for_the_other_cpu_is_another_code() {
         let (amd64, arm64) = (code("sha256:a", Arch::Amd64), code("sha256:a", Arch::Arm64));
-        assert!(steps(facts(&amd64, &[("1", &amd64)], Some("1")), wanted(&arm64)).contains(&Step::UpdateCode));
+        assert!(
+            steps(facts(&amd64, &[("1", &amd64)], Some("1")), wanted(&arm64))
+                .contains(&Step::UpdateCode)
+        );
     }
 
     #[test]
     fn what_is_restored_is_what_ran_before_also_after_a_killed_run() {
-        let (old, new) = (code("sha256:old", Arch::Amd64), code("sha256:new", Arch::Arm64));
+        let (old, new) = (
+            code("sha256:old", Arch::Amd64),
+            code("sha256:new", Arch::Arm64),
+        );
         let previous = |facts| decide(facts, wanted(&new), &place()).unwrap().previous;
         assert_eq!(previous(facts(&old, &[], None)), Some(old.clone()));
-        assert_eq!(previous(facts(&new, &[("1", &old)], Some("1"))), Some(old.clone()));
-        assert_eq!(previous(facts(&new, &[("2", &new), ("1", &old)], None)), Some(old));
+        assert_eq!(
+            previous(facts(&new, &[("1", &old)], Some("1"))),
+            Some(old.clone())
+        );
+        assert_eq!(
+            previous(facts(&new, &[("2", &new), ("1", &old)], None)),
+            Some(old)
+        );
         assert_eq!(previous(facts(&new, &[], None)), None);
     }
 
     #[test]
     fn a_canary_needs_callers_that_it_can_be_tried_on() {
-        let (old, new) = (code("sha256:old", Arch::Amd64), code("sha256:new", Arch::Arm64));
-        let canary = Some(Canary { part: 0.1, time: Duration::from_mins(1) });
+        let (old, new) = (
+            code("sha256:old", Arch::Amd64),
+            code("sha256:new", Arch::Arm64),
+        );
+        let canary = Some(Canary {
+            part: 0.1,
+            time: Duration::from_mins(1),
+        });
         let with = |alias: Option<&str>, name: Option<&str>| {
-            let options = Options { canary, may_create: false };
-            let wanted = Wanted { options, alias: name.map(str::to_owned), ..wanted(&new) };
+            let options = Options {
+                canary,
+                may_create: false,
+            };
+            let wanted = Wanted {
+                options,
+                alias: name.map(str::to_owned),
+                ..wanted(&new)
+            };
             decide(facts(&old, &[("1", &old)], alias), wanted, &place()).map(|plan| plan.steps)
         };
         assert!(with(None, None).is_err_and(|refusal| refusal.problem.contains("no alias")));
-        assert!(with(None, Some("live")).is_err_and(|refusal| refusal.problem.contains("does not exist")));
-        assert!(with(Some("$LATEST"), Some("live")).is_err_and(|refusal| refusal.problem.contains("$LATEST")));
-        assert!(with(Some("1"), Some("live")).is_ok_and(|steps| steps.iter().any(|step| matches!(step, Step::Canary(_)))));
+        assert!(
+            with(None, Some("live"))
+                .is_err_and(|refusal| refusal.problem.contains("does not exist"))
+        );
+        assert!(
+            with(Some("$LATEST"), Some("live"))
+                .is_err_and(|refusal| refusal.problem.contains("$LATEST"))
+        );
+        assert!(
+            with(Some("1"), Some("live"))
+                .is_ok_and(|steps| steps.iter().any(|step| matches!(step, Step::Canary(_))))
+        );
     }
 }

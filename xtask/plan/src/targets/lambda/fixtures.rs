@@ -7,13 +7,20 @@ use crate::{
 };
 
 /// What runs.
-pub fn code(digest: &str, arch: Arch) -> Code {
-    Code { image: format!("r/x@{digest}"), digest: digest.to_owned(), arch }
+pub(crate) fn code(digest: &str, arch: Arch) -> Code {
+    Code {
+        image: format!("r/x@{digest}"),
+        digest: digest.to_owned(),
+        arch,
+    }
 }
 
 /// A function that runs something, with versions and perhaps an alias.
-pub fn facts(now: &Code, versions: &[(&str, &Code)], alias: Option<&str>) -> Facts {
-    let version = |(number, code): &(&str, &Code)| Version { number: (*number).to_owned(), code: Some((*code).clone()) };
+pub(crate) fn facts(now: &Code, versions: &[(&str, &Code)], alias: Option<&str>) -> Facts {
+    let version = |(number, code): &(&str, &Code)| Version {
+        number: (*number).to_owned(),
+        code: Some((*code).clone()),
+    };
     let function = Function {
         exists: true,
         is_image: true,
@@ -28,5 +35,9 @@ pub fn facts(now: &Code, versions: &[(&str, &Code)], alias: Option<&str>) -> Fac
         weights: std::collections::BTreeMap::new(),
         revision: None,
     });
-    Facts { function, versions: versions.iter().map(version).collect(), alias }
+    Facts {
+        function,
+        versions: versions.iter().map(version).collect(),
+        alias,
+    }
 }

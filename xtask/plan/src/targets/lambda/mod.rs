@@ -29,7 +29,10 @@ pub struct Canary {
 mod seconds {
     use std::time::Duration;
 
-    pub fn serialize<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: serde::Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(time.as_secs())
     }
 }
@@ -154,8 +157,13 @@ impl LambdaPlan {
         match step {
             Step::CreateFunction => format!("make the function: {image} on {arch}"),
             Step::KeepPrevious => "publish what it runs now, so that it can be restored".to_owned(),
-            Step::UpdateCode => format!("update image and architecture in one call: {image} on {arch}"),
-            Step::Invoke => format!("invoke it with {}", self.smoke_payload.as_deref().unwrap_or("nothing")),
+            Step::UpdateCode => {
+                format!("update image and architecture in one call: {image} on {arch}")
+            }
+            Step::Invoke => format!(
+                "invoke it with {}",
+                self.smoke_payload.as_deref().unwrap_or("nothing")
+            ),
             Step::Publish => "publish a version".to_owned(),
             Step::CreateAlias => format!("create the alias {alias} on that version"),
             Step::Canary(canary) => format!(

@@ -18,18 +18,26 @@ use crate::{
 };
 
 fn name(session: &Session<'_>, selected: Selected<'_>) -> String {
-    selected.image.apprunner_service(&session.config.project, &session.environment.name, &selected.service.name)
+    selected.image.apprunner_service(
+        &session.config.project,
+        &session.environment.name,
+        &selected.service.name,
+    )
 }
 
 /// What a service is configured with.
-pub fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
+pub(super) fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
     let name = name(session, selected);
     let service = session.aws.reader().apprunner_service(&name)?;
-    Ok(Running::new(name, service.map(|service| service.image), None))
+    Ok(Running::new(
+        name,
+        service.map(|service| service.image),
+        None,
+    ))
 }
 
 /// Reads a service, and decides.
-pub fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
+pub(super) fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
     let name = name(session, choice.selected);
     let facts = facts(session, &name)?;
     let plan = apprunner::decide(choice, &name, &session.environment.region, facts.as_ref());
@@ -38,8 +46,13 @@ pub fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
 
 fn facts(session: &Session<'_>, name: &str) -> Result<Option<Facts>> {
     let reader = session.aws.reader();
-    let Some(service) = reader.apprunner_service(name)? else { return Ok(None) };
-    let newest = reader.apprunner_operations(&service.arn)?.into_iter().next();
+    let Some(service) = reader.apprunner_service(name)? else {
+        return Ok(None);
+    };
+    let newest = reader
+        .apprunner_operations(&service.arn)?
+        .into_iter()
+        .next();
     Ok(Some(Facts {
         is_running: service.status == "RUNNING",
         newest_succeeded: newest.is_none_or(|operation| operation.succeeded),

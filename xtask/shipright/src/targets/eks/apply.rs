@@ -21,7 +21,13 @@ const TIMEOUT: &str = "--timeout=5m";
 impl Deployer<'_> {
     /// Gives a deployment its image, and waits for its pods. When they do not come, the rollout is undone.
     pub fn migrate_eks(&self, kubectl: &Kubectl, plan: &EksPlan) -> Move {
-        let mut done = Move::new(&plan.image, Target::Eks, &plan.deployment, plan.from.clone(), &plan.to);
+        let mut done = Move::new(
+            &plan.image,
+            Target::Eks,
+            &plan.deployment,
+            plan.from.clone(),
+            &plan.to,
+        );
         if plan.is_done {
             return done;
         }
@@ -36,7 +42,10 @@ impl Deployer<'_> {
                     Ok(true) => Outcome::Restored,
                     Ok(false) => Outcome::Failed,
                     Err(problem) => {
-                        let text = format!("deployment {} could NOT be restored: {problem:#}", plan.deployment);
+                        let text = format!(
+                            "deployment {} could NOT be restored: {problem:#}",
+                            plan.deployment
+                        );
                         self.terminal.error(&text);
                         told = format!("{told}\n{text}");
                         Outcome::Failed
@@ -52,32 +61,50 @@ impl Deployer<'_> {
         wait::check(Heed::Interrupts)?;
         let name = format!("deployment/{}", plan.deployment);
         if plan.from.as_deref() != Some(plan.to.image.as_str()) {
-            self.terminal.status("Rolling out", &format!("{} to {}", plan.deployment, plan.shown()));
+            self.terminal.status(
+                "Rolling out",
+                &format!("{} to {}", plan.deployment, plan.shown()),
+            );
             *changed = true;
             kubectl.set_image(plan, &plan.to.image)?;
         }
         let waited = kubectl.read(&["rollout", "status", &name, TIMEOUT]);
         wait::check(Heed::Interrupts)?;
         if let Err(error) = waited {
-            let why = kubectl.deployment(&plan.deployment).ok().flatten().and_then(|now| kubectl.trouble(&now));
+            let why = kubectl
+                .deployment(&plan.deployment)
+                .ok()
+                .flatten()
+                .and_then(|now| kubectl.trouble(&now));
             return Err(match why {
                 Some(why) => error.context(why),
                 None => error,
             });
         }
-        let now = kubectl.deployment(&plan.deployment)?.context("the deployment is gone")?;
+        let now = kubectl
+            .deployment(&plan.deployment)?
+            .context("the deployment is gone")?;
         let image = image_of(&now, plan)?;
         if image != plan.to.image {
-            bail!("deployment {} runs {image}, not {}: somebody else has changed it", plan.deployment, plan.to.image);
+            bail!(
+                "deployment {} runs {image}, not {}: somebody else has changed it",
+                plan.deployment,
+                plan.to.image
+            );
         }
-        self.terminal.status("Checked", &format!("{} runs {}", plan.deployment, plan.shown()));
+        self.terminal.status(
+            "Checked",
+            &format!("{} runs {}", plan.deployment, plan.shown()),
+        );
         Ok(())
     }
 
     /// Restores what ran before. `false` where there is nothing of ours to restore: a deployment that somebody else has
     /// changed meanwhile is theirs, and one whose pods are all of the image that is wanted has trouble of another kind.
     fn undo(&self, kubectl: &Kubectl, plan: &EksPlan, changed: bool) -> Result<bool> {
-        let now = kubectl.deployment(&plan.deployment)?.context("the deployment is gone")?;
+        let now = kubectl
+            .deployment(&plan.deployment)?
+            .context("the deployment is gone")?;
         let image = image_of(&now, plan)?;
         if image != plan.to.image || !changed && !now.is_on_its_way() {
             return Ok(false);
@@ -85,15 +112,24 @@ impl Deployer<'_> {
         let name = format!("deployment/{}", plan.deployment);
         self.terminal.status("Restoring", &plan.deployment);
         kubectl.read(&["rollout", "undo", &name, "--request-timeout=1m"])?;
-        if let Some(from) = plan.from.as_deref().filter(|from| changed && *from != plan.to.image) {
+        if let Some(from) = plan
+            .from
+            .as_deref()
+            .filter(|from| changed && *from != plan.to.image)
+        {
             // Somebody may have changed something else of the deployment since: then the revision before is ours too.
-            let now = kubectl.deployment(&plan.deployment)?.context("the deployment is gone")?;
+            let now = kubectl
+                .deployment(&plan.deployment)?
+                .context("the deployment is gone")?;
             if image_of(&now, plan)? != from {
                 kubectl.set_image(plan, from)?;
             }
         }
         kubectl.read(&["rollout", "status", &name, TIMEOUT])?;
-        self.terminal.status("Restored", &format!("{} runs what it ran before", plan.deployment));
+        self.terminal.status(
+            "Restored",
+            &format!("{} runs what it ran before", plan.deployment),
+        );
         Ok(true)
     }
 }
@@ -101,5 +137,7 @@ impl Deployer<'_> {
 /// The image of the container that a plan is about.
 fn image_of<'d>(deployment: &'d Deployment, plan: &EksPlan) -> Result<&'d str> {
     let found = deployment.container(Some(&plan.container));
-    found.map(|(_, image)| image).map_err(|refusal| anyhow!("{refusal}: {}", refusal.cure))
+    found
+        .map(|(_, image)| image)
+        .map_err(|refusal| anyhow!("{refusal}: {}", refusal.cure))
 }

@@ -21,28 +21,39 @@ use crate::{
 };
 
 /// `kubectl` for the cluster of an environment.
-pub fn kubectl(environment: &Environment) -> Kubectl {
-    let (context, cluster) = (environment.kube_context.as_deref(), environment.cluster.as_deref());
+pub(super) fn kubectl(environment: &Environment) -> Kubectl {
+    let (context, cluster) = (
+        environment.kube_context.as_deref(),
+        environment.cluster.as_deref(),
+    );
     Kubectl::new(context, cluster, &environment.namespace)
 }
 
 fn name(session: &Session<'_>, selected: Selected<'_>) -> String {
     let (project, environment) = (&session.config.project, &session.environment.name);
-    selected.image.deployment(project, environment, &selected.service.name)
+    selected
+        .image
+        .deployment(project, environment, &selected.service.name)
 }
 
 /// What a deployment's container runs.
-pub fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
+pub(super) fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
     let name = name(session, selected);
     let Some(deployment) = kubectl(session.environment).deployment(&name)? else {
         return Ok(Running::new(name, None, None));
     };
-    let (_, image) = deployment.container(selected.image.container.as_deref()).map_err(Refused::from)?;
-    Ok(Running::new(name, Some(Some(image.to_owned())), deployment.selects()))
+    let (_, image) = deployment
+        .container(selected.image.container.as_deref())
+        .map_err(Refused::from)?;
+    Ok(Running::new(
+        name,
+        Some(Some(image.to_owned())),
+        deployment.selects(),
+    ))
 }
 
 /// Reads a deployment, and decides.
-pub fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
+pub(super) fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
     let (environment, name) = (session.environment, name(session, choice.selected));
     eks::guard(environment).map_err(Refused::from)?;
     let deployment = kubectl(environment).deployment(&name)?;

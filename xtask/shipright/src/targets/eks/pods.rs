@@ -9,7 +9,14 @@ impl Kubectl {
     /// Why pods of a deployment do not start, where they tell.
     pub fn trouble(&self, deployment: &Deployment) -> Option<String> {
         let labels = deployment.labels();
-        let words = ["get", "pods", "--selector", &labels, "--output=json", "--request-timeout=20s"];
+        let words = [
+            "get",
+            "pods",
+            "--selector",
+            &labels,
+            "--output=json",
+            "--request-timeout=20s",
+        ];
         let pods: Value = serde_json::from_str(&self.read(&words).ok()?).ok()?;
         pods.get("items")?.as_array()?.iter().find_map(|pod| {
             let name = pod.pointer("/metadata/name")?.as_str()?;
@@ -20,7 +27,15 @@ impl Kubectl {
     fn crash(&self, name: &str, pod: &Value) -> Option<String> {
         let statuses = pod.pointer("/status/containerStatuses")?.as_array()?;
         let (reason, message) = statuses.iter().find_map(waiting)?;
-        let log = self.read(&["logs", name, "--tail=5", "--previous", "--request-timeout=20s"]).unwrap_or_default();
+        let log = self
+            .read(&[
+                "logs",
+                name,
+                "--tail=5",
+                "--previous",
+                "--request-timeout=20s",
+            ])
+            .unwrap_or_default();
         Some(explained(name, reason, &format!("{message} {log}")))
     }
 }
@@ -29,27 +44,42 @@ impl Kubectl {
 fn waiting(status: &Value) -> Option<(&str, &str)> {
     let waiting = status.pointer("/state/waiting")?;
     let reason = waiting.get("reason")?.as_str()?;
-    let message = waiting.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = waiting
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     (!matches!(reason, "ContainerCreating" | "PodInitializing")).then_some((reason, message))
 }
 
 fn unscheduled(name: &str, pod: &Value) -> Option<String> {
     let conditions = pod.pointer("/status/conditions")?.as_array()?;
-    let is_unscheduled = |one: &&Value| one.get("reason").is_some_and(|reason| reason == "Unschedulable");
+    let is_unscheduled = |one: &&Value| {
+        one.get("reason")
+            .is_some_and(|reason| reason == "Unschedulable")
+    };
     let unscheduled = conditions.iter().find(is_unscheduled)?;
-    let message = unscheduled.get("message").and_then(Value::as_str).unwrap_or_default();
-    Some(format!("pod {name} finds no node: {message}; is there a node of its CPU? cargo xtask verify eks"))
+    let message = unscheduled
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Some(format!(
+        "pod {name} finds no node: {message}; is there a node of its CPU? cargo xtask verify eks"
+    ))
 }
 
 /// What a pod's state means.
 fn explained(pod: &str, reason: &str, text: &str) -> String {
     let text = text.trim();
     if text.contains("exec format error") {
-        return format!("pod {pod} is in {reason}: exec format error. Its node is of the other CPU: cargo xtask verify eks");
+        return format!(
+            "pod {pod} is in {reason}: exec format error. Its node is of the other CPU: cargo xtask verify eks"
+        );
     }
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
-            format!("pod {pod} cannot pull its image ({reason}): {text}; may the node's role read the repository?")
+            format!(
+                "pod {pod} cannot pull its image ({reason}): {text}; may the node's role read the repository?"
+            )
         }
         _ => format!("pod {pod} is in {reason}: {text}"),
     }
@@ -61,7 +91,10 @@ mod tests {
 
     #[test]
     fn a_crash_is_explained() {
-        assert!(explained("p", "CrashLoopBackOff", "exec /app: exec format error").contains("other CPU"));
+        assert!(
+            explained("p", "CrashLoopBackOff", "exec /app: exec format error")
+                .contains("other CPU")
+        );
         assert!(explained("p", "ImagePullBackOff", "denied").contains("role"));
     }
 }

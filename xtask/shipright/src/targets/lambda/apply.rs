@@ -25,7 +25,13 @@ impl Deployer<'_> {
     /// restored.
     pub fn migrate_lambda(&self, plan: &LambdaPlan) -> Move {
         let from = plan.function.code().map(|code| code.to_string());
-        let mut done = Move::new(&plan.image, Target::Lambda, &plan.function.name, from, &plan.to);
+        let mut done = Move::new(
+            &plan.image,
+            Target::Lambda,
+            &plan.function.name,
+            from,
+            &plan.to,
+        );
         done.version.clone_from(&plan.version);
         if plan.steps.is_empty() {
             return done;
@@ -38,7 +44,11 @@ impl Deployer<'_> {
             return done.failed(Outcome::Failed, &error);
         }
         match self.carry_out(plan, &mut changed) {
-            Ok(version) => Move { version: Some(version), outcome: Outcome::Moved, ..done },
+            Ok(version) => Move {
+                version: Some(version),
+                outcome: Outcome::Moved,
+                ..done
+            },
             Err(error) => {
                 self.terminal.failed(&plan.image, &error);
                 self.give_up(plan, &changed, done, &error)
@@ -46,13 +56,21 @@ impl Deployer<'_> {
         }
     }
 
-    fn give_up(&self, plan: &LambdaPlan, changed: &Changed, done: Move, error: &anyhow::Error) -> Move {
+    fn give_up(
+        &self,
+        plan: &LambdaPlan,
+        changed: &Changed,
+        done: Move,
+        error: &anyhow::Error,
+    ) -> Move {
         match self.restore(plan, changed) {
             Ok(true) => done.failed(Outcome::Restored, error),
             Ok(false) => done.failed(Outcome::Failed, error),
             Err(problem) => {
                 let name = &plan.function.name;
-                let text = format!("function {name} could NOT be restored: {problem:#}\nlook at it, then: cargo xtask rollback");
+                let text = format!(
+                    "function {name} could NOT be restored: {problem:#}\nlook at it, then: cargo xtask rollback"
+                );
                 self.terminal.error(&text);
                 done.failed(Outcome::Failed, &anyhow::anyhow!("{error:#}\n{text}"))
             }
@@ -68,12 +86,26 @@ impl Deployer<'_> {
             (Some(now), Some(then)) => now.is(&then),
             (now, then) => now == then,
         };
-        let alias = plan.alias.as_deref().map(|alias| self.aws.reader().alias(name, alias)).transpose()?.flatten();
-        let named = |alias: &Option<Alias>| alias.as_ref().map(|alias| (alias.version.clone(), alias.weights.clone()));
-        if same_code && now.exists == plan.function.exists && named(&alias) == named(&plan.alias_now) {
+        let alias = plan
+            .alias
+            .as_deref()
+            .map(|alias| self.aws.reader().alias(name, alias))
+            .transpose()?
+            .flatten();
+        let named = |alias: &Option<Alias>| {
+            alias
+                .as_ref()
+                .map(|alias| (alias.version.clone(), alias.weights.clone()))
+        };
+        if same_code
+            && now.exists == plan.function.exists
+            && named(&alias) == named(&plan.alias_now)
+        {
             return Ok(());
         }
-        bail!("somebody else has changed function {name} since it was read: run the same command again")
+        bail!(
+            "somebody else has changed function {name} since it was read: run the same command again"
+        )
     }
 
     /// Carries out the steps. Returns the version that callers get.
@@ -102,12 +134,17 @@ impl Deployer<'_> {
             Step::CreateFunction => self.create(name, &plan.to),
             Step::KeepPrevious => {
                 let words = "before a deployment by cargo xtask";
-                let number = patiently(Heed::Interrupts, || self.aws.writer().publish(name, words))?;
-                self.terminal.status("Kept", &format!("what {name} runs now, as version {number}"));
+                let number =
+                    patiently(Heed::Interrupts, || self.aws.writer().publish(name, words))?;
+                self.terminal.status(
+                    "Kept",
+                    &format!("what {name} runs now, as version {number}"),
+                );
                 Ok(())
             }
             Step::UpdateCode => {
-                self.terminal.status("Updating", &format!("{name} to {}", plan.to));
+                self.terminal
+                    .status("Updating", &format!("{name} to {}", plan.to));
                 changed.code = true;
                 self.update(name, &plan.to, Heed::Interrupts)
             }
@@ -121,13 +158,28 @@ impl Deployer<'_> {
         let name = &plan.function.name;
         let words = format!("{}, {}", plan.to.digest, plan.to.arch);
         let number = patiently(Heed::Interrupts, || self.aws.writer().publish(name, &words))?;
-        self.terminal.status("Published", &format!("version {number} of {name}"));
+        self.terminal
+            .status("Published", &format!("version {number} of {name}"));
         Ok(number)
     }
 
     /// A step that lets callers have a version. It may be of an earlier run, that was killed, and not ready yet.
-    fn alias_step(&self, plan: &LambdaPlan, alias: &str, version: &str, step: &Step, changed: &mut Changed) -> Result<()> {
-        if matches!(step, Step::CreateFunction | Step::KeepPrevious | Step::UpdateCode | Step::Invoke | Step::Publish) {
+    fn alias_step(
+        &self,
+        plan: &LambdaPlan,
+        alias: &str,
+        version: &str,
+        step: &Step,
+        changed: &mut Changed,
+    ) -> Result<()> {
+        if matches!(
+            step,
+            Step::CreateFunction
+                | Step::KeepPrevious
+                | Step::UpdateCode
+                | Step::Invoke
+                | Step::Publish
+        ) {
             return Ok(());
         }
         wait::check(Heed::Interrupts)?;
@@ -135,7 +187,10 @@ impl Deployer<'_> {
         self.await_version(name, version, plan)?;
         match step {
             Step::CreateAlias => {
-                self.terminal.status("Creating", &format!("alias {alias} of {name}, on version {version}"));
+                self.terminal.status(
+                    "Creating",
+                    &format!("alias {alias} of {name}, on version {version}"),
+                );
                 changed.created_alias = true;
                 self.create_alias(name, alias, version)
             }
@@ -145,7 +200,10 @@ impl Deployer<'_> {
             }
             Step::MoveAlias => {
                 changed.alias = Some(version.to_owned());
-                self.terminal.status("Moving", &format!("alias {alias} of {name} to version {version}"));
+                self.terminal.status(
+                    "Moving",
+                    &format!("alias {alias} of {name} to version {version}"),
+                );
                 self.point(name, alias, version, &[], Heed::Interrupts)
             }
             _ => Ok(()),
@@ -156,17 +214,30 @@ impl Deployer<'_> {
     fn confirm(&self, plan: &LambdaPlan, version: &str) -> Result<()> {
         let name = &plan.function.name;
         let function = self.aws.reader().function(name)?;
-        let now = function.code().with_context(|| format!("AWS does not tell what function {name} runs"))?;
+        let now = function
+            .code()
+            .with_context(|| format!("AWS does not tell what function {name} runs"))?;
         if !now.is(&plan.to) {
-            bail!("function {name} runs {now}, not {}: somebody else has changed it meanwhile", plan.to);
+            bail!(
+                "function {name} runs {now}, not {}: somebody else has changed it meanwhile",
+                plan.to
+            );
         }
         if let Some(alias) = &plan.alias {
-            let now = self.aws.reader().alias(name, alias)?.with_context(|| format!("alias {alias} of {name} is gone"))?;
+            let now = self
+                .aws
+                .reader()
+                .alias(name, alias)?
+                .with_context(|| format!("alias {alias} of {name} is gone"))?;
             if now.version != version || !now.weights.is_empty() {
-                bail!("alias {alias} of {name} names version {}, not {version}: somebody else has moved it", now.version);
+                bail!(
+                    "alias {alias} of {name} names version {}, not {version}: somebody else has moved it",
+                    now.version
+                );
             }
         }
-        self.terminal.status("Checked", &format!("{name} runs {}", plan.to));
+        self.terminal
+            .status("Checked", &format!("{name} runs {}", plan.to));
         Ok(())
     }
 
@@ -178,10 +249,18 @@ impl Deployer<'_> {
             ("xtask:deployed-digest", done.to.digest.clone()),
             ("xtask:deployed-from", done.from.clone().unwrap_or_default()),
         ];
-        let tags = tags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let arn = function.arn.as_deref().with_context(|| format!("AWS named no ARN of function {}", function.name));
+        let tags = tags
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        let arn = function
+            .arn
+            .as_deref()
+            .with_context(|| format!("AWS named no ARN of function {}", function.name));
         if let Err(error) = arn.and_then(|arn| Ok(self.aws.writer().tag_function(arn, tags)?)) {
-            self.terminal.warning(&format!("the deployment is not in the function's tags: {error:#}"));
+            self.terminal.warning(&format!(
+                "the deployment is not in the function's tags: {error:#}"
+            ));
         }
     }
 }

@@ -28,37 +28,81 @@ use crate::{
 
 fn name(session: &Session<'_>, selected: Selected<'_>) -> String {
     let (project, environment) = (&session.config.project, &session.environment.name);
-    selected.image.function(project, environment, &selected.service.name)
+    selected
+        .image
+        .function(project, environment, &selected.service.name)
 }
 
 /// What callers of a function get: what its alias names, and not the newest code.
-pub fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
+pub(super) fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
     let name = name(session, selected);
     let reader = session.aws.reader();
-    let alias = selected.image.alias.as_deref().map(|alias| reader.alias(&name, alias)).transpose()?.flatten();
+    let alias = selected
+        .image
+        .alias
+        .as_deref()
+        .map(|alias| reader.alias(&name, alias))
+        .transpose()?
+        .flatten();
     let version = alias.filter(|alias| alias.version != "$LATEST");
-    let called = version.map(|alias| reader.version(&name, &alias.version)).transpose()?.flatten();
-    let function = if let Some(version) = called { version } else { reader.function(&name)? };
-    Ok(Running::new(name, function.exists.then(|| function.image.clone()), function.arch))
+    let called = version
+        .map(|alias| reader.version(&name, &alias.version))
+        .transpose()?
+        .flatten();
+    let function = if let Some(version) = called {
+        version
+    } else {
+        reader.function(&name)?
+    };
+    Ok(Running::new(
+        name,
+        function.exists.then(|| function.image.clone()),
+        function.arch,
+    ))
 }
 
 /// What is known of a function, once it can be changed. A dry run does not wait for that.
 ///
 /// # Errors
 /// A function that cannot be read.
-pub fn facts(session: &Session<'_>, terminal: &Terminal, selected: Selected<'_>, dry_run: bool) -> Result<Facts> {
+pub fn facts(
+    session: &Session<'_>,
+    terminal: &Terminal,
+    selected: Selected<'_>,
+    dry_run: bool,
+) -> Result<Facts> {
     let name = name(session, selected);
     let reader = session.aws.reader();
     let mut function = reader.function(&name)?;
     if function.condition == Condition::Busy && !dry_run {
-        terminal.note(&format!("function {name} is being updated: waiting for its end"));
-        function = Deployer { aws: &session.aws, terminal }.settled(&name)?;
+        terminal.note(&format!(
+            "function {name} is being updated: waiting for its end"
+        ));
+        function = Deployer {
+            aws: &session.aws,
+            terminal,
+        }
+        .settled(&name)?;
     }
     if !function.exists {
-        return Ok(Facts { function, versions: Vec::new(), alias: None });
+        return Ok(Facts {
+            function,
+            versions: Vec::new(),
+            alias: None,
+        });
     }
-    let alias = selected.image.alias.as_deref().map(|alias| reader.alias(&name, alias)).transpose()?.flatten();
-    Ok(Facts { versions: reader.versions(&name)?, function, alias })
+    let alias = selected
+        .image
+        .alias
+        .as_deref()
+        .map(|alias| reader.alias(&name, alias))
+        .transpose()?
+        .flatten();
+    Ok(Facts {
+        versions: reader.versions(&name)?,
+        function,
+        alias,
+    })
 }
 
 /// A version of a function, also one that is older than those that are listed.
@@ -66,15 +110,22 @@ pub fn facts(session: &Session<'_>, terminal: &Terminal, selected: Selected<'_>,
 /// # Errors
 /// A function that cannot be read.
 pub fn read_version(session: &Session<'_>, facts: &Facts, number: &str) -> Result<Option<Version>> {
-    if let Some(known) = facts.versions.iter().find(|version| version.number == number) {
+    if let Some(known) = facts
+        .versions
+        .iter()
+        .find(|version| version.number == number)
+    {
         return Ok(Some(known.clone()));
     }
     let found = session.aws.reader().version(&facts.function.name, number)?;
-    Ok(found.map(|found| Version { number: number.to_owned(), code: found.code() }))
+    Ok(found.map(|found| Version {
+        number: number.to_owned(),
+        code: found.code(),
+    }))
 }
 
 /// Reads a function, and decides.
-pub fn plan(
+pub(super) fn plan(
     session: &Session<'_>,
     terminal: &Terminal,
     choice: &Choice<'_>,
@@ -82,7 +133,10 @@ pub fn plan(
     dry_run: bool,
 ) -> Result<Workload> {
     let facts = facts(session, terminal, choice.selected, dry_run)?;
-    let options = Options { may_create: session.sandbox.is_some(), ..options };
+    let options = Options {
+        may_create: session.sandbox.is_some(),
+        ..options
+    };
     let plan = lambda::decide(facts, Wanted::of(choice, options), &session.place);
     Ok(Workload::Lambda(Box::new(plan.map_err(Refused::from)?)))
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// What has been changed so far, and is restored when the rest fails.
 #[derive(Default)]
-pub struct Changed {
+pub(super) struct Changed {
     /// Whether the image and the architecture were.
     pub code: bool,
     /// The version that the alias was made to name, or to share its calls with.
@@ -29,8 +29,15 @@ impl Deployer<'_> {
         if plan.steps.first() == Some(&Step::CreateFunction) {
             return Ok(false);
         }
-        let outcomes = [self.restore_alias(plan, changed), self.restore_code(plan, changed)];
-        let problems: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|e| format!("{e:#}")).collect();
+        let outcomes = [
+            self.restore_alias(plan, changed),
+            self.restore_code(plan, changed),
+        ];
+        let problems: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .map(|e| format!("{e:#}"))
+            .collect();
         if !problems.is_empty() {
             bail!("{}", problems.join("\n"));
         }
@@ -39,28 +46,49 @@ impl Deployer<'_> {
 
     pub(super) fn restore_alias(&self, plan: &LambdaPlan, changed: &Changed) -> Result<bool> {
         let name = &plan.function.name;
-        let Some(alias) = &plan.alias else { return Ok(true) };
+        let Some(alias) = &plan.alias else {
+            return Ok(true);
+        };
         if changed.created_alias {
             if self.aws.reader().alias(name, alias)?.is_some() {
-                self.terminal.status("Restoring", &format!("{name} without the alias {alias}"));
-                patiently(Heed::Nothing, || self.aws.writer().delete_alias(name, alias))?;
+                self.terminal
+                    .status("Restoring", &format!("{name} without the alias {alias}"));
+                patiently(Heed::Nothing, || {
+                    self.aws.writer().delete_alias(name, alias)
+                })?;
             }
             return Ok(true);
         }
-        let (Some(ours), Some(then)) = (&changed.alias, &plan.alias_now) else { return Ok(true) };
-        let now = self.aws.reader().alias(name, alias)?.with_context(|| format!("alias {alias} of {name} is gone"))?;
+        let (Some(ours), Some(then)) = (&changed.alias, &plan.alias_now) else {
+            return Ok(true);
+        };
+        let now = self
+            .aws
+            .reader()
+            .alias(name, alias)?
+            .with_context(|| format!("alias {alias} of {name} is gone"))?;
         // Not to the version that has just failed, also where an earlier canary, that was killed, still gives it calls.
-        let parts: Vec<_> =
-            then.weights.iter().filter(|(version, _)| *version != ours).map(|(version, part)| (version.clone(), *part)).collect();
+        let parts: Vec<_> = then
+            .weights
+            .iter()
+            .filter(|(version, _)| *version != ours)
+            .map(|(version, part)| (version.clone(), *part))
+            .collect();
         if now.version == then.version && now.weights == parts.iter().cloned().collect() {
             return Ok(true);
         }
-        let is_ours = now.version == *ours || now.version == then.version && now.weights.keys().all(|one| one == ours);
+        let is_ours = now.version == *ours
+            || now.version == then.version && now.weights.keys().all(|one| one == ours);
         if !is_ours {
-            self.terminal.warning(&format!("alias {alias} of {name} was moved by somebody else meanwhile: it is left there"));
+            self.terminal.warning(&format!(
+                "alias {alias} of {name} was moved by somebody else meanwhile: it is left there"
+            ));
             return Ok(false);
         }
-        self.terminal.status("Restoring", &format!("alias {alias} of {name} on version {}", then.version));
+        self.terminal.status(
+            "Restoring",
+            &format!("alias {alias} of {name} on version {}", then.version),
+        );
         self.point(name, alias, &then.version, &parts, Heed::Nothing)?;
         Ok(true)
     }
@@ -70,20 +98,28 @@ impl Deployer<'_> {
         if !changed.code && !plan.is_half_done {
             return Ok(true);
         }
-        let code = plan.previous.as_ref().context("nothing is known that it ran before")?;
+        let code = plan
+            .previous
+            .as_ref()
+            .context("nothing is known that it ran before")?;
         let now = self.settle(name, Heed::Nothing)?;
         let runs = |code: &Code| now.code().is_some_and(|now| now.is(code));
         if runs(code) && now.condition == Condition::Ready {
-            self.terminal.status("Unchanged", &format!("{name} still runs {code}"));
+            self.terminal
+                .status("Unchanged", &format!("{name} still runs {code}"));
             return Ok(true);
         }
         if !runs(&plan.to) && !runs(code) {
-            self.terminal.warning(&format!("function {name} was changed by somebody else meanwhile: it is left as it is"));
+            self.terminal.warning(&format!(
+                "function {name} was changed by somebody else meanwhile: it is left as it is"
+            ));
             return Ok(false);
         }
-        self.terminal.status("Restoring", &format!("{name} to {code}"));
+        self.terminal
+            .status("Restoring", &format!("{name} to {code}"));
         self.update(name, code, Heed::Nothing)?;
-        self.terminal.status("Restored", &format!("{name} runs {code} again"));
+        self.terminal
+            .status("Restored", &format!("{name} runs {code} again"));
         Ok(true)
     }
 }

@@ -11,19 +11,35 @@ use crate::plan::targets::lambda::{LambdaPlan, named_arch};
 impl Deployer<'_> {
     /// Invokes a function as deploy.toml says, and looks at the answer.
     pub(super) fn try_it(&self, name: &str, qualifier: &str, plan: &LambdaPlan) -> Result<()> {
-        let Some(payload) = &plan.smoke_payload else { return Ok(()) };
-        self.terminal.status("Invoking", &format!("{name} with {payload}"));
-        let reply = patiently(Heed::Interrupts, || self.aws.writer().invoke(name, qualifier, payload))?;
+        let Some(payload) = &plan.smoke_payload else {
+            return Ok(());
+        };
+        self.terminal
+            .status("Invoking", &format!("{name} with {payload}"));
+        let reply = patiently(Heed::Interrupts, || {
+            self.aws.writer().invoke(name, qualifier, payload)
+        })?;
         if let Some(error) = reply.error {
-            let hint = if reply.payload.contains("exec format error") || reply.payload.contains("InvalidEntrypoint") {
-                format!("\nthe image starts no program on {}: cargo xtask verify image {}", plan.to.arch, plan.to.image)
+            let hint = if reply.payload.contains("exec format error")
+                || reply.payload.contains("InvalidEntrypoint")
+            {
+                format!(
+                    "\nthe image starts no program on {}: cargo xtask verify image {}",
+                    plan.to.arch, plan.to.image
+                )
             } else {
                 String::new()
             };
-            bail!("function {name} answers with an error ({error}): {}{hint}", shortened(&reply.payload));
+            bail!(
+                "function {name} answers with an error ({error}): {}{hint}",
+                shortened(&reply.payload)
+            );
         }
         if let Some(arch) = named_arch(&reply.payload).filter(|arch| *arch != plan.to.arch) {
-            bail!("function {name} says that it runs on {arch}, and it should on {}", plan.to.arch);
+            bail!(
+                "function {name} says that it runs on {arch}, and it should on {}",
+                plan.to.arch
+            );
         }
         self.terminal.status("Answered", &shortened(&reply.payload));
         Ok(())

@@ -6,12 +6,14 @@ use anyhow::{Context as _, Result};
 use image_oci::{Manifest, digest_of};
 use serde::{Deserialize, Serialize};
 
-use crate::{context::Context, facts::host, model::refusal::Refusal, refused::Refused, registry::Reference};
+use crate::{
+    context::Context, facts::host, model::refusal::Refusal, refused::Refused, registry::Reference,
+};
 
 /// An index that was made and not pushed yet.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Draft {
+pub(super) struct Draft {
     name: String,
     media_type: String,
     bytes: String,
@@ -21,39 +23,52 @@ pub struct Draft {
 
 impl Draft {
     /// A draft of an index.
-    pub fn new(name: &str, manifest: &Manifest, sources: BTreeMap<String, String>) -> Self {
+    pub(super) fn new(name: &str, manifest: &Manifest, sources: BTreeMap<String, String>) -> Self {
         let (media_type, bytes) = (manifest.media_type.clone(), manifest.bytes.clone());
-        Self { name: name.to_owned(), media_type, bytes, sources }
+        Self {
+            name: name.to_owned(),
+            media_type,
+            bytes,
+            sources,
+        }
     }
 
     /// The index.
-    pub fn manifest(&self) -> Manifest {
+    pub(super) fn manifest(&self) -> Manifest {
         Manifest::new(self.bytes.clone(), &self.media_type)
     }
 }
 
 /// Where a draft is kept.
-pub struct DraftFile(PathBuf);
+pub(super) struct DraftFile(PathBuf);
 
 impl DraftFile {
     /// The file for an index of this name.
     ///
     /// # Errors
     /// A directory that cannot be made.
-    pub fn of(context: &Context, index: &Reference) -> Result<Self> {
+    pub(super) fn of(context: &Context, index: &Reference) -> Result<Self> {
         let here = || std::env::current_dir().context("there is no working directory");
-        let root = context.config().map(|config| config.root).or_else(|_| here())?;
+        let root = context
+            .config()
+            .map(|config| config.root)
+            .or_else(|_| here())?;
         let directory = host::state_directory(&root)?.join("manifests");
-        fs::create_dir_all(&directory).with_context(|| format!("failed to create `{}`", directory.display()))?;
-        let name = digest_of(format!("{}/{}:{}", index.host, index.repository, index.tag).as_bytes());
-        Ok(Self(directory.join(format!("{}.json", name.trim_start_matches("sha256:")))))
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("failed to create `{}`", directory.display()))?;
+        let name =
+            digest_of(format!("{}/{}:{}", index.host, index.repository, index.tag).as_bytes());
+        Ok(Self(directory.join(format!(
+            "{}.json",
+            name.trim_start_matches("sha256:")
+        ))))
     }
 
     /// Keeps a draft.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn write(&self, draft: &Draft) -> Result<()> {
+    pub(super) fn write(&self, draft: &Draft) -> Result<()> {
         let text = serde_json::to_string_pretty(draft).context("the index has no JSON form")?;
         fs::write(&self.0, text).with_context(|| format!("failed to write `{}`", self.0.display()))
     }
@@ -62,24 +77,30 @@ impl DraftFile {
     ///
     /// # Errors
     /// A refusal where none was made, and a file that was changed.
-    pub fn read(&self, name: &str) -> Result<Draft> {
+    pub(super) fn read(&self, name: &str) -> Result<Draft> {
         let text = fs::read_to_string(&self.0).map_err(|_| {
             let problem = format!("no index `{name}` was made here");
-            Refused::from(Refusal::new(problem, format!("make it first: cargo xtask manifest create {name} IMAGE…")))
+            Refused::from(Refusal::new(
+                problem,
+                format!("make it first: cargo xtask manifest create {name} IMAGE…"),
+            ))
         })?;
         serde_json::from_str(&text).with_context(|| self.was_changed())
     }
 
     /// What is said of a draft that makes no sense.
-    pub fn was_changed(&self) -> String {
-        format!("`{}` was changed by somebody: make the index again", self.0.display())
+    pub(super) fn was_changed(&self) -> String {
+        format!(
+            "`{}` was changed by somebody: make the index again",
+            self.0.display()
+        )
     }
 
     /// Forgets a draft. Another run may have pushed the same index meanwhile.
     ///
     /// # Errors
     /// A file that cannot be removed.
-    pub fn remove(&self) -> Result<()> {
+    pub(super) fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.0) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.with_context(|| format!("failed to remove `{}`", self.0.display())),

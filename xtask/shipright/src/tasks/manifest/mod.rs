@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Does what was typed.
-pub fn run(context: &Context, command: &ManifestCommand) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, command: &ManifestCommand) -> Result<ExitCode> {
     match command {
         ManifestCommand::Create { name, images } => create::create(context, name, images),
         ManifestCommand::Inspect { image } => inspect(context, image),
@@ -40,31 +40,69 @@ struct Registries {
 
 impl Registries {
     fn of(context: &Context) -> Result<Self> {
-        let workspace = if context.global.sandbox { Some(Workspace::of(context)?) } else { Workspace::of(context).ok() };
-        let sandbox = workspace.as_ref().map(Workspace::sandbox).transpose()?.flatten();
-        Ok(Self { config: workspace.map(|workspace| workspace.config), sandbox })
+        let workspace = if context.global.sandbox {
+            Some(Workspace::of(context)?)
+        } else {
+            Workspace::of(context).ok()
+        };
+        let sandbox = workspace
+            .as_ref()
+            .map(Workspace::sandbox)
+            .transpose()?
+            .flatten();
+        Ok(Self {
+            config: workspace.map(|workspace| workspace.config),
+            sandbox,
+        })
     }
 
-    fn open(&self, reference: &Reference, repositories: &[&str], actions: Actions) -> Result<Registry> {
-        session::registry_of(self.config.as_ref(), reference, repositories, actions, self.sandbox.as_ref())
+    fn open(
+        &self,
+        reference: &Reference,
+        repositories: &[&str],
+        actions: Actions,
+    ) -> Result<Registry> {
+        session::registry_of(
+            self.config.as_ref(),
+            reference,
+            repositories,
+            actions,
+            self.sandbox.as_ref(),
+        )
     }
 }
 
 fn reference(text: &str) -> Result<Reference, Refused> {
     text.parse().map_err(|error| {
         let problem = format!("`{}` is no reference: {error}", text.escape_debug());
-        Refused::from(Refusal::new(problem, "write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`"))
+        Refused::from(Refusal::new(
+            problem,
+            "write `HOST/NAME:TAG` or `HOST/NAME@sha256:…`",
+        ))
     })
 }
 
 fn read(registry: &Registry, place: &Reference) -> Result<Manifest> {
     let bytes = registry.manifest(&place.repository, &place.tag)?;
     if place.tag.starts_with("sha256:") && digest_of(&bytes) != place.tag {
-        bail!("the registry answers for {} with bytes of digest {}", place.tag, digest_of(&bytes));
+        bail!(
+            "the registry answers for {} with bytes of digest {}",
+            place.tag,
+            digest_of(&bytes)
+        );
     }
-    let text = String::from_utf8(bytes).ok().context("the manifest is not text")?;
+    let text = String::from_utf8(bytes)
+        .ok()
+        .context("the manifest is not text")?;
     let is_image = Document::parse(text.as_bytes())?.config.is_some();
-    Ok(Manifest::new(text, if is_image { IMAGE_MANIFEST_TYPES[0] } else { IMAGE_INDEX_TYPES[0] }))
+    Ok(Manifest::new(
+        text,
+        if is_image {
+            IMAGE_MANIFEST_TYPES[0]
+        } else {
+            IMAGE_INDEX_TYPES[0]
+        },
+    ))
 }
 
 fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
@@ -74,13 +112,29 @@ fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
     if manifest.is_image_manifest() {
         let platform = platform_of(&registry, &place.repository, &manifest);
         let platform = platform.with_context(|| format!("failed to read `{image}`"))?;
-        show::show(context, image, &manifest, &[show::Entry::of(&manifest, platform)], &[]);
+        show::show(
+            context,
+            image,
+            &manifest,
+            &[show::Entry::of(&manifest, platform)],
+            &[],
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let problems = problems(&registry, &place.repository, &manifest)?;
-    show::show(context, image, &manifest, &show::entries(&manifest)?, &problems);
+    show::show(
+        context,
+        image,
+        &manifest,
+        &show::entries(&manifest)?,
+        &problems,
+    );
     for problem in &problems {
         context.terminal.error(problem);
     }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

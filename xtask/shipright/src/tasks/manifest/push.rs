@@ -12,7 +12,7 @@ use crate::{
     registry::{Actions, BlobUpload, Reference, Registry},
 };
 
-pub fn push(context: &Context, name: &str) -> Result<ExitCode> {
+pub(super) fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let index = reference(name)?;
     let file = DraftFile::of(context, &index)?;
     let draft = file.read(name)?;
@@ -26,14 +26,19 @@ pub fn push(context: &Context, name: &str) -> Result<ExitCode> {
     let repositories: Vec<&str> = sources.chain([index.repository.as_str()]).collect();
     let registry = Registries::of(context)?.open(&index, &repositories, Actions::Push)?;
     for child in children {
-        let source = draft.sources.get(&child.digest).with_context(|| file.was_changed())?;
+        let source = draft
+            .sources
+            .get(&child.digest)
+            .with_context(|| file.was_changed())?;
         if *source != index.repository {
             bring(context, &registry, source, &index.repository, &child.digest)?;
         }
     }
     store(&registry, name, &index, &manifest)?;
     file.remove()?;
-    context.terminal.status("Pushed", &format!("{name}, {}", manifest.digest));
+    context
+        .terminal
+        .status("Pushed", &format!("{name}, {}", manifest.digest));
     show::show(context, name, &manifest, &show::entries(&manifest)?, &[]);
     Ok(ExitCode::SUCCESS)
 }
@@ -42,14 +47,25 @@ pub fn push(context: &Context, name: &str) -> Result<ExitCode> {
 fn store(registry: &Registry, name: &str, index: &Reference, manifest: &Manifest) -> Result<()> {
     let problems = problems(registry, &index.repository, manifest)?;
     if !problems.is_empty() {
-        bail!("the index does not say what its images are:\n{}", problems.join("\n"));
+        bail!(
+            "the index does not say what its images are:\n{}",
+            problems.join("\n")
+        );
     }
     for reference in [&manifest.digest, &index.tag] {
-        registry.put_manifest(&index.repository, reference, &manifest.media_type, manifest.bytes.as_bytes())?;
+        registry.put_manifest(
+            &index.repository,
+            reference,
+            &manifest.media_type,
+            manifest.bytes.as_bytes(),
+        )?;
     }
     let found = digest_of(&registry.manifest(&index.repository, &index.tag)?);
     if found != manifest.digest {
-        bail!("`{name}` is {found} after the push, not {}: perhaps somebody else wrote it", manifest.digest);
+        bail!(
+            "`{name}` is {found} after the push, not {}: perhaps somebody else wrote it",
+            manifest.digest
+        );
     }
     Ok(())
 }
@@ -60,15 +76,23 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
     if digest_of(&bytes) != digest {
         bail!("`{from}@{digest}` has other bytes: the registry is damaged");
     }
-    let manifest = Manifest::new(String::from_utf8(bytes).ok().context("a manifest is not text")?, "");
+    let manifest = Manifest::new(
+        String::from_utf8(bytes)
+            .ok()
+            .context("a manifest is not text")?,
+        "",
+    );
     let mut sent = 0;
     for blob in manifest.document()?.blobs() {
         let source = || registry.stream(from, &blob.digest);
-        if registry.put_blob(to, (&blob.digest, blob.size), Some(from), source)? == BlobUpload::Sent {
+        if registry.put_blob(to, (&blob.digest, blob.size), Some(from), source)? == BlobUpload::Sent
+        {
             sent += blob.size;
         }
     }
     registry.put_manifest(to, digest, &manifest.media_type, manifest.bytes.as_bytes())?;
-    context.terminal.status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));
+    context
+        .terminal
+        .status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{context::Context, report::terminal::one_line};
 /// One image.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+pub(super) struct Entry {
     media_type: String,
     size: u64,
     digest: String,
@@ -20,7 +20,7 @@ pub struct Entry {
 
 impl Entry {
     /// An image that is in no index.
-    pub fn of(manifest: &Manifest, platform: Platform) -> Self {
+    pub(super) fn of(manifest: &Manifest, platform: Platform) -> Self {
         Self {
             media_type: manifest.media_type.clone(),
             size: manifest.bytes.len() as u64,
@@ -34,8 +34,12 @@ impl Entry {
     fn of_descriptor(child: &Descriptor) -> Self {
         let platform = child.platform.as_ref();
         Self {
-            architecture: platform.map(|platform| platform.architecture.clone()).unwrap_or_default(),
-            os: platform.map(|platform| platform.os.clone()).unwrap_or_default(),
+            architecture: platform
+                .map(|platform| platform.architecture.clone())
+                .unwrap_or_default(),
+            os: platform
+                .map(|platform| platform.os.clone())
+                .unwrap_or_default(),
             variant: platform.and_then(|platform| platform.variant.clone()),
             media_type: child.media_type.clone(),
             size: child.size,
@@ -44,9 +48,16 @@ impl Entry {
     }
 
     fn shown(&self) -> String {
-        let variant = self.variant.as_ref().map_or_else(String::new, |variant| format!("/{variant}"));
+        let variant = self
+            .variant
+            .as_ref()
+            .map_or_else(String::new, |variant| format!("/{variant}"));
         let platform = one_line(&format!("{}/{}{variant}", self.os, self.architecture));
-        let (media_type, size, digest) = (one_line(&self.media_type), self.size, one_line(&self.digest));
+        let (media_type, size, digest) = (
+            one_line(&self.media_type),
+            self.size,
+            one_line(&self.digest),
+        );
         let lines = [
             platform,
             format!("    mediaType  {media_type}"),
@@ -61,17 +72,27 @@ impl Entry {
 ///
 /// # Errors
 /// An index that is no JSON.
-pub fn entries(index: &Manifest) -> Result<Vec<Entry>> {
+pub(super) fn entries(index: &Manifest) -> Result<Vec<Entry>> {
     Ok(index.children()?.iter().map(Entry::of_descriptor).collect())
 }
 
 /// Shows an image or an index.
-pub fn show(context: &Context, name: &str, manifest: &Manifest, entries: &[Entry], problems: &[String]) {
+pub(super) fn show(
+    context: &Context,
+    name: &str,
+    manifest: &Manifest,
+    entries: &[Entry],
+    problems: &[String],
+) {
     context.print(&serde_json::json!({
         "name": name, "mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(),
         "manifests": entries, "problems": problems,
     }));
-    let mut lines = vec![format!("{name}\n    {} {}", one_line(&manifest.media_type), manifest.digest)];
+    let mut lines = vec![format!(
+        "{name}\n    {} {}",
+        one_line(&manifest.media_type),
+        manifest.digest
+    )];
     lines.extend(entries.iter().map(Entry::shown));
     context.terminal.block(&lines.join("\n"));
 }

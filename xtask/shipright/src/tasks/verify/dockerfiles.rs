@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// Checks the files that are named, or every Dockerfile of the build context.
-pub fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
+pub(super) fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
     let texts: Vec<(PathBuf, String)> = if files.is_empty() {
         let config = context.config()?;
-        paths::dockerfiles(&config).into_iter().map(|(path, text)| (config.shown(&path).to_path_buf(), text)).collect()
+        paths::dockerfiles(&config)
+            .into_iter()
+            .map(|(path, text)| (config.shown(&path).to_path_buf(), text))
+            .collect()
     } else {
         let read = |path: &PathBuf| {
-            let text = std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("`{}` cannot be read", path.display()))?;
             Ok((path.clone(), text))
         };
         files.iter().map(read).collect::<Result<_>>()?
@@ -28,13 +32,24 @@ pub fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
     let mut wrong = 0;
     for (shown, text) in texts {
         let found = dockerfile_rules::check(&text);
-        context.terminal.status("Checked", &shown.display().to_string());
+        context
+            .terminal
+            .status("Checked", &shown.display().to_string());
         wrong += found.iter().filter(|finding| !finding.is_note).count();
-        let (notes, mistakes): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.is_note);
-        let problems =
-            |found: Vec<Finding>| Problems::new(shown.clone(), text.clone(), found.into_iter().map(Problem::from).collect());
+        let (notes, mistakes): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|finding| finding.is_note);
+        let problems = |found: Vec<Finding>| {
+            Problems::new(
+                shown.clone(),
+                text.clone(),
+                found.into_iter().map(Problem::from).collect(),
+            )
+        };
         let (notes, mistakes) = (problems(notes), problems(mistakes));
-        notes.lines().iter().for_each(|line| context.terminal.note(line));
+        notes
+            .lines()
+            .iter()
+            .for_each(|line| context.terminal.note(line));
         if !mistakes.report().is_empty() {
             terminal::problems(&mistakes.render());
         }
@@ -44,5 +59,9 @@ pub fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCode> {
     if context.global.json {
         document::print(&serde_json::json!({ "problems": reports }));
     }
-    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if wrong == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

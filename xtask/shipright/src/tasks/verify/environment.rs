@@ -57,7 +57,7 @@ struct FunctionReport {
 }
 
 /// Reads what the environment's `latest` tags name: a single image for the right CPU, proven from its bytes.
-pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
+pub(super) fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let session = Session::open(&workspace, &arguments.environment)?;
     let registry = session.registry()?;
@@ -65,14 +65,24 @@ pub fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode>
     let mut reports = Vec::new();
     for selected in session.selected(&arguments.service)? {
         let report = tag_report(&session, selected, &registry, &prover)?;
-        show(context, &report.image, &report.mismatches, &describe(&report));
+        show(
+            context,
+            &report.image,
+            &report.mismatches,
+            &describe(&report),
+        );
         reports.push(report);
     }
     let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
     Ok(finish(context, &reports, is_fine))
 }
 
-fn tag_report(session: &Session<'_>, selected: Selected<'_>, registry: &Registry, prover: &Prover) -> Result<TagReport> {
+fn tag_report(
+    session: &Session<'_>,
+    selected: Selected<'_>,
+    registry: &Registry,
+    prover: &Prover,
+) -> Result<TagReport> {
     let arch = session.config.arch(selected.image.target);
     let (repository, tag) = (session.repository(selected), session.tag(selected));
     let mut report = TagReport {
@@ -92,17 +102,30 @@ fn tag_report(session: &Session<'_>, selected: Selected<'_>, registry: &Registry
     if session.aws.reader().repository(&repository)?.is_none() {
         return Ok(report);
     }
-    let found = session.aws.reader().manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag);
-    let Some(manifest) = found else { return Ok(report) };
+    let found = session
+        .aws
+        .reader()
+        .manifests(&repository, std::slice::from_ref(&tag))?
+        .remove(&tag);
+    let Some(manifest) = found else {
+        return Ok(report);
+    };
     report.digest = Some(manifest.digest.clone());
     report.media_type = Some(manifest.media_type.clone());
-    let looked = Look { registry, prover, selected }.at(&mut report, &manifest);
+    let looked = Look {
+        registry,
+        prover,
+        selected,
+    }
+    .at(&mut report, &manifest);
     // What the registry does not tell is no mismatch; what it has and cannot be an image is one.
     if let Err(error) = looked {
         if error.is::<NoAnswer>() {
             return Err(error.context(format!("failed to look at `{repository}:{tag}`")));
         }
-        report.mismatches.push(format!("`{tag}` cannot be run: {error:#}"));
+        report
+            .mismatches
+            .push(format!("`{tag}` cannot be run: {error:#}"));
     }
     Ok(report)
 }
@@ -120,28 +143,49 @@ impl Look<'_> {
         if !manifest.is_image_index() {
             if image.multi_arch {
                 let cure = "push it again: it is to be for both";
-                report.mismatches.push(format!("`{tag}` names one image, and deploy.toml has `multi-arch = true`: {cure}"));
+                report.mismatches.push(format!(
+                    "`{tag}` names one image, and deploy.toml has `multi-arch = true`: {cure}"
+                ));
             }
             return self.image(report, manifest, report.arch);
         }
         if image.target.index_use() == IndexUse::Refused {
-            report.mismatches.push(format!("`{tag}` names an image index (`{}`), which Lambda refuses", manifest.media_type));
+            report.mismatches.push(format!(
+                "`{tag}` names an image index (`{}`), which Lambda refuses",
+                manifest.media_type
+            ));
             return Ok(());
         }
         let problems = problems(self.registry, &report.repository, manifest)?;
-        report.mismatches.extend(problems.into_iter().map(|problem| format!("`{tag}`: {problem}")));
+        report.mismatches.extend(
+            problems
+                .into_iter()
+                .map(|problem| format!("`{tag}`: {problem}")),
+        );
         let mut archs = Vec::new();
         for child in manifest.children()? {
-            let Some(arch) = child.platform.as_ref().and_then(Platform::provable) else { continue };
+            let Some(arch) = child.platform.as_ref().and_then(Platform::provable) else {
+                continue;
+            };
             // What is said of it above needs no second word.
-            let Ok(bytes) = self.registry.manifest(&report.repository, &child.digest) else { continue };
-            let Ok(text) = String::from_utf8(bytes) else { continue };
+            let Ok(bytes) = self.registry.manifest(&report.repository, &child.digest) else {
+                continue;
+            };
+            let Ok(text) = String::from_utf8(bytes) else {
+                continue;
+            };
             self.image(report, &Manifest::new(text, &child.media_type), arch)?;
             archs.push(arch);
         }
-        let wanted = if image.multi_arch { Arch::ALL.to_vec() } else { vec![report.arch] };
+        let wanted = if image.multi_arch {
+            Arch::ALL.to_vec()
+        } else {
+            vec![report.arch]
+        };
         for missing in wanted.into_iter().filter(|arch| !archs.contains(arch)) {
-            report.mismatches.push(format!("`{tag}` is an index without an image for {missing}"));
+            report.mismatches.push(format!(
+                "`{tag}` is an index without an image for {missing}"
+            ));
         }
         Ok(())
     }
@@ -150,15 +194,25 @@ impl Look<'_> {
     fn image(&self, report: &mut TagReport, manifest: &Manifest, arch: Arch) -> Result<()> {
         let place = (report.repository.as_str(), manifest.digest.as_str());
         let foreign = &self.selected.image.foreign;
-        let proof = self.prover.in_registry(self.registry, place, Some(arch), foreign)?;
+        let proof = self
+            .prover
+            .in_registry(self.registry, place, Some(arch), foreign)?;
         let groups = proof.verdict.groups().into_iter().take(SHOWN);
-        report.mismatches.extend(groups.map(|group| format!("{arch}: {group}")));
+        report
+            .mismatches
+            .extend(groups.map(|group| format!("{arch}: {group}")));
         report.platforms.push(proof.platform.clone());
         if arch == report.arch {
-            let found = Found::of(manifest, &self.registry.config(&report.repository, manifest)?)?;
+            let found = Found::of(
+                manifest,
+                &self.registry.config(&report.repository, manifest)?,
+            )?;
             report.revision = found.labels.get(label::REVISION).cloned();
             report.created = found.labels.get(label::CREATED).cloned();
-            report.age = report.created.as_deref().and_then(|created| age::of(created, host::now()));
+            report.age = report
+                .created
+                .as_deref()
+                .and_then(|created| age::of(created, host::now()));
             report.proof = Some(proof);
         }
         Ok(())
@@ -167,28 +221,47 @@ impl Look<'_> {
 
 fn describe(report: &TagReport) -> String {
     let name = format!("{}:{}", report.repository, report.tag);
-    let Some(digest) = &report.digest else { return format!("{name} is not there") };
-    let Some(proof) = &report.proof else { return format!("{name} is {digest}") };
+    let Some(digest) = &report.digest else {
+        return format!("{name} is not there");
+    };
+    let Some(proof) = &report.proof else {
+        return format!("{name} is {digest}");
+    };
     let revision = report.revision.as_deref().unwrap_or("no revision");
     let created = match (&report.created, &report.age) {
         (Some(created), Some(age)) => format!("{created} ({age} ago)"),
         _ => "no date".to_owned(),
     };
     let platforms = report.platforms.join(" and ");
-    format!("{name} is {digest}, {platforms}, {revision} of {created}; {}", proof.verdict.summary())
+    format!(
+        "{name} is {digest}, {platforms}, {revision} of {created}; {}",
+        proof.verdict.summary()
+    )
 }
 
 /// Compares the environment's functions with its tags and with the policy.
-pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
+pub(super) fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let session = Session::open(&workspace, &arguments.environment)?;
     let mut reports = Vec::new();
     for selected in session.selected(&arguments.service)? {
-        let Some(name) = plan::function_name(session.config, session.environment, selected) else { continue };
+        let Some(name) = plan::function_name(session.config, session.environment, selected) else {
+            continue;
+        };
         let report = function_report(&session, selected, &name)?;
-        let runs = report.runs.as_deref().unwrap_or("an image that AWS does not name");
-        let arch = report.runs_arch.map_or_else(|| "an architecture that AWS does not name".to_owned(), |arch| arch.to_string());
-        let text = if report.exists { format!("{name} runs {runs} on {arch}") } else { format!("{name} does not exist") };
+        let runs = report
+            .runs
+            .as_deref()
+            .unwrap_or("an image that AWS does not name");
+        let arch = report.runs_arch.map_or_else(
+            || "an architecture that AWS does not name".to_owned(),
+            |arch| arch.to_string(),
+        );
+        let text = if report.exists {
+            format!("{name} runs {runs} on {arch}")
+        } else {
+            format!("{name} does not exist")
+        };
         show(context, &report.image, &report.mismatches, &text);
         reports.push(report);
     }
@@ -196,13 +269,20 @@ pub fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCo
     Ok(finish(context, &reports, is_fine))
 }
 
-fn function_report(session: &Session<'_>, selected: Selected<'_>, name: &str) -> Result<FunctionReport> {
+fn function_report(
+    session: &Session<'_>,
+    selected: Selected<'_>,
+    name: &str,
+) -> Result<FunctionReport> {
     let reader = session.aws.reader();
     let (repository, tag) = (session.repository(selected), session.tag(selected));
     let function = reader.function(name)?;
     let arch = session.config.arch(selected.image.target);
     let tagged = match reader.repository(&repository)? {
-        Some(_) => reader.manifests(&repository, std::slice::from_ref(&tag))?.remove(&tag).map(|manifest| manifest.digest),
+        Some(_) => reader
+            .manifests(&repository, std::slice::from_ref(&tag))?
+            .remove(&tag)
+            .map(|manifest| manifest.digest),
         None => None,
     };
     let mut mismatches = Vec::new();
@@ -227,7 +307,9 @@ fn function_report(session: &Session<'_>, selected: Selected<'_>, name: &str) ->
 }
 
 fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {
-    context.terminal.status("Looked at", &format!("{image}: {text}"));
+    context
+        .terminal
+        .status("Looked at", &format!("{image}: {text}"));
     for mismatch in mismatches {
         context.terminal.error(format!("{image}: {mismatch}"));
     }
@@ -237,5 +319,9 @@ fn finish<T: Serialize>(context: &Context, reports: &[T], is_fine: bool) -> Exit
     if context.global.json {
         document::print(&reports);
     }
-    if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

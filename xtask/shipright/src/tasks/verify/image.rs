@@ -31,37 +31,71 @@ struct Document<'p> {
 }
 
 /// Proves one image.
-pub fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
+pub(super) fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     // An image can be looked at anywhere; only `--target` and `--sandbox` need to know the project.
     let needs_project = arguments.target.is_some() || context.global.sandbox;
-    let workspace = if needs_project { Some(Workspace::of(context)?) } else { Workspace::of(context).ok() };
+    let workspace = if needs_project {
+        Some(Workspace::of(context)?)
+    } else {
+        Workspace::of(context).ok()
+    };
     let config = workspace.as_ref().map(|workspace| &workspace.config);
     let arch = wanted(config, arguments)?;
-    let prover = config.map_or_else(Prover::without_memory, |config| Prover::of_project(&config.root));
-    let sandbox = workspace.as_ref().map(Workspace::sandbox).transpose()?.flatten();
+    let prover = config.map_or_else(Prover::without_memory, |config| {
+        Prover::of_project(&config.root)
+    });
+    let sandbox = workspace
+        .as_ref()
+        .map(Workspace::sandbox)
+        .transpose()?
+        .flatten();
     let docker = Workspace::docker(sandbox.as_ref());
     let (place, proof) = prove(config, &arguments.image, arch, &docker, &prover)?;
     let target = arguments.target.as_deref().and_then(Target::from_name);
     let mismatches: Vec<_> = index_for_lambda(target, &proof).into_iter().collect();
     let is_fine = proof.verdict.holds() && mismatches.is_empty();
-    show(context, &Document { image: &arguments.image, place, proof: &proof, mismatches });
-    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    show(
+        context,
+        &Document {
+            image: &arguments.image,
+            place,
+            proof: &proof,
+            mismatches,
+        },
+    );
+    Ok(if is_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A function takes one image, whatever the index of it says.
 fn index_for_lambda(target: Option<Target>, proof: &Proof) -> Option<String> {
     let (list, digest) = (proof.image_index.as_ref()?, proof.digest.as_ref()?);
-    (target == Some(Target::Lambda))
-        .then(|| format!("this is the image index {list}, which Lambda refuses: its image for {} is {digest}", proof.platform))
+    (target == Some(Target::Lambda)).then(|| {
+        format!(
+            "this is the image index {list}, which Lambda refuses: its image for {} is {digest}",
+            proof.platform
+        )
+    })
 }
 
 fn wanted(config: Option<&Config>, arguments: &VerifyImage) -> Result<Option<Arch>, Refused> {
-    let Some(name) = &arguments.target else { return Ok(arguments.arch) };
+    let Some(name) = &arguments.target else {
+        return Ok(arguments.arch);
+    };
     let target = Target::from_name(name).ok_or_else(|| {
         let problem = format!("`{}` is no target", name.escape_debug());
-        Refused::from(Refusal::new(problem, suggestion(name, Target::ALL.map(Target::name))))
+        Refused::from(Refusal::new(
+            problem,
+            suggestion(name, Target::ALL.map(Target::name)),
+        ))
     })?;
-    Ok(Some(config.map_or_else(|| target.default_arch(), |config| config.arch(target))))
+    Ok(Some(config.map_or_else(
+        || target.default_arch(),
+        |config| config.arch(target),
+    )))
 }
 
 /// Looks for the image in the nearest place first.
@@ -82,15 +116,27 @@ fn prove(
         return Ok(("an archive", Prover::in_archive(path, arch)?));
     }
     if docker.has(image) {
-        return Ok(("the local engine", prover.in_engine(docker, image, arch, &[])?));
+        return Ok((
+            "the local engine",
+            prover.in_engine(docker, image, arch, &[])?,
+        ));
     }
     let reference: Reference = image.parse().map_err(|error| {
         Refused::from(Refusal::new(
-            format!("`{}` is no file, no image of the local engine, and no reference: {error}", image.escape_debug()),
+            format!(
+                "`{}` is no file, no image of the local engine, and no reference: {error}",
+                image.escape_debug()
+            ),
             "write `NAME:TAG`, `HOST/NAME:TAG` or `HOST/NAME@sha256:…`, or a path",
         ))
     })?;
-    let registry = session::registry_of(config, &reference, &[&reference.repository], Actions::Pull, None)?;
+    let registry = session::registry_of(
+        config,
+        &reference,
+        &[&reference.repository],
+        Actions::Pull,
+        None,
+    )?;
     let place = (reference.repository.as_str(), reference.tag.as_str());
     let proof = prover.in_registry(&registry, place, arch, &[]);
     let proof = proof.with_context(|| format!("failed to prove `{image}` from its registry"))?;
@@ -99,15 +145,30 @@ fn prove(
 
 fn show(context: &Context, document: &Document<'_>) {
     context.print(document);
-    let Document { image, place, proof, mismatches } = document;
+    let Document {
+        image,
+        place,
+        proof,
+        mismatches,
+    } = document;
     let verdict = &proof.verdict;
     let terminal = &context.terminal;
-    terminal.status("Read", &format!("{image} from {place}: config {}, {}", proof.config_digest, proof.platform));
+    terminal.status(
+        "Read",
+        &format!(
+            "{image} from {place}: config {}, {}",
+            proof.config_digest, proof.platform
+        ),
+    );
     let groups = verdict.groups();
     for group in groups.iter().take(proof::SHOWN) {
         terminal.error(group);
     }
-    if let Some(more) = groups.len().checked_sub(proof::SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = groups
+        .len()
+        .checked_sub(proof::SHOWN)
+        .filter(|more| *more > 0)
+    {
         terminal.error(format!("… and {more} more; `--json` has them all"));
     }
     for note in &verdict.notes {

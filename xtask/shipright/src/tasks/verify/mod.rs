@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// Something that cannot be read.
-pub fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
     match what {
         Verify::Image(arguments) => image::image(context, arguments),
         Verify::Dockerfiles { files } => dockerfiles::dockerfiles(context, files),
@@ -44,30 +44,64 @@ struct Row {
 ///
 /// # Errors
 /// A deploy.toml with mistakes.
-pub fn everything(context: &Context) -> Result<ExitCode> {
+pub(super) fn everything(context: &Context) -> Result<ExitCode> {
     let config = context.config()?;
     // Standard output is one document: the table's.
-    let inner = Context::new(Global { json: false, ..context.global.clone() });
-    let of = |environment: &String| VerifyEnvironment { environment: environment.clone(), service: Vec::new() };
-    let mut checks = vec![("dockerfiles".to_owned(), Verify::Dockerfiles { files: Vec::new() })];
+    let inner = Context::new(Global {
+        json: false,
+        ..context.global.clone()
+    });
+    let of = |environment: &String| VerifyEnvironment {
+        environment: environment.clone(),
+        service: Vec::new(),
+    };
+    let mut checks = vec![(
+        "dockerfiles".to_owned(),
+        Verify::Dockerfiles { files: Vec::new() },
+    )];
     for environment in config.environments.keys() {
         checks.push((format!("ecr {environment}"), Verify::Ecr(of(environment))));
-        checks.push((format!("lambda {environment}"), Verify::Lambda(of(environment))));
+        checks.push((
+            format!("lambda {environment}"),
+            Verify::Lambda(of(environment)),
+        ));
         checks.push((format!("eks {environment}"), Verify::Eks(of(environment))));
     }
     let row = |(check, what): (String, Verify)| match run(&inner, &what) {
-        Ok(code) if code == ExitCode::SUCCESS => Row { check, state: "good", reason: None },
-        Ok(_) => Row { check, state: "mismatch", reason: None },
-        Err(error) => Row { check, state: "not reached", reason: Some(format!("{error:#}")) },
+        Ok(code) if code == ExitCode::SUCCESS => Row {
+            check,
+            state: "good",
+            reason: None,
+        },
+        Ok(_) => Row {
+            check,
+            state: "mismatch",
+            reason: None,
+        },
+        Err(error) => Row {
+            check,
+            state: "not reached",
+            reason: Some(format!("{error:#}")),
+        },
     };
     let rows: Vec<Row> = checks.into_iter().map(row).collect();
     if context.global.json {
         document::print(&rows);
     }
     let lines = rows.iter().map(|row| {
-        let reason = row.reason.as_deref().and_then(|reason| reason.lines().next()).unwrap_or_default();
+        let reason = row
+            .reason
+            .as_deref()
+            .and_then(|reason| reason.lines().next())
+            .unwrap_or_default();
         format!("{:<20} {:<12} {reason}", row.check, row.state)
     });
-    context.terminal.block(&format!("\n{}", lines.collect::<Vec<_>>().join("\n")));
-    Ok(if rows.iter().any(|row| row.state == "mismatch") { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    context
+        .terminal
+        .block(&format!("\n{}", lines.collect::<Vec<_>>().join("\n")));
+    Ok(if rows.iter().any(|row| row.state == "mismatch") {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

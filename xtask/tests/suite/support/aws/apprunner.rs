@@ -9,7 +9,7 @@ use super::{Refusal, State};
 
 /// A service.
 #[derive(Clone, Default)]
-pub struct Service {
+pub(crate) struct Service {
     /// The image that it is configured with.
     pub image: String,
     /// What it was configured with before the operation that is under way.
@@ -24,35 +24,62 @@ pub struct Service {
 
 impl Service {
     /// A service that runs this image.
-    pub fn new(image: &str) -> Self {
+    pub(crate) fn new(image: &str) -> Self {
         let variables = BTreeMap::from([("MODE".to_owned(), "live".to_owned())]);
-        Self { image: image.to_owned(), variables, ..Self::default() }
+        Self {
+            image: image.to_owned(),
+            variables,
+            ..Self::default()
+        }
     }
 
     fn is_busy(&self) -> bool {
-        self.operations.last().is_some_and(|(_, status, _)| status == "IN_PROGRESS")
+        self.operations
+            .last()
+            .is_some_and(|(_, status, _)| status == "IN_PROGRESS")
     }
 
     fn start(&mut self) -> String {
         let id = format!("operation-{}", self.operations.len() + 1);
-        self.operations.push((id.clone(), "IN_PROGRESS".to_owned(), 2));
+        self.operations
+            .push((id.clone(), "IN_PROGRESS".to_owned(), 2));
         id
     }
 }
 
-pub(super) fn apprunner(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusal> {
+pub(super) fn apprunner(
+    state: &mut State,
+    operation: &str,
+    body: &Value,
+) -> Result<Value, Refusal> {
     if operation == "ListServices" {
-        let all = state.services.keys().map(|name| json!({ "ServiceName": name, "ServiceArn": arn(name), "Status": "RUNNING" }));
+        let all = state.services.keys().map(
+            |name| json!({ "ServiceName": name, "ServiceArn": arn(name), "Status": "RUNNING" }),
+        );
         return Ok(json!({ "ServiceSummaryList": all.collect::<Vec<_>>() }));
     }
-    let name = body["ServiceArn"].as_str().and_then(|arn| arn.split('/').nth(1)).unwrap_or_default().to_owned();
+    let name = body["ServiceArn"]
+        .as_str()
+        .and_then(|arn| arn.split('/').nth(1))
+        .unwrap_or_default()
+        .to_owned();
     let service = state.services.get_mut(&name);
-    let service = service.ok_or_else(|| ("ResourceNotFoundException", format!("no service {name}")))?;
+    let service =
+        service.ok_or_else(|| ("ResourceNotFoundException", format!("no service {name}")))?;
     match operation {
         "DescribeService" => Ok(json!({ "Service": described(&name, service) })),
         "ListOperations" => {
-            let ends = if service.ends.is_empty() { "SUCCEEDED" } else { service.ends.as_str() }.to_owned();
-            if let Some(last) = service.operations.last_mut().filter(|last| last.1 == "IN_PROGRESS") {
+            let ends = if service.ends.is_empty() {
+                "SUCCEEDED"
+            } else {
+                service.ends.as_str()
+            }
+            .to_owned();
+            if let Some(last) = service
+                .operations
+                .last_mut()
+                .filter(|last| last.1 == "IN_PROGRESS")
+            {
                 last.2 -= 1;
                 if last.2 == 0 {
                     last.1.clone_from(&ends);
@@ -61,15 +88,25 @@ pub(super) fn apprunner(state: &mut State, operation: &str, body: &Value) -> Res
                     }
                 }
             }
-            let all = service.operations.iter().rev().map(|(id, status, _)| json!({ "Id": id, "Status": status }));
+            let all = service
+                .operations
+                .iter()
+                .rev()
+                .map(|(id, status, _)| json!({ "Id": id, "Status": status }));
             Ok(json!({ "OperationSummaryList": all.collect::<Vec<_>>() }))
         }
         "UpdateService" => {
             if service.is_busy() {
-                return Err(("InvalidStateException", format!("Service cannot be updated in the current state: {name}")));
+                return Err((
+                    "InvalidStateException",
+                    format!("Service cannot be updated in the current state: {name}"),
+                ));
             }
             let repository = &body["SourceConfiguration"]["ImageRepository"];
-            let image = repository["ImageIdentifier"].as_str().unwrap_or_default().to_owned();
+            let image = repository["ImageIdentifier"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             // What is left out of the source configuration is lost.
             let variables = &repository["ImageConfiguration"]["RuntimeEnvironmentVariables"];
             service.variables = serde_json::from_value(variables.clone()).unwrap_or_default();

@@ -17,48 +17,87 @@ pub(super) fn describe(operation: &str, body: &Value) -> String {
 }
 
 pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusal> {
-    let name = body["repositoryName"].as_str().unwrap_or_default().to_owned();
+    let name = body["repositoryName"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     match operation {
         "GetAuthorizationToken" => {
             let token = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
-            Ok(json!({ "authorizationData": [{ "authorizationToken": token, "expiresAt": 4_000_000_000_u64,
-                       "proxyEndpoint": "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com" }] }))
+            Ok(
+                json!({ "authorizationData": [{ "authorizationToken": token, "expiresAt": 4_000_000_000_u64,
+                       "proxyEndpoint": "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com" }] }),
+            )
         }
         "CreateRepository" => create(state, &name, body),
         "DescribeRepositories" => {
             let name = body["repositoryNames"][0].as_str().unwrap_or_default();
             let repository = repository(state, name)?;
-            let filters: Vec<_> =
-                repository.exclusions.iter().map(|f| json!({ "filterType": "WILDCARD", "filter": f })).collect();
-            Ok(json!({ "repositories": [{ "repositoryName": name, "imageTagMutability": repository.mutability,
-                       "imageTagMutabilityExclusionFilters": filters }] }))
+            let filters: Vec<_> = repository
+                .exclusions
+                .iter()
+                .map(|f| json!({ "filterType": "WILDCARD", "filter": f }))
+                .collect();
+            Ok(
+                json!({ "repositories": [{ "repositoryName": name, "imageTagMutability": repository.mutability,
+                       "imageTagMutabilityExclusionFilters": filters }] }),
+            )
         }
         "BatchGetImage" => batch_get(repository(state, &name)?, body),
         "DescribeImages" if body["imageIds"].is_null() => {
             let repository = repository(state, &name)?;
             let tags = |digest: &String| {
-                repository.tags.iter().filter(|(_, of)| *of == digest).map(|(tag, _)| tag.clone()).collect::<Vec<_>>()
+                repository
+                    .tags
+                    .iter()
+                    .filter(|(_, of)| *of == digest)
+                    .map(|(tag, _)| tag.clone())
+                    .collect::<Vec<_>>()
             };
-            let all = repository.manifests.keys().map(|digest| json!({ "imageDigest": digest, "imageTags": tags(digest) }));
+            let all = repository
+                .manifests
+                .keys()
+                .map(|digest| json!({ "imageDigest": digest, "imageTags": tags(digest) }));
             Ok(json!({ "imageDetails": all.collect::<Vec<_>>() }))
         }
         "DescribeImages" => {
             let repository = repository(state, &name)?;
-            let digest = body["imageIds"][0]["imageDigest"].as_str().unwrap_or_default();
-            let (media_type, _) = repository
-                .manifests
-                .get(digest)
-                .ok_or_else(|| ("ImageNotFoundException", format!("The image with imageId {digest} does not exist")))?;
-            let tags: Vec<_> = repository.tags.iter().filter(|(_, d)| *d == digest).map(|(tag, _)| tag.clone()).collect();
-            Ok(json!({ "imageDetails": [{ "imageDigest": digest, "imageTags": tags, "imageManifestMediaType": media_type }] }))
+            let digest = body["imageIds"][0]["imageDigest"]
+                .as_str()
+                .unwrap_or_default();
+            let (media_type, _) = repository.manifests.get(digest).ok_or_else(|| {
+                (
+                    "ImageNotFoundException",
+                    format!("The image with imageId {digest} does not exist"),
+                )
+            })?;
+            let tags: Vec<_> = repository
+                .tags
+                .iter()
+                .filter(|(_, d)| *d == digest)
+                .map(|(tag, _)| tag.clone())
+                .collect();
+            Ok(
+                json!({ "imageDetails": [{ "imageDigest": digest, "imageTags": tags, "imageManifestMediaType": media_type }] }),
+            )
         }
         "BatchCheckLayerAvailability" => {
             let repository = repository(state, &name)?;
             let layers = body["layerDigests"].as_array().cloned().unwrap_or_default();
             let state = |digest: &Value| {
-                if repository.blobs.contains_key(digest.as_str().unwrap_or_default()) { "AVAILABLE" } else { "UNAVAILABLE" }
+                if repository
+                    .blobs
+                    .contains_key(digest.as_str().unwrap_or_default())
+                {
+                    "AVAILABLE"
+                } else {
+                    "UNAVAILABLE"
+                }
             };
-            let found: Vec<_> = layers.iter().map(|d| json!({ "layerDigest": d, "layerAvailability": state(d) })).collect();
+            let found: Vec<_> = layers
+                .iter()
+                .map(|d| json!({ "layerDigest": d, "layerAvailability": state(d) }))
+                .collect();
             Ok(json!({ "layers": found, "failures": [] }))
         }
         "PutImage" => put(repository(state, &name)?, body),
@@ -67,19 +106,36 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
 }
 
 fn repository<'s>(state: &'s mut State, name: &str) -> Result<&'s mut Repository, Refusal> {
-    let missing = ("RepositoryNotFoundException", format!("The repository with name '{name}' does not exist"));
+    let missing = (
+        "RepositoryNotFoundException",
+        format!("The repository with name '{name}' does not exist"),
+    );
     state.repositories.get_mut(name).ok_or(missing)
 }
 
 fn create(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal> {
     if state.repositories.contains_key(name) {
-        return Err(("RepositoryAlreadyExistsException", format!("The repository with name '{name}' already exists")));
+        return Err((
+            "RepositoryAlreadyExistsException",
+            format!("The repository with name '{name}' already exists"),
+        ));
     }
-    let filters = body["imageTagMutabilityExclusionFilters"].as_array().cloned().unwrap_or_default();
+    let filters = body["imageTagMutabilityExclusionFilters"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let repository = Repository {
-        mutability: body["imageTagMutability"].as_str().unwrap_or("MUTABLE").to_owned(),
-        exclusions: filters.iter().filter_map(|f| f["filter"].as_str().map(str::to_owned)).collect(),
-        scan_on_push: body["imageScanningConfiguration"]["scanOnPush"].as_bool().unwrap_or(false),
+        mutability: body["imageTagMutability"]
+            .as_str()
+            .unwrap_or("MUTABLE")
+            .to_owned(),
+        exclusions: filters
+            .iter()
+            .filter_map(|f| f["filter"].as_str().map(str::to_owned))
+            .collect(),
+        scan_on_push: body["imageScanningConfiguration"]["scanOnPush"]
+            .as_bool()
+            .unwrap_or(false),
         ..Repository::default()
     };
     state.repositories.insert(name.to_owned(), repository);
@@ -87,15 +143,25 @@ fn create(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal>
 }
 
 fn batch_get(repository: &Repository, body: &Value) -> Result<Value, Refusal> {
-    let accepted: Vec<_> = body["acceptedMediaTypes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let accepted: Vec<_> = body["acceptedMediaTypes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let (mut images, mut failures) = (Vec::new(), Vec::new());
     for id in body["imageIds"].as_array().into_iter().flatten() {
-        let by_tag = id["imageTag"].as_str().and_then(|tag| repository.tags.get(tag).cloned());
+        let by_tag = id["imageTag"]
+            .as_str()
+            .and_then(|tag| repository.tags.get(tag).cloned());
         let digest = id["imageDigest"].as_str().map(str::to_owned).or(by_tag);
         match digest.and_then(|digest| repository.manifests.get_key_value(&digest)) {
             Some((digest, (media_type, bytes))) => {
                 if !accepted.contains(&media_type.as_str()) {
-                    return Err(("InvalidParameterException", format!("{media_type} is not accepted by the caller")));
+                    return Err((
+                        "InvalidParameterException",
+                        format!("{media_type} is not accepted by the caller"),
+                    ));
                 }
                 let mut id = id.clone();
                 id["imageDigest"] = json!(digest);
@@ -109,37 +175,81 @@ fn batch_get(repository: &Repository, body: &Value) -> Result<Value, Refusal> {
 }
 
 fn put(repository: &mut Repository, body: &Value) -> Result<Value, Refusal> {
-    let bytes = body["imageManifest"].as_str().unwrap_or_default().to_owned();
+    let bytes = body["imageManifest"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let computed = digest(bytes.as_bytes());
-    if body["imageDigest"].as_str().is_some_and(|said| said != computed) {
-        return Err(("ImageDigestDoesNotMatchException", format!("the manifest's digest is {computed}")));
+    if body["imageDigest"]
+        .as_str()
+        .is_some_and(|said| said != computed)
+    {
+        return Err((
+            "ImageDigestDoesNotMatchException",
+            format!("the manifest's digest is {computed}"),
+        ));
     }
-    let inner: Value = serde_json::from_str(&bytes)
-        .map_err(|_| ("InvalidParameterException", "Invalid parameter at 'ImageManifest'".to_owned()))?;
-    let said = body["imageManifestMediaType"].as_str().or(inner["mediaType"].as_str()).map(str::to_owned);
-    let media_type = said.ok_or_else(|| ("InvalidParameterException", "imageManifestMediaType is missing".to_owned()))?;
+    let inner: Value = serde_json::from_str(&bytes).map_err(|_| {
+        (
+            "InvalidParameterException",
+            "Invalid parameter at 'ImageManifest'".to_owned(),
+        )
+    })?;
+    let said = body["imageManifestMediaType"]
+        .as_str()
+        .or(inner["mediaType"].as_str())
+        .map(str::to_owned);
+    let media_type = said.ok_or_else(|| {
+        (
+            "InvalidParameterException",
+            "imageManifestMediaType is missing".to_owned(),
+        )
+    })?;
     store(repository, &bytes, &media_type, body["imageTag"].as_str())?;
     Ok(json!({ "image": { "imageId": { "imageDigest": computed } } }))
 }
 
 /// The rules that the API and the registry protocol share.
-pub(super) fn store(repository: &mut Repository, bytes: &str, media_type: &str, tag: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn store(
+    repository: &mut Repository,
+    bytes: &str,
+    media_type: &str,
+    tag: Option<&str>,
+) -> Result<(), Refusal> {
     let digest = digest(bytes.as_bytes());
     let manifest: Value = serde_json::from_str(bytes).unwrap_or_default();
-    let layers = manifest["layers"].as_array().into_iter().flatten().chain(std::iter::once(&manifest["config"]));
+    let layers = manifest["layers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(std::iter::once(&manifest["config"]));
     for layer in layers.filter_map(|descriptor| descriptor["digest"].as_str()) {
         if !repository.blobs.contains_key(layer) {
-            return Err(("LayersNotFoundException", format!("layer {layer} does not exist")));
+            return Err((
+                "LayersNotFoundException",
+                format!("layer {layer} does not exist"),
+            ));
         }
     }
-    for child in manifest["manifests"].as_array().into_iter().flatten().filter_map(|child| child["digest"].as_str()) {
+    for child in manifest["manifests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|child| child["digest"].as_str())
+    {
         if !repository.manifests.contains_key(child) {
-            return Err(("ReferencedImagesNotFoundException", format!("image {child} does not exist")));
+            return Err((
+                "ReferencedImagesNotFoundException",
+                format!("image {child} does not exist"),
+            ));
         }
     }
     if let Some(tag) = tag {
         let start = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if !(tag.starts_with(start) && tag.len() <= 128 && tag.chars().all(|c| start(c) || ".-".contains(c))) {
+        if !(tag.starts_with(start)
+            && tag.len() <= 128
+            && tag.chars().all(|c| start(c) || ".-".contains(c)))
+        {
             return Err(("InvalidParameterException", format!("'{tag}' is no tag")));
         }
         match repository.tags.get(tag) {
@@ -159,12 +269,18 @@ pub(super) fn store(repository: &mut Repository, bytes: &str, media_type: &str, 
         }
         repository.tags.insert(tag.to_owned(), digest.clone());
     }
-    repository.manifests.insert(digest, (media_type.to_owned(), bytes.to_owned()));
+    repository
+        .manifests
+        .insert(digest, (media_type.to_owned(), bytes.to_owned()));
     Ok(())
 }
 
 fn may_move(repository: &Repository, tag: &str) -> bool {
-    let fits = |pattern: &String| pattern.strip_prefix('*').map_or(tag == pattern, |end| tag.ends_with(end));
+    let fits = |pattern: &String| {
+        pattern
+            .strip_prefix('*')
+            .map_or(tag == pattern, |end| tag.ends_with(end))
+    };
     match repository.mutability.as_str() {
         "MUTABLE" => true,
         "IMMUTABLE_WITH_EXCLUSION" => repository.exclusions.iter().any(fits),

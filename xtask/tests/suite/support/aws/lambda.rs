@@ -11,7 +11,7 @@ use super::{Answer, Request, State};
 
 /// A function.
 #[derive(Clone, Default)]
-pub struct Function {
+pub(crate) struct Function {
     /// `arm64` or `x86_64`.
     pub arch: String,
     /// The digest of its image.
@@ -34,7 +34,7 @@ pub struct Function {
 
 /// An alias.
 #[derive(Clone, Default, PartialEq, Debug)]
-pub struct Alias {
+pub(crate) struct Alias {
     /// The version that it names.
     pub version: String,
     /// Other versions, and their part.
@@ -45,7 +45,7 @@ pub struct Alias {
 
 /// What the double is told to do to updates.
 #[derive(Clone, Default)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Digests whose update fails, with the reason.
     pub fails: BTreeMap<String, String>,
     /// Digests whose functions end with an error.
@@ -60,8 +60,13 @@ pub struct Rules {
 
 impl Function {
     /// A function that runs this image.
-    pub fn new(arch: &str, digest: &str) -> Self {
-        Self { arch: arch.to_owned(), digest: digest.to_owned(), revision: 1, ..Self::default() }
+    pub(crate) fn new(arch: &str, digest: &str) -> Self {
+        Self {
+            arch: arch.to_owned(),
+            digest: digest.to_owned(),
+            revision: 1,
+            ..Self::default()
+        }
     }
 }
 
@@ -88,7 +93,10 @@ pub(super) fn operation(request: &Request) -> Option<(String, String)> {
         ("POST", ["invocations"]) => "Invoke",
         _ => return None,
     };
-    Some((operation.to_owned(), parts.get(2).copied().unwrap_or_default().to_owned()))
+    Some((
+        operation.to_owned(),
+        parts.get(2).copied().unwrap_or_default().to_owned(),
+    ))
 }
 
 /// Answers a call.
@@ -97,10 +105,20 @@ pub(super) fn answer(state: &mut State, operation: &str, name: &str, request: &R
     let outcome = act(state, operation, name, request, &body);
     let kind = ("content-type", "application/json".to_owned());
     match outcome {
-        Ok((value, headers)) => (200, [vec![kind], headers].concat(), value.to_string().into_bytes()),
+        Ok((value, headers)) => (
+            200,
+            [vec![kind], headers].concat(),
+            value.to_string().into_bytes(),
+        ),
         Err((status, code, message)) => {
             let headers = vec![kind, ("x-amzn-errortype", code.to_owned())];
-            (status, headers, json!({ "Type": "User", "message": message }).to_string().into_bytes())
+            (
+                status,
+                headers,
+                json!({ "Type": "User", "message": message })
+                    .to_string()
+                    .into_bytes(),
+            )
         }
     }
 }
@@ -108,26 +126,56 @@ pub(super) fn answer(state: &mut State, operation: &str, name: &str, request: &R
 type Headers = Vec<(&'static str, String)>;
 
 #[expect(clippy::too_many_lines, reason = "one arm a call")]
-fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: &Value) -> Result<(Value, Headers), Refused> {
-    let missing = || (404, "ResourceNotFoundException", format!("Function not found: {name}"));
+fn act(
+    state: &mut State,
+    operation: &str,
+    name: &str,
+    request: &Request,
+    body: &Value,
+) -> Result<(Value, Headers), Refused> {
+    let missing = || {
+        (
+            404,
+            "ResourceNotFoundException",
+            format!("Function not found: {name}"),
+        )
+    };
     let rules = state.lambda.clone();
     if operation == "TagResource" {
-        let name = request.path.split("function%3A").nth(1).unwrap_or_default().to_owned();
+        let name = request
+            .path
+            .split("function%3A")
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned();
         let function = state.functions.get_mut(&name).ok_or_else(missing)?;
         for (key, value) in body["Tags"].as_object().into_iter().flatten() {
-            function.tags.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+            function
+                .tags
+                .insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
         }
         return Ok((json!({}), vec![]));
     }
-    let qualifier = request.path.split_once("Qualifier=").map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
+    let qualifier = request
+        .path
+        .split_once("Qualifier=")
+        .map(|(_, rest)| rest.split('&').next().unwrap_or_default().to_owned());
     let image = |uri: &str| -> Result<String, Refused> {
         let invalid = |message: String| (400, "InvalidParameterValueException", message);
-        let (repository, digest) = uri.split_once('@').ok_or_else(|| invalid(format!("{uri} names no digest")))?;
+        let (repository, digest) = uri
+            .split_once('@')
+            .ok_or_else(|| invalid(format!("{uri} names no digest")))?;
         let name = repository.split_once('/').map_or("", |(_, name)| name);
-        let found = state.repositories.get(name).and_then(|repository| repository.manifests.get(digest));
-        let (media_type, _) = found.ok_or_else(|| invalid(format!("Source image {uri} does not exist.")))?;
+        let found = state
+            .repositories
+            .get(name)
+            .and_then(|repository| repository.manifests.get(digest));
+        let (media_type, _) =
+            found.ok_or_else(|| invalid(format!("Source image {uri} does not exist.")))?;
         if media_type.contains("index") || media_type.contains("list") {
-            let text = format!("The image manifest, config or layer media type for the source image {uri} is not supported.");
+            let text = format!(
+                "The image manifest, config or layer media type for the source image {uri} is not supported."
+            );
             return Err(invalid(text));
         }
         Ok(digest.to_owned())
@@ -137,32 +185,59 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
         let of = |repository: &super::Repository| {
             let (_, manifest) = repository.manifests.get(digest)?;
             let manifest: Value = serde_json::from_str(manifest).ok()?;
-            let config = repository.blobs.get(manifest["config"]["digest"].as_str()?)?;
+            let config = repository
+                .blobs
+                .get(manifest["config"]["digest"].as_str()?)?;
             let config: Value = serde_json::from_slice(config).ok()?;
             Some(config["architecture"].as_str()?.to_owned())
         };
         state.repositories.values().find_map(of)
     };
-    let running = state.functions.get(name).map(|function| function.digest.clone()).unwrap_or_default();
+    let running = state
+        .functions
+        .get(name)
+        .map(|function| function.digest.clone())
+        .unwrap_or_default();
     let running_arch = image_arch(state, &running);
     let function = state.functions.get_mut(name).ok_or_else(missing)?;
-    let stale = |known: u64| (412, "PreconditionFailedException", format!("The RevisionId provided does not match {known}"));
+    let stale = |known: u64| {
+        (
+            412,
+            "PreconditionFailedException",
+            format!("The RevisionId provided does not match {known}"),
+        )
+    };
     let busy = || {
         (
             409,
             "ResourceConflictException",
-            format!("The operation cannot be performed at this time. An update is in progress for resource: {name}"),
+            format!(
+                "The operation cannot be performed at this time. An update is in progress for resource: {name}"
+            ),
         )
     };
-    let is_stale = |known: u64| body["RevisionId"].as_str().is_some_and(|said| said != format!("r{known}"));
+    let is_stale = |known: u64| {
+        body["RevisionId"]
+            .as_str()
+            .is_some_and(|said| said != format!("r{known}"))
+    };
     match operation {
         "GetFunction" => {
-            if let Some(number) = qualifier.filter(|qualifier| qualifier != "$LATEST" && qualifier != "%24LATEST") {
-                let version = function.versions.iter_mut().find(|version| version.0.to_string() == number).ok_or_else(missing)?;
+            if let Some(number) =
+                qualifier.filter(|qualifier| qualifier != "$LATEST" && qualifier != "%24LATEST")
+            {
+                let version = function
+                    .versions
+                    .iter_mut()
+                    .find(|version| version.0.to_string() == number)
+                    .ok_or_else(missing)?;
                 let is_pending = version.3 > 0;
                 version.3 = version.3.saturating_sub(1);
                 let state = if is_pending { "Pending" } else { "Active" };
-                return Ok((described(name, &version.1, &version.2, "v", state, "Successful", ""), vec![]));
+                return Ok((
+                    described(name, &version.1, &version.2, "v", state, "Successful", ""),
+                    vec![],
+                ));
             }
             let was_busy = function.polls > 0;
             function.polls = function.polls.saturating_sub(1);
@@ -176,7 +251,18 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
                 _ => ("Successful", ""),
             };
             let revision = format!("r{}", function.revision);
-            Ok((described(name, &function.arch, &function.digest, &revision, "Active", status, reason), vec![]))
+            Ok((
+                described(
+                    name,
+                    &function.arch,
+                    &function.digest,
+                    &revision,
+                    "Active",
+                    status,
+                    reason,
+                ),
+                vec![],
+            ))
         }
         "UpdateFunctionCode" => {
             if function.polls > 0 {
@@ -185,11 +271,14 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
             if is_stale(function.revision) {
                 return Err(stale(function.revision));
             }
-            let digest = wanted.ok_or((400, "InvalidParameterValueException", "no image".to_owned()))?;
+            let digest =
+                wanted.ok_or((400, "InvalidParameterValueException", "no image".to_owned()))?;
             function.failed = rules.fails.get(&digest).cloned();
             function.digest = digest;
             // Left out, it would be x86_64 by the documentation's word.
-            function.arch = body["Architectures"][0].as_str().map_or_else(|| "x86_64".to_owned(), str::to_owned);
+            function.arch = body["Architectures"][0]
+                .as_str()
+                .map_or_else(|| "x86_64".to_owned(), str::to_owned);
             function.polls = rules.slow.unwrap_or(SLOW);
             function.revision += 1;
             Ok((json!({ "FunctionName": name }), vec![]))
@@ -198,21 +287,38 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
             if function.polls > 0 {
                 return Err(busy());
             }
-            let newest = function.versions.last().filter(|version| version.1 == function.arch && version.2 == function.digest);
+            let newest = function
+                .versions
+                .last()
+                .filter(|version| version.1 == function.arch && version.2 == function.digest);
             let number = match newest {
                 Some(version) => version.0,
                 None => {
                     let number = function.versions.last().map_or(1, |version| version.0 + 1);
-                    function.versions.push((number, function.arch.clone(), function.digest.clone(), SLOW));
+                    function.versions.push((
+                        number,
+                        function.arch.clone(),
+                        function.digest.clone(),
+                        SLOW,
+                    ));
                     number
                 }
             };
-            Ok((json!({ "FunctionName": name, "Version": number.to_string() }), vec![]))
+            Ok((
+                json!({ "FunctionName": name, "Version": number.to_string() }),
+                vec![],
+            ))
         }
         "ListVersionsByFunction" => {
             let latest = json!({ "Version": "$LATEST" });
-            let all = function.versions.iter().map(|version| json!({ "Version": version.0.to_string() }));
-            Ok((json!({ "Versions": std::iter::once(latest).chain(all).collect::<Vec<_>>() }), vec![]))
+            let all = function
+                .versions
+                .iter()
+                .map(|version| json!({ "Version": version.0.to_string() }));
+            Ok((
+                json!({ "Versions": std::iter::once(latest).chain(all).collect::<Vec<_>>() }),
+                vec![],
+            ))
         }
         "GetAlias" => {
             let alias = request.path.rsplit('/').next().unwrap_or_default();
@@ -227,30 +333,58 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
         "CreateAlias" | "UpdateAlias" => {
             let alias = match operation {
                 "CreateAlias" => body["Name"].as_str().unwrap_or_default().to_owned(),
-                _ => request.path.rsplit('/').next().unwrap_or_default().to_owned(),
+                _ => request
+                    .path
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
             };
             let known = function.aliases.get(&alias).cloned();
             match (&known, operation) {
-                (Some(_), "CreateAlias") => return Err((409, "ResourceConflictException", "Alias already exists".to_owned())),
+                (Some(_), "CreateAlias") => {
+                    return Err((
+                        409,
+                        "ResourceConflictException",
+                        "Alias already exists".to_owned(),
+                    ));
+                }
                 (None, "UpdateAlias") => return Err(missing()),
                 (Some(known), _) if is_stale(known.revision) => return Err(stale(known.revision)),
                 _ => {}
             }
-            let version = body["FunctionVersion"].as_str().unwrap_or_default().to_owned();
+            let version = body["FunctionVersion"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             let weights: BTreeMap<String, f64> =
-                serde_json::from_value(body["RoutingConfig"]["AdditionalVersionWeights"].clone()).unwrap_or_default();
+                serde_json::from_value(body["RoutingConfig"]["AdditionalVersionWeights"].clone())
+                    .unwrap_or_default();
             let named: Vec<String> = weights.keys().chain([&version]).cloned().collect();
             if !weights.is_empty() && named.iter().any(|name| name == "$LATEST") {
-                let text = "$LATEST is not supported for an alias pointing to more than 1 version".to_owned();
+                let text = "$LATEST is not supported for an alias pointing to more than 1 version"
+                    .to_owned();
                 return Err((400, "InvalidParameterValueException", text));
             }
             let is_callable = |name: &String| {
-                name == "$LATEST" || function.versions.iter().any(|version| version.0.to_string() == *name && version.3 == 0)
+                name == "$LATEST"
+                    || function
+                        .versions
+                        .iter()
+                        .any(|version| version.0.to_string() == *name && version.3 == 0)
             };
             if !named.iter().all(is_callable) {
-                return Err((409, "ResourceConflictException", format!("version {version} is not active")));
+                return Err((
+                    409,
+                    "ResourceConflictException",
+                    format!("version {version} is not active"),
+                ));
             }
-            let alias_now = Alias { version, weights, revision: known.map_or(1, |known| known.revision + 1) };
+            let alias_now = Alias {
+                version,
+                weights,
+                revision: known.map_or(1, |known| known.revision + 1),
+            };
             function.aliases.insert(alias.clone(), alias_now.clone());
             Ok((described_alias(&alias, &alias_now), vec![]))
         }
@@ -258,29 +392,61 @@ fn act(state: &mut State, operation: &str, name: &str, request: &Request, body: 
             if function.polls > 0 {
                 return Err(busy());
             }
-            function.invoked.push(String::from_utf8_lossy(&request.body).into_owned());
-            let own = if function.arch == "x86_64" { "amd64" } else { "arm64" };
+            function
+                .invoked
+                .push(String::from_utf8_lossy(&request.body).into_owned());
+            let own = if function.arch == "x86_64" {
+                "amd64"
+            } else {
+                "arm64"
+            };
             if running_arch.is_some_and(|arch| arch != own) {
                 let text = "RequestId: 1 Error: fork/exec /lambda-entrypoint.sh: exec format error";
-                let body = json!({ "errorType": "Runtime.InvalidEntrypoint", "errorMessage": text });
+                let body =
+                    json!({ "errorType": "Runtime.InvalidEntrypoint", "errorMessage": text });
                 return Ok((body, vec![("x-amz-function-error", "Unhandled".to_owned())]));
             }
             if let Some((arch, digest)) = rules.hijack {
                 (function.arch, function.digest) = (arch, digest);
                 function.revision += 1;
-                return Ok((json!({ "errorMessage": "it broke" }), vec![("x-amz-function-error", "Unhandled".to_owned())]));
+                return Ok((
+                    json!({ "errorMessage": "it broke" }),
+                    vec![("x-amz-function-error", "Unhandled".to_owned())],
+                ));
             }
             if rules.crashes.contains(&function.digest) {
-                return Ok((json!({ "errorMessage": "it broke" }), vec![("x-amz-function-error", "Unhandled".to_owned())]));
+                return Ok((
+                    json!({ "errorMessage": "it broke" }),
+                    vec![("x-amz-function-error", "Unhandled".to_owned())],
+                ));
             }
-            let machine = if function.arch == "x86_64" { "x86_64" } else { "aarch64" };
-            Ok((json!({ "statusCode": 200, "body": json!({ "architecture": machine }).to_string() }), vec![]))
+            let machine = if function.arch == "x86_64" {
+                "x86_64"
+            } else {
+                "aarch64"
+            };
+            Ok((
+                json!({ "statusCode": 200, "body": json!({ "architecture": machine }).to_string() }),
+                vec![],
+            ))
         }
-        other => Err((400, "InvalidAction", format!("the double does not know {other}"))),
+        other => Err((
+            400,
+            "InvalidAction",
+            format!("the double does not know {other}"),
+        )),
     }
 }
 
-fn described(name: &str, arch: &str, digest: &str, revision: &str, state: &str, status: &str, reason: &str) -> Value {
+fn described(
+    name: &str,
+    arch: &str,
+    digest: &str,
+    revision: &str,
+    state: &str,
+    status: &str,
+    reason: &str,
+) -> Value {
     json!({
         "Configuration": {
             "FunctionName": name,
@@ -306,13 +472,22 @@ fn described_alias(name: &str, alias: &Alias) -> Value {
 
 /// What CloudWatch answers, in CBOR: one sum of errors.
 pub(super) fn metric(errors: f64) -> Answer {
-    let text = |text: &str| [vec![0x60 + u8::try_from(text.len()).unwrap()], text.as_bytes().to_vec()].concat();
+    let text = |text: &str| {
+        [
+            vec![0x60 + u8::try_from(text.len()).unwrap()],
+            text.as_bytes().to_vec(),
+        ]
+        .concat()
+    };
     let mut body = vec![0xa1];
     body.extend(text("Datapoints"));
     body.extend([0x81, 0xa1]);
     body.extend(text("Sum"));
     body.push(0xfb);
     body.extend(errors.to_be_bytes());
-    let headers = vec![("content-type", "application/cbor".to_owned()), ("smithy-protocol", "rpc-v2-cbor".to_owned())];
+    let headers = vec![
+        ("content-type", "application/cbor".to_owned()),
+        ("smithy-protocol", "rpc-v2-cbor".to_owned()),
+    ];
     (200, headers, body)
 }

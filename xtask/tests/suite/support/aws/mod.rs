@@ -22,15 +22,15 @@ use registry::registry;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-pub use apprunner::Service;
-pub use lambda::{Alias, Function};
+pub(crate) use apprunner::Service;
+pub(crate) use lambda::{Alias, Function};
 
 /// The registry's password: no test's output may contain it.
-pub const PASSWORD: &str = "canary-registry-password-5b1f";
+pub(crate) const PASSWORD: &str = "canary-registry-password-5b1f";
 
 /// A running double.
 #[derive(Clone)]
-pub struct Aws {
+pub(crate) struct Aws {
     state: Arc<Mutex<State>>,
     /// `http://127.0.0.1:PORT`.
     pub endpoint: String,
@@ -40,7 +40,7 @@ pub struct Aws {
 
 /// What the double holds.
 #[derive(Clone, Default)]
-pub struct State {
+pub(crate) struct State {
     /// The account that STS answers with.
     pub account: String,
     /// Repositories by name.
@@ -69,7 +69,7 @@ pub struct State {
 
 /// What goes wrong.
 #[derive(Clone, Copy)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// An answer with this status and an empty body.
     Status(u16),
     /// The connection is closed without an answer.
@@ -82,7 +82,7 @@ pub enum Fault {
 
 /// A repository.
 #[derive(Default, Clone)]
-pub struct Repository {
+pub(crate) struct Repository {
     /// `MUTABLE`, `IMMUTABLE` or `IMMUTABLE_WITH_EXCLUSION`.
     pub mutability: String,
     /// Wildcard patterns of tags that may move all the same.
@@ -99,11 +99,18 @@ pub struct Repository {
 
 impl Aws {
     /// Starts on a free port. It ends with the test's process.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let registry = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(Mutex::new(State { account: "111122223333".to_owned(), ..State::default() }));
-        let aws = Self { state, endpoint: format!("http://{registry}"), registry };
+        let state = Arc::new(Mutex::new(State {
+            account: "111122223333".to_owned(),
+            ..State::default()
+        }));
+        let aws = Self {
+            state,
+            endpoint: format!("http://{registry}"),
+            registry,
+        };
         let server = aws.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -115,13 +122,17 @@ impl Aws {
     }
 
     /// The double's content.
-    pub fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Makes an operation fail this many times.
-    pub fn fail(&self, operation: &str, times: u32, fault: Fault) {
-        self.state().faults.push((operation.to_owned(), times, fault));
+    pub(crate) fn fail(&self, operation: &str, times: u32, fault: Fault) {
+        self.state()
+            .faults
+            .push((operation.to_owned(), times, fault));
     }
 
     fn serve(&self, stream: TcpStream) {
@@ -132,13 +143,26 @@ impl Aws {
             if self.kills() {
                 return;
             }
-            let Some((status, headers, body)) = answer else { return };
-            let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: request-7\r\n", body.len());
-            let body = if request.method == "HEAD" { Vec::new() } else { body };
+            let Some((status, headers, body)) = answer else {
+                return;
+            };
+            let mut head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: request-7\r\n",
+                body.len()
+            );
+            let body = if request.method == "HEAD" {
+                Vec::new()
+            } else {
+                body
+            };
             for (name, value) in headers {
                 head.extend([name, ": ", value.as_str(), "\r\n"]);
             }
-            if stream.write_all(format!("{head}\r\n").as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
+            if stream
+                .write_all(format!("{head}\r\n").as_bytes())
+                .and_then(|()| stream.write_all(&body))
+                .is_err()
+            {
                 return;
             }
         }
@@ -147,20 +171,33 @@ impl Aws {
     /// Whether the caller was killed by this call.
     fn kills(&self) -> bool {
         let mut state = self.state();
-        let Some((process, left)) = state.kill.as_mut() else { return false };
+        let Some((process, left)) = state.kill.as_mut() else {
+            return false;
+        };
         *left = left.saturating_sub(1);
         if *left > 0 {
             return false;
         }
         let process = process.to_string();
         state.kill = None;
-        std::process::Command::new("kill").args(["-9", &process]).status().unwrap();
+        std::process::Command::new("kill")
+            .args(["-9", &process])
+            .status()
+            .unwrap();
         true
     }
 
     /// The answer of a fault that is to be played, or what `act` answers.
-    fn played(state: &mut State, operation: &str, act: impl FnOnce(&mut State) -> Answer) -> Option<Answer> {
-        let Some(fault) = state.faults.iter_mut().find(|fault| fault.0 == operation && fault.1 > 0) else {
+    fn played(
+        state: &mut State,
+        operation: &str,
+        act: impl FnOnce(&mut State) -> Answer,
+    ) -> Option<Answer> {
+        let Some(fault) = state
+            .faults
+            .iter_mut()
+            .find(|fault| fault.0 == operation && fault.1 > 0)
+        else {
             return Some(act(state));
         };
         fault.1 -= 1;
@@ -172,8 +209,17 @@ impl Aws {
                 None
             }
             Fault::Error(status, code) => {
-                let headers = vec![("content-type", "application/json".to_owned()), ("x-amzn-errortype", code.to_owned())];
-                Some((status, headers, json!({ "__type": code, "message": "it was told to" }).to_string().into_bytes()))
+                let headers = vec![
+                    ("content-type", "application/json".to_owned()),
+                    ("x-amzn-errortype", code.to_owned()),
+                ];
+                Some((
+                    status,
+                    headers,
+                    json!({ "__type": code, "message": "it was told to" })
+                        .to_string()
+                        .into_bytes(),
+                ))
             }
         }
     }
@@ -185,8 +231,12 @@ impl Aws {
             return Some(registry(&mut state, request));
         }
         if let Some((operation, name)) = lambda::operation(request) {
-            state.calls.push(format!("{operation} {name}").trim_end().to_owned());
-            return Self::played(&mut state, &operation, |state| lambda::answer(state, &operation, &name, request));
+            state
+                .calls
+                .push(format!("{operation} {name}").trim_end().to_owned());
+            return Self::played(&mut state, &operation, |state| {
+                lambda::answer(state, &operation, &name, request)
+            });
         }
         if request.path.ends_with("/operation/GetMetricStatistics") {
             state.calls.push("GetMetricStatistics".to_owned());
@@ -194,13 +244,19 @@ impl Aws {
         }
         if let Some(rest) = request.path.strip_prefix("/clusters/main/node-groups") {
             let body = match rest.trim_start_matches('/').split('?').next() {
-                Some("") | None => json!({ "nodegroups": state.node_groups.keys().collect::<Vec<_>>() }),
+                Some("") | None => {
+                    json!({ "nodegroups": state.node_groups.keys().collect::<Vec<_>>() })
+                }
                 Some(name) => {
                     let (ami, kind) = state.node_groups.get(name).cloned().unwrap_or_default();
                     json!({ "nodegroup": { "nodegroupName": name, "amiType": ami, "instanceTypes": [kind] } })
                 }
             };
-            return Some((200, vec![("content-type", "application/json".to_owned())], body.to_string().into_bytes()));
+            return Some((
+                200,
+                vec![("content-type", "application/json".to_owned())],
+                body.to_string().into_bytes(),
+            ));
         }
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let operation = match request.header("x-amz-target") {
@@ -210,16 +266,28 @@ impl Aws {
         };
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         state.calls.push(describe(&operation, &body));
-        let is_apprunner = request.header("x-amz-target").is_some_and(|target| target.starts_with("AppRunner."));
+        let is_apprunner = request
+            .header("x-amz-target")
+            .is_some_and(|target| target.starts_with("AppRunner."));
         Self::played(&mut state, &operation, |state| {
             if operation == "GetCallerIdentity" {
                 return identity(&state.account);
             }
             let kind = vec![("content-type", "application/x-amz-json-1.1".to_owned())];
-            let outcome = if is_apprunner { apprunner(state, &operation, &body) } else { ecr(state, &operation, &body) };
+            let outcome = if is_apprunner {
+                apprunner(state, &operation, &body)
+            } else {
+                ecr(state, &operation, &body)
+            };
             match outcome {
                 Ok(value) => (200, kind, value.to_string().into_bytes()),
-                Err((code, message)) => (400, kind, json!({ "__type": code, "message": message }).to_string().into_bytes()),
+                Err((code, message)) => (
+                    400,
+                    kind,
+                    json!({ "__type": code, "message": message })
+                        .to_string()
+                        .into_bytes(),
+                ),
             }
         })
     }
@@ -231,15 +299,23 @@ fn identity(account: &str) -> Answer {
          <Arn>arn:aws:iam::{account}:user/tester</Arn><UserId>U</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult></GetCallerIdentityResponse>"
     );
-    (200, vec![("content-type", "text/xml".to_owned())], xml.into_bytes())
+    (
+        200,
+        vec![("content-type", "text/xml".to_owned())],
+        xml.into_bytes(),
+    )
 }
 
 type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
 type Refusal = (&'static str, String);
 
 /// `sha256:…`
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold("sha256:".to_owned(), |text, byte| {
+            text + &format!("{byte:02x}")
+        })
 }
 
 struct Request {
@@ -252,18 +328,34 @@ struct Request {
 impl Request {
     fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        reader
+            .read_line(&mut line)
+            .ok()
+            .filter(|length| *length > 0)?;
         let mut words = line.split_whitespace();
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let mut headers = Vec::new();
         loop {
             let mut line = String::new();
-            reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            reader
+                .read_line(&mut line)
+                .ok()
+                .filter(|length| *length > 0)?;
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut request = Self { method, path, headers, body: Vec::new() };
-        if request.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
+        let mut request = Self {
+            method,
+            path,
+            headers,
+            body: Vec::new(),
+        };
+        if request
+            .header("transfer-encoding")
+            .is_some_and(|coding| coding.contains("chunked"))
+        {
             loop {
                 let mut line = String::new();
                 reader.read_line(&mut line).ok()?;
@@ -276,13 +368,19 @@ impl Request {
                 }
             }
         }
-        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length = request
+            .header("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
         request.body = vec![0; length];
         reader.read_exact(&mut request.body).ok()?;
         Some(request)
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }

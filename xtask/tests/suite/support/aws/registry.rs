@@ -6,44 +6,93 @@ use super::{Answer, PASSWORD, Request, State, digest, ecr::store};
 
 /// The registry protocol, as far as a push and a read of a blob need it.
 pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
-    let login = format!("Basic {}", BASE64_STANDARD.encode(format!("AWS:{PASSWORD}")));
+    let login = format!(
+        "Basic {}",
+        BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"))
+    );
     let is_known = request.header("authorization") == Some(login.as_str());
     if request.path.starts_with("/token") {
         let may = is_known && request.path.contains("scope=repository");
-        return if may { (200, vec![], br#"{"token":"a-token"}"#.to_vec()) } else { (401, vec![], vec![]) };
+        return if may {
+            (200, vec![], br#"{"token":"a-token"}"#.to_vec())
+        } else {
+            (401, vec![], vec![])
+        };
     }
     if state.hands_out_tokens && request.header("authorization") != Some("Bearer a-token") {
         let host = request.header("host").unwrap_or_default();
-        return (401, vec![("www-authenticate", format!("Bearer realm=\"http://{host}/token\",service=\"x\""))], vec![]);
+        return (
+            401,
+            vec![(
+                "www-authenticate",
+                format!("Bearer realm=\"http://{host}/token\",service=\"x\""),
+            )],
+            vec![],
+        );
     }
     if !state.hands_out_tokens && !is_known {
-        return (401, vec![("www-authenticate", "Basic realm=\"ecr\"".to_owned())], vec![]);
+        return (
+            401,
+            vec![("www-authenticate", "Basic realm=\"ecr\"".to_owned())],
+            vec![],
+        );
     }
-    let (path, query) =
-        request.path.trim_start_matches("/v2/").split_once('?').unwrap_or((request.path.trim_start_matches("/v2/"), ""));
-    let field =
-        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(|v| v.replace("%3A", ":"));
+    let (path, query) = request
+        .path
+        .trim_start_matches("/v2/")
+        .split_once('?')
+        .unwrap_or((request.path.trim_start_matches("/v2/"), ""));
+    let field = |name: &str| {
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+            .map(|v| v.replace("%3A", ":"))
+    };
     if let Some((name, id)) = path.split_once("/blobs/uploads/") {
-        return upload(state, request, name, id, field("mount"), field("from"), field("digest"));
+        return upload(
+            state,
+            request,
+            name,
+            id,
+            field("mount"),
+            field("from"),
+            field("digest"),
+        );
     }
-    let Some((rest, reference)) = path.rsplit_once('/') else { return (200, vec![], b"{}".to_vec()) };
-    let Some((name, kind)) = rest.rsplit_once('/') else { return (404, vec![], vec![]) };
-    let Some(repository) = state.repositories.get_mut(name) else { return (404, vec![], b"NAME_UNKNOWN".to_vec()) };
+    let Some((rest, reference)) = path.rsplit_once('/') else {
+        return (200, vec![], b"{}".to_vec());
+    };
+    let Some((name, kind)) = rest.rsplit_once('/') else {
+        return (404, vec![], vec![]);
+    };
+    let Some(repository) = state.repositories.get_mut(name) else {
+        return (404, vec![], b"NAME_UNKNOWN".to_vec());
+    };
     let call = format!("{} /v2/{name}/{kind}/{reference}", request.method);
     let answer = match (request.method.as_str(), kind) {
-        ("GET" | "HEAD", "blobs") => {
-            repository.blobs.get(reference).map_or((404, vec![], vec![]), |bytes| (200, vec![], bytes.clone()))
-        }
+        ("GET" | "HEAD", "blobs") => repository
+            .blobs
+            .get(reference)
+            .map_or((404, vec![], vec![]), |bytes| (200, vec![], bytes.clone())),
         ("GET", "manifests") => {
-            let digest = repository.tags.get(reference).map_or(reference, String::as_str);
+            let digest = repository
+                .tags
+                .get(reference)
+                .map_or(reference, String::as_str);
             let found = repository.manifests.get(digest);
             found.map_or((404, vec![], vec![]), |(kind, bytes)| {
-                (200, vec![("content-type", kind.clone())], bytes.clone().into_bytes())
+                (
+                    200,
+                    vec![("content-type", kind.clone())],
+                    bytes.clone().into_bytes(),
+                )
             })
         }
         ("PUT", "blobs") => {
             state.uploaded += request.body.len();
-            repository.blobs.insert(reference.to_owned(), request.body.clone());
+            repository
+                .blobs
+                .insert(reference.to_owned(), request.body.clone());
             (201, vec![], vec![])
         }
         ("PUT", "manifests") => {
@@ -53,7 +102,12 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
                 return (400, vec![], b"DIGEST_INVALID".to_vec());
             }
             let tag = (!is_digest).then_some(reference);
-            match store(repository, &bytes, request.header("content-type").unwrap_or_default(), tag) {
+            match store(
+                repository,
+                &bytes,
+                request.header("content-type").unwrap_or_default(),
+                tag,
+            ) {
                 Ok(()) => (201, vec![], vec![]),
                 Err((code, message)) => (400, vec![], format!("{code}: {message}").into_bytes()),
             }
@@ -82,25 +136,46 @@ fn upload(
     match request.method.as_str() {
         "POST" => {
             if let (Some(mount), Some(from)) = (mount, from) {
-                let known = state.repositories.get(&from).and_then(|from| from.blobs.get(&mount)).cloned();
+                let known = state
+                    .repositories
+                    .get(&from)
+                    .and_then(|from| from.blobs.get(&mount))
+                    .cloned();
                 if let Some(bytes) = known {
                     state.calls.push(format!("MOUNT /v2/{name}/blobs/{mount}"));
-                    state.repositories.get_mut(name).unwrap().blobs.insert(mount, bytes);
+                    state
+                        .repositories
+                        .get_mut(name)
+                        .unwrap()
+                        .blobs
+                        .insert(mount, bytes);
                     return (201, vec![], vec![]);
                 }
             }
             let id = format!("upload-{}", state.uploads.len());
             state.uploads.insert(id.clone(), Vec::new());
-            (202, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
+            (
+                202,
+                vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))],
+                vec![],
+            )
         }
         "PATCH" => {
             state.uploaded += request.body.len();
             if request.header("content-length").is_none() {
                 return (411, vec![], b"the length is missing".to_vec());
             }
-            state.uploads.entry(id.to_owned()).or_default().extend(&request.body);
+            state
+                .uploads
+                .entry(id.to_owned())
+                .or_default()
+                .extend(&request.body);
             // As ECR does; the specification has 202.
-            (201, vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))], vec![])
+            (
+                201,
+                vec![("location", format!("/v2/{name}/blobs/uploads/{id}"))],
+                vec![],
+            )
         }
         "PUT" => {
             let bytes = state.uploads.remove(id).unwrap_or_default();
@@ -109,7 +184,12 @@ fn upload(
                 return (400, vec![], b"DIGEST_INVALID".to_vec());
             }
             state.calls.push(format!("UPLOAD /v2/{name}/blobs/{said}"));
-            state.repositories.get_mut(name).unwrap().blobs.insert(said, bytes);
+            state
+                .repositories
+                .get_mut(name)
+                .unwrap()
+                .blobs
+                .insert(said, bytes);
             (201, vec![], vec![])
         }
         _ => (405, vec![], vec![]),

@@ -1,0 +1,129 @@
+//! One image of a push: built, or in the registry already.
+
+use super::{One, Planner, function_name};
+use crate::{
+    Build, PlannedImage, Publication, Source,
+    arch::Arch,
+    build::{because, build_args, labels},
+    model::{
+        cache::{self, Cache, Store},
+        label,
+        published::Published,
+        revision::Revision,
+        tags::TagSet,
+    },
+    select::Selected,
+};
+
+impl One<'_> {
+    pub(super) fn image(&self, repository: &str) -> PlannedImage {
+        let Planner {
+            config,
+            environment,
+            facts,
+            revision,
+        } = self.planner;
+        let Selected { service, image } = self.build.selected;
+        let (arch, in_index) = (self.build.arch, self.build.in_index);
+        let set = self.tag_set();
+        let reused = reusable(self.published, revision, arch);
+        let tags = self.planned_tags(&set, reused, repository);
+        let source = match reused {
+            Some(digest) => Source::Existing {
+                digest: digest.to_owned(),
+            },
+            None => Source::Build(Box::new(self.fresh(&set, repository))),
+        };
+        let function = function_name(config, environment, self.build.selected);
+        let because = if in_index {
+            "it is built for both CPUs, and its plain tags name an image index of the two"
+                .to_owned()
+        } else {
+            because(config, image.target, Some(image.target_rule))
+        };
+        let pushed_tag = set.pushed().to_owned();
+        PlannedImage {
+            name: self.build.name(),
+            service: service.name.clone(),
+            target: Some(image.target),
+            arch,
+            because,
+            function: function.and_then(|name| facts.functions.get(&name).cloned()),
+            source,
+            foreign: image.foreign.clone(),
+            publication: Some(Publication {
+                repository: repository.to_owned(),
+                pushed_tag,
+                tags,
+            }),
+        }
+    }
+
+    fn fresh(&self, set: &TagSet, repository: &str) -> Build {
+        let Planner {
+            config,
+            environment,
+            facts,
+            revision,
+        } = self.planner;
+        let Selected { service, image } = self.build.selected;
+        let arch = self.build.arch;
+        let name = format!("{}/{repository}:{}", facts.place.registry, set.pushed());
+        Build {
+            dockerfile: config.context.join(&image.dockerfile),
+            context: config.context.clone(),
+            arch,
+            builder: config.builders.get(&arch).cloned(),
+            mode: None,
+            args: build_args(
+                service,
+                Some(image),
+                arch,
+                Some(environment),
+                Some(revision),
+            ),
+            labels: labels(config, Some(revision)),
+            cache: self.cache(repository),
+            names: vec![name],
+            ca_bundle: facts.ca_bundle.clone(),
+            pushed: true,
+        }
+    }
+
+    /// The build cache. A repository that this push creates after the build has nothing to give yet, and cannot take anything
+    /// before.
+    fn cache(&self, repository: &str) -> Option<Cache> {
+        let Planner {
+            config,
+            environment,
+            facts,
+            ..
+        } = self.planner;
+        let (selected, arch) = (self.build.selected, self.build.arch);
+        match environment.cache? {
+            Store::Registry => facts.repositories.contains_key(repository).then(|| {
+                let tag = cache::tag(&selected.image.tag_prefix, &environment.name, arch);
+                let reference = format!("{}/{repository}:{tag}", facts.place.registry);
+                Cache::Registry { reference }
+            }),
+            Store::GitHub => {
+                let (project, name, environment) =
+                    (&config.project, selected.name(), &environment.name);
+                Some(Cache::GitHub {
+                    scope: format!("{project}-{name}-{environment}-{arch}"),
+                })
+            }
+        }
+    }
+}
+
+/// The digest of this very revision's image, when the registry has it: the tag alone proves nothing, the label and the
+/// config's architecture do.
+fn reusable<'p>(published: &'p Published, revision: &Revision, arch: Arch) -> Option<&'p str> {
+    let found = published
+        .revision_image
+        .as_ref()
+        .filter(|_| !revision.dirty)?;
+    let same_commit = found.labels.get(label::REVISION) == Some(&revision.commit);
+    (same_commit && found.arch == Some(arch)).then_some(found.digest.as_str())
+}

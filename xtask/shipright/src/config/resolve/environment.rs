@@ -1,0 +1,163 @@
+//! `[environments.…]`, resolved.
+
+use super::{
+    super::{
+        finding::Finding,
+        raw::{self, Located},
+    },
+    names::{KUBERNETES, TAG_PART},
+};
+use crate::model::{
+    cache::Store,
+    config::{Environment, fill},
+    name,
+    suggestion::suggestion,
+};
+
+impl Finding<'_> {
+    pub(super) fn environment(
+        &mut self,
+        key: &raw::Key,
+        said: &raw::Environment,
+        project: &str,
+    ) -> Environment {
+        let path = format!("environments.{}", key.name());
+        self.name(&path, &key.0, name::is_tag_part, TAG_PART);
+        self.account_and_region(&path, said);
+        self.texts(&path, said);
+        let own = |text: &Option<Located<String>>| text.as_ref().map(|text| text.value.clone());
+        Environment {
+            name: key.name().to_owned(),
+            account: said.account.value.clone(),
+            region: said.region.value.clone(),
+            profile: own(&said.profile),
+            cluster: own(&said.cluster),
+            kube_context: own(&said.kube_context),
+            namespace: self.namespace(&path, key.name(), said.namespace.as_ref(), project),
+            function_tags: said.function_tags.unwrap_or(false),
+            endpoint: self.endpoint(&path, said.endpoint.as_ref()),
+            create_repository: said.create_repository.unwrap_or(false),
+            protected: said.protected.unwrap_or(false),
+            branch: own(&said.branch).unwrap_or_else(|| "main".to_owned()),
+            cache: said.cache.as_ref().and_then(|said| self.cache(&path, said)),
+            build_args: self.build_args(&path, &said.build_args),
+            repository: self.repository(&path, said.repository.as_ref()),
+        }
+    }
+
+    fn account_and_region(&mut self, path: &str, said: &raw::Environment) {
+        let (account, region) = (&said.account, &said.region);
+        if !name::is_account(&account.value) {
+            let word = account.value.escape_debug();
+            self.problem(
+                &account.span,
+                format!("`{path}.account` is `{word}`, which is no AWS account"),
+                "write the account's twelve digits in quotes: `aws sts get-caller-identity` prints them",
+            );
+        }
+        if !name::is_region(&region.value) {
+            let word = region.value.escape_debug();
+            self.problem(
+                &region.span,
+                format!("`{path}.region` is `{word}`, which is no AWS region"),
+                "write a region's code, such as `eu-west-1`",
+            );
+        }
+    }
+
+    fn texts(&mut self, path: &str, said: &raw::Environment) {
+        let texts = [&said.profile, &said.branch, &said.cluster];
+        for text in texts.into_iter().flatten() {
+            if text.value.is_empty() || text.value.chars().any(char::is_control) {
+                let title = format!("`{path}` has an empty or unprintable value");
+                self.problem(&text.span, title, "write a name, or remove the key");
+            }
+        }
+    }
+
+    fn repository(&mut self, path: &str, said: Option<&Located<String>>) -> String {
+        let Some(said) = said else {
+            return "{project}".to_owned();
+        };
+        let values = [
+            ("project", "project"),
+            ("service", "service"),
+            ("target", "lambda"),
+        ];
+        if !name::is_repository(&fill(&said.value, &values)) {
+            let word = said.value.escape_debug();
+            self.problem(
+                &said.span,
+                format!("`{path}.repository` is `{word}`, which is no ECR repository name"),
+                "use 2 to 256 lower-case letters, digits, `.`, `_`, `-` and `/`, starting with a letter; \
+                 `{project}`, `{service}` and `{target}` are filled in",
+            );
+        }
+        said.value.clone()
+    }
+
+    fn namespace(
+        &mut self,
+        path: &str,
+        environment: &str,
+        said: Option<&Located<String>>,
+        project: &str,
+    ) -> String {
+        let Some(said) = said else {
+            return "default".to_owned();
+        };
+        let name = fill(&said.value, &[("env", environment), ("project", project)]);
+        if !name::is_kubernetes(&name) {
+            self.problem(
+                &said.span,
+                format!(
+                    "`{path}.namespace` is `{}`, which is no {}",
+                    said.value.escape_debug(),
+                    KUBERNETES.what
+                ),
+                format!(
+                    "use {}; `{{env}}` and `{{project}}` are filled in",
+                    KUBERNETES.form
+                ),
+            );
+        }
+        name
+    }
+
+    fn endpoint(&mut self, path: &str, said: Option<&Located<String>>) -> Option<String> {
+        let said = said?;
+        let rest = said
+            .value
+            .strip_prefix("http://")
+            .or_else(|| said.value.strip_prefix("https://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+            self.problem(
+                &said.span,
+                format!(
+                    "`{path}.endpoint` is `{}`, which is no address",
+                    said.value.escape_debug()
+                ),
+                "write `http://localhost:PORT`, or remove the key to use AWS",
+            );
+        }
+        Some(said.value.clone())
+    }
+
+    fn cache(&mut self, path: &str, said: &Located<String>) -> Option<Store> {
+        let store = Store::ALL
+            .into_iter()
+            .find(|store| store.name() == said.value);
+        if store.is_none() {
+            let title = format!(
+                "`{path}.cache` is `{}`, which is no place for a cache",
+                said.value.escape_debug()
+            );
+            self.problem(
+                &said.span,
+                title,
+                suggestion(&said.value, Store::ALL.map(Store::name)),
+            );
+        }
+        store
+    }
+}

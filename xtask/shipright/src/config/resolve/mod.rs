@@ -1,0 +1,213 @@
+//! From what deploy.toml says to a finished [`Config`]: defaults filled in, names checked against the rules of the place
+//! where they will be used, and collisions found. Every problem is collected; none stops the search for the next.
+
+mod environment;
+mod names;
+mod service;
+
+use std::{collections::BTreeMap, path::Path};
+
+use names::{REPOSITORY_PART, RESERVED_BUILD_ARGS};
+
+use super::{
+    builders,
+    finding::Finding,
+    raw::{self, Located},
+    tag_clash,
+};
+use crate::{
+    arch::Arch,
+    model::{
+        base_image,
+        config::{Config, Service},
+        name,
+        suggestion::suggestion,
+        target::Target,
+    },
+    problem::Problem,
+};
+
+/// Finishes the file's content. With problems the result is of use for finding more of them alone.
+pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>) -> Config {
+    let directory = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let mut finding = Finding::new(problems);
+
+    finding.name(
+        "project.name",
+        &root.project.name,
+        name::is_repository_part,
+        REPOSITORY_PART,
+    );
+    let context = finding.inner_path("project.context", &root.project.context);
+    let revision_length = finding.revision_length(root.project.revision_length.as_ref());
+    let targets = finding.targets(&root.targets);
+    let project = root.project.name.value;
+
+    let mut environments = BTreeMap::new();
+    for (key, environment) in &root.environments {
+        environments.insert(
+            key.name().to_owned(),
+            finding.environment(key, environment, &project),
+        );
+    }
+    let mut services = BTreeMap::new();
+    for (key, service) in &root.services {
+        services.insert(
+            key.name().to_owned(),
+            finding.service(key, service, &environments),
+        );
+    }
+    let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
+
+    let builders = builders::resolve(&mut finding, &root.builders);
+    let stand_ins = finding.stand_ins(&root.sandbox.base_images);
+
+    let config = Config {
+        stand_ins,
+        builders,
+        file: file.to_path_buf(),
+        context: directory.join(context.unwrap_or_default()),
+        root: directory,
+        project,
+        default_service: default_service.unwrap_or_default(),
+        revision_length,
+        source: root.project.source.map(|source| source.value),
+        targets,
+        environments,
+        services,
+    };
+    tag_clash::names_that_are_too_long(&mut finding, &root.environments, &config);
+    tag_clash::collisions(&mut finding, &root.services, &config);
+    config
+}
+
+impl Finding<'_> {
+    fn revision_length(&mut self, length: Option<&Located<i64>>) -> usize {
+        const DEFAULT: usize = 7;
+        let Some(length) = length else { return DEFAULT };
+        match usize::try_from(length.value) {
+            Ok(characters @ 7..=40) => characters,
+            _ => {
+                self.problem(
+                    &length.span,
+                    format!("`project.revision-length` is `{}`", length.value),
+                    "write a number from 7 to 40: a git commit has 40 characters, and fewer than 7 soon name two commits",
+                );
+                DEFAULT
+            }
+        }
+    }
+
+    fn targets(&mut self, targets: &raw::Targets) -> BTreeMap<Target, Arch> {
+        let said = |target: Target| match target {
+            Target::Lambda => targets.lambda.as_ref(),
+            Target::Eks => targets.eks.as_ref(),
+            Target::AppRunner => targets.apprunner.as_ref(),
+        };
+        let mut table = BTreeMap::new();
+        for target in Target::ALL {
+            let arch =
+                said(target).map_or(target.default_arch(), |word| self.target_arch(target, word));
+            table.insert(target, arch);
+        }
+        table
+    }
+
+    fn target_arch(&mut self, target: Target, word: &Located<String>) -> Arch {
+        match word.value.parse::<Arch>() {
+            Ok(arch) if target.can_run(arch) => return arch,
+            Ok(arch) => self.problem(
+                &word.span,
+                format!(
+                    "`targets.{target}` is `{}`, but {} cannot run {arch}",
+                    word.value,
+                    target.title()
+                ),
+                format!(
+                    "write `{target} = \"{}\"`: {}",
+                    target.default_arch(),
+                    target.why()
+                ),
+            ),
+            Err(_) => self.problem(
+                &word.span,
+                format!(
+                    "`targets.{target}` is `{}`, which is no architecture",
+                    word.value.escape_debug()
+                ),
+                suggestion(
+                    &word.value,
+                    Arch::ALL
+                        .into_iter()
+                        .filter(|arch| target.can_run(*arch))
+                        .map(Arch::oci),
+                ),
+            ),
+        }
+        target.default_arch()
+    }
+
+    fn default_service(
+        &mut self,
+        said: Option<&Located<String>>,
+        services: &BTreeMap<String, Service>,
+    ) -> Option<String> {
+        let Some(said) = said else {
+            if services.len() > 1 {
+                // The span of `[project]` is not at hand; the file's start is where the key belongs.
+                self.problem(
+                    &(0..0),
+                    "`[project]` lacks the key `default-service`, and there are several services",
+                    format!(
+                        "add it: {}",
+                        suggestion("", services.keys().map(String::as_str))
+                    ),
+                );
+            }
+            return services.keys().next().cloned();
+        };
+        if !services.contains_key(&said.value) {
+            self.problem(
+                &said.span,
+                format!(
+                    "`project.default-service` is `{}`, which no `[services.…]` defines",
+                    said.value.escape_debug()
+                ),
+                suggestion(&said.value, services.keys().map(String::as_str)),
+            );
+        }
+        Some(said.value.clone())
+    }
+
+    fn stand_ins(&mut self, images: &raw::Named<Located<String>>) -> BTreeMap<String, String> {
+        for (key, image) in images {
+            if !name::is_build_arg(key.name()) || RESERVED_BUILD_ARGS.contains(&key.name()) {
+                let title = format!(
+                    "`sandbox.base-images` has `{}`, which names no build argument of yours",
+                    key.name().escape_debug()
+                );
+                self.problem(
+                    &key.0.span,
+                    title,
+                    "write the name of the Dockerfiles' `ARG` before `FROM`, such as `PYTHON_BASE`",
+                );
+            }
+            if !base_image::ALL.contains(&image.value.as_str()) {
+                let title = format!(
+                    "`sandbox.base-images.{}` is `{}`, which has no stand-in",
+                    key.name(),
+                    image.value.escape_debug()
+                );
+                self.problem(
+                    &image.span,
+                    title,
+                    suggestion(&image.value, base_image::ALL),
+                );
+            }
+        }
+        images
+            .iter()
+            .map(|(key, image)| (key.name().to_owned(), image.value.clone()))
+            .collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! Images of the local engine and of registries, by docker's command line.
+
+use std::{collections::BTreeMap, path::Path, process::ChildStdout, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::{Docker, LoginSession, SILENCE, last_line};
+use crate::arch::Arch;
+
+/// What `imagetools inspect` says of an image: one, or one for each platform.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Images {
+    One { os: String, architecture: String },
+    Many(BTreeMap<String, serde_json::Value>),
+}
+
+impl Docker {
+    /// Whether a registry has this image and lets us have it.
+    pub fn can_pull(&self, image: &str) -> bool {
+        let patience = Duration::from_secs(20);
+        let outcome = self.tool.stream(
+            &["buildx", "imagetools", "inspect", "--raw", image],
+            patience,
+            |_| {},
+        );
+        outcome.is_ok_and(|outcome| outcome.success())
+    }
+
+    /// The platforms that an image in a registry has, as `linux/arm64`.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached, or refuses.
+    pub fn platforms_of(&self, image: &str) -> Result<Vec<String>> {
+        let patience = Duration::from_secs(15);
+        let mut said = String::new();
+        let words = [
+            "buildx",
+            "imagetools",
+            "inspect",
+            "--format",
+            "{{json .Image}}",
+            image,
+        ];
+        let outcome = self.tool.stream(&words, patience, |line| {
+            said.push_str(line);
+            said.push('\n');
+        })?;
+        if !outcome.success() {
+            bail!("{}", last_line(&said));
+        }
+        let start = said.find('{').context("no answer")?;
+        Ok(
+            match serde_json::from_str(&said[start..]).context("the answer is not valid JSON")? {
+                Images::One { os, architecture } => vec![format!("{os}/{architecture}")],
+                Images::Many(images) => images.into_keys().collect(),
+            },
+        )
+    }
+
+    /// Gives an image of the local engine one more name.
+    ///
+    /// # Errors
+    /// An image that is not there.
+    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
+        self.tool.read(&["tag", image, name]).map(drop)
+    }
+
+    /// Pulls an image for an architecture, with a login.
+    ///
+    /// # Errors
+    /// An image that is not there, or a registry that refuses.
+    pub fn pull(&self, session: &LoginSession<'_>, image: &str, arch: Arch) -> Result<()> {
+        let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
+        self.with_config(session.directory())
+            .read(&words)
+            .with_context(|| format!("failed to pull `{image}`"))?;
+        Ok(())
+    }
+
+    /// Whether the local engine has an image of this name.
+    pub fn has(&self, name: &str) -> bool {
+        // A word that begins with a dash would be an option.
+        !name.starts_with('-')
+            && self
+                .tool
+                .read(&["image", "inspect", "--format", "{{.Id}}", name])
+                .is_ok()
+    }
+
+    /// Hands an image of the local engine to `work`, as `docker save` writes it.
+    ///
+    /// # Errors
+    /// An image that the engine does not have, and whatever `work` finds.
+    pub fn save<T>(&self, name: &str, work: impl FnOnce(ChildStdout) -> Result<T>) -> Result<T> {
+        self.tool.pipe(&["image", "save", name], work)
+    }
+
+    /// Takes a name away from an image of the local engine. An image that has no other goes with it.
+    pub fn untag(&self, name: &str) {
+        // Housekeeping: a name that stays does no harm.
+        let _ = self.tool.read(&["image", "rm", "--no-prune", name]);
+    }
+
+    /// Builds a base image for both architectures and pushes it to a registry that wants no login.
+    ///
+    /// # Errors
+    /// A build or push that fails, with its last words.
+    pub fn build_stand_in(
+        &self,
+        context: &Path,
+        dockerfile: &Path,
+        name: &str,
+        args: &[(&str, &str)],
+    ) -> Result<()> {
+        let platforms = Arch::ALL.map(Arch::platform).join(",");
+        let (context, dockerfile) = (
+            context.display().to_string(),
+            dockerfile.display().to_string(),
+        );
+        let mut words = vec![
+            "buildx",
+            "build",
+            "--platform",
+            &platforms,
+            "--file",
+            &dockerfile,
+            "--tag",
+            name,
+        ];
+        let args: Vec<String> = args
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        words.extend(args.iter().flat_map(|arg| ["--build-arg", arg]));
+        words.extend([
+            "--provenance=false",
+            "--sbom=false",
+            "--load",
+            "--progress=plain",
+            &context,
+        ]);
+        for words in [words, vec!["push", name]] {
+            let outcome = self.tool.stream(&words, SILENCE, |_| {})?;
+            if !outcome.success() {
+                bail!(
+                    "`docker {}` {}:\n{}",
+                    words.join(" "),
+                    outcome.describe(),
+                    outcome.tail.join("\n")
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! A private Docker Engine for a Linux machine that has none: from Debian packages, unpacked and not installed, with its
+//! own socket, data and command line.
+//!
+//! It runs in its own process and mount namespace. So everything that it starts ends with one process, however that ends,
+//! and its emulation of the other CPU is gone with it. What it changes outside, the network, is restored.
+//!
+//! Docker 26.1 and buildx of Debian 13 run on Debian 12 as they are; `runc` must be the host's own release's (glibc).
+
+mod binfmt;
+mod programs;
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use binfmt::{foreign, registration};
+
+use super::{
+    emulator::{end, last_lines},
+    home::{Home, remove},
+    network::Network,
+};
+use crate::{
+    facts::host,
+    process::{self, Tool},
+    report::terminal::Terminal,
+};
+
+/// A private engine, running or not.
+pub(super) struct Engine<'h> {
+    home: &'h Home,
+}
+
+/// Sets up the engine's own view of the system, then becomes the engine. `$1` is the line that registers emulation.
+const START: &str = r#"
+set -eu
+mkdir -p /run/containerd /run/docker
+mount -t tmpfs tmpfs /run/containerd
+mount -t tmpfs tmpfs /run/docker
+registry=/proc/sys/fs/binfmt_misc
+[ -e "$registry/register" ] || mount -t binfmt_misc binfmt_misc "$registry"
+[ -e "$registry/$2" ] || printf '%s' "$1" > "$registry/register"
+shift 2
+exec "$@"
+"#;
+
+impl<'h> Engine<'h> {
+    /// The private engine of a sandbox.
+    pub(super) fn of(home: &'h Home) -> Self {
+        Self { home }
+    }
+
+    /// The environment variables with which `docker` reaches it.
+    pub(super) fn env(&self) -> Vec<(String, String)> {
+        let path = format!(
+            "{}:{}",
+            self.bin().display(),
+            host::path().to_string_lossy()
+        );
+        [
+            ("PATH", path),
+            ("DOCKER_HOST", self.docker_host()),
+            ("DOCKER_CONFIG", self.config().display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// The address of its socket. In `/run`, because a socket's path has at most 107 characters.
+    pub(super) fn docker_host(&self) -> String {
+        format!("unix://{}/docker.sock", self.run().display())
+    }
+
+    /// Whether it answers.
+    pub(super) fn answers(&self) -> bool {
+        self.bin().join("docker").exists()
+            && self
+                .tool("docker")
+                .read(&["version", "--format", "{{.Server.Version}}"])
+                .is_ok()
+    }
+
+    /// Starts it, unless it answers already.
+    ///
+    /// # Errors
+    /// A machine that cannot have one, with what to install instead; or an engine that does not come up.
+    pub(super) fn start(&self, terminal: &Terminal) -> Result<()> {
+        if self.answers() {
+            return Ok(());
+        }
+        refuse_unless_possible()?;
+        self.install(terminal)?;
+        self.stop()?;
+        terminal.status(
+            "Starting",
+            &format!("a private Docker Engine in {}", self.directory().display()),
+        );
+        if let Some(foreign) = foreign() {
+            terminal.note(&format!(
+                "emulation of {foreign} is registered with QEMU, as a one-time setup for as long as the engine runs"
+            ));
+        }
+        let run = self.run();
+        fs::create_dir_all(&run)
+            .with_context(|| format!("failed to create `{}`", run.display()))?;
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o700))
+            .context("failed to protect the engine's directory")?;
+        Network::save(&self.bin())?;
+        let settings = self.directory().join("daemon.json");
+        fs::write(&settings, self.settings().to_string())
+            .with_context(|| format!("failed to write `{}`", settings.display()))?;
+        self.launch(&settings)?;
+        self.wait()
+    }
+
+    /// Stops it and restores what it changed. Stopping what does not run is fine.
+    ///
+    /// # Errors
+    /// A directory or a setting that cannot be restored.
+    pub(super) fn stop(&self) -> Result<()> {
+        for process in self.processes() {
+            let keeper = process::parent(process);
+            end(process, Duration::from_secs(15), |process| {
+                self.processes().contains(&process)
+            });
+            let is_keeper = |process: u32| {
+                process::command_line(process).is_some_and(|line| line.starts_with("unshare "))
+            };
+            if let Some(keeper) = keeper {
+                end(keeper, Duration::from_secs(2), is_keeper);
+            }
+        }
+        remove(&self.run())?;
+        self.remove_cgroups();
+        if others_run() {
+            Ok(())
+        } else {
+            Network::restore(&self.bin())
+        }
+    }
+
+    fn launch(&self, settings: &Path) -> Result<()> {
+        let (magic, name) = match foreign() {
+            Some(arch) => (
+                registration(arch, &self.bin()),
+                format!("qemu-{}", arch.uname()),
+            ),
+            None => (String::new(), ".".to_owned()),
+        };
+        let path = format!(
+            "{}:{}",
+            self.bin().display(),
+            host::path().to_string_lossy()
+        );
+        let words = [
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount",
+            "--mount-proc",
+            "--propagation",
+            "slave",
+            "sh",
+            "-c",
+            START,
+            "sh",
+            &magic,
+            &name,
+            &self.dockerd().display().to_string(),
+            "--config-file",
+            &settings.display().to_string(),
+            "--group",
+            "root",
+        ];
+        Tool::new("unshare")
+            .env("PATH", path)
+            .daemon(&words, &self.log())?;
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(100);
+        for _ in 0..600 {
+            if self.answers() {
+                return Ok(());
+            }
+            std::thread::sleep(STEP);
+        }
+        let said = fs::read_to_string(self.log()).unwrap_or_default();
+        bail!(
+            "the private Docker Engine does not come up; {} ends with:\n{}",
+            self.log().display(),
+            last_lines(&said, 10)
+        );
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let run = self.run();
+        json!({
+            "features": { "containerd-snapshotter": true },
+            "hosts": [self.docker_host()],
+            "data-root": self.directory().join("data"),
+            "exec-root": run.join("exec"),
+            "pidfile": run.join("docker.pid"),
+            "init-path": self.bin().join("tini-static"),
+            "ip6tables": false,
+            "cgroup-parent": format!("/xtask-{}", self.home.id()),
+            "shutdown-timeout": 1,
+            "log-level": "warn",
+        })
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let dockerd = format!("{} ", self.dockerd().display());
+        process::all()
+            .into_iter()
+            .filter(|id| process::command_line(*id).is_some_and(|line| line.starts_with(&dockerd)))
+            .collect()
+    }
+
+    /// The kernel keeps empty groups, which nobody would remove otherwise.
+    fn remove_cgroups(&self) {
+        let name = format!("xtask-{}", self.home.id());
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").map(|found| {
+            found
+                .flatten()
+                .map(|entry| entry.path())
+                .collect::<Vec<_>>()
+        });
+        let roots = hierarchies
+            .unwrap_or_default()
+            .into_iter()
+            .chain([PathBuf::from("/sys/fs/cgroup")]);
+        roots
+            .map(|root| root.join(&name))
+            .filter(|group| group.is_dir())
+            .for_each(|group| remove_group(&group));
+    }
+
+    fn tool(&self, program: &str) -> Tool {
+        let tool = Tool::new(self.bin().join(program));
+        self.env()
+            .into_iter()
+            .fold(tool, |tool, (name, value)| tool.env(name, value))
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.home.path("engine")
+    }
+    fn bin(&self) -> PathBuf {
+        self.directory().join("bin")
+    }
+    fn dockerd(&self) -> PathBuf {
+        self.bin().join("dockerd")
+    }
+    fn config(&self) -> PathBuf {
+        self.directory().join("config")
+    }
+    fn log(&self) -> PathBuf {
+        self.home.path("engine.log")
+    }
+    fn run(&self) -> PathBuf {
+        PathBuf::from(format!("/run/xtask-{}", self.home.id()))
+    }
+}
+
+/// Whether another sandbox's engine runs on this machine.
+fn others_run() -> bool {
+    let is_engine = |line: &String| {
+        line.contains("/sandbox/engine/bin/dockerd --config-file") && !line.starts_with("unshare")
+    };
+    process::all()
+        .into_iter()
+        .filter_map(process::command_line)
+        .any(|line| is_engine(&line))
+}
+
+fn remove_group(group: &Path) {
+    for inner in fs::read_dir(group)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+    {
+        remove_group(&inner.path());
+    }
+    // Only a directory without processes goes, and that is what is wanted.
+    let _ = fs::remove_dir(group);
+}
+
+fn refuse_unless_possible() -> Result<()> {
+    const INSTALL: &str = "install Docker Engine with its buildx plugin and start it (Debian 13, Ubuntu: \
+                           apt-get install docker.io docker-buildx; macOS, Windows: Docker Desktop)";
+    if !cfg!(target_os = "linux") {
+        bail!("no Docker Engine with buildx answers: {INSTALL}");
+    }
+    if !Path::new("/usr/bin/apt-get").exists() || !Path::new("/usr/bin/dpkg-deb").exists() {
+        bail!(
+            "no Docker Engine with buildx answers, and a private one needs Debian's apt: {INSTALL}"
+        );
+    }
+    if !host::is_root() {
+        bail!(
+            "no Docker Engine with buildx answers, and only root can start a private one: {INSTALL}, or run this as root"
+        );
+    }
+    Ok(())
+}
