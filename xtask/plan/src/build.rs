@@ -6,12 +6,11 @@ use chrono::DateTime;
 
 use crate::{
     Build, Plan,
-    model::{label, refusal::Refusal},
-};
-use crate::{
     arch::Arch,
     model::{
         config::{Config, Environment, Image, Service, TargetRule},
+        label,
+        refusal::Refusal,
         revision::Revision,
         target::Target,
     },

@@ -1,12 +1,12 @@
-//! Command lines as data: what `execute` runs is what `--dry-run` shows.
+//! Command lines as data. What docker is given for a build and a push is what is run; the other lines that `--dry-run` shows
+//! are what a person would type to the same end.
 
 use std::collections::BTreeSet;
 
-use crate::model::shell::quoted;
 use crate::{
     Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
     TagAction,
-    model::{builder::Builder, cache::Cache, place::Place},
+    model::{builder::Builder, cache::Cache, place::Place, shell::quoted},
 };
 
 /// The arguments of `docker` for a build.

@@ -1,7 +1,6 @@
 //! What a protected environment asks before anything is done.
 
-use crate::model::refusal::Refusal;
-use crate::model::{config::Environment, revision::Revision};
+use crate::model::{config::Environment, refusal::Refusal, revision::Revision};
 
 /// What a protected environment asks of the tree. Needs no network, so that it can be asked before anything else.
 pub fn guards(environment: &Environment, revision: Option<&Revision>) -> Vec<Refusal> {

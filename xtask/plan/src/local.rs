@@ -7,17 +7,15 @@ use std::{
 
 use crate::{
     Build, Plan, PlannedImage, Source,
-    build::{because, build_args, finish, labels, missing_path, missing_paths},
-    model::refusal::Refusal,
-    select::{Selected, image, unknown_services},
-};
-use crate::{
     arch::Arch,
+    build::{because, build_args, finish, labels, missing_path, missing_paths},
     model::{
         config::{Config, Image, Service},
+        refusal::Refusal,
         revision::Revision,
         target::Target,
     },
+    select::{Selected, image, unknown_services},
 };
 
 /// What a local build is asked for.

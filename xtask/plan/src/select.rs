@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::model::refusal::Refusal;
 use crate::model::{
     config::{Config, Environment, Image, Service},
+    refusal::Refusal,
     suggestion::suggestion,
 };
 

@@ -65,7 +65,7 @@ impl Problems {
         }
     }
 
-    /// The problems as a person reads them, each with the lines it is about. `width` is the terminal's, in columns.
+    /// The problems as a person reads them, each with the lines it is about.
     pub fn render(&self) -> String {
         let path = self.path.display().to_string();
         let renderer = Renderer::styled();

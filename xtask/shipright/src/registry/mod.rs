@@ -1,6 +1,11 @@
 //! Speaks the registry protocol. The architecture of an image stands in its config blob: no call of ECR's own API tells it.
 //!
 //! Source: the OCI distribution specification, "Pull" and "Push".
+//!
+//! Compared with `oci-client` 0.18: it is async, over `reqwest` with a TLS configuration of its own beside the SDK's, and brings
+//! 40 crates that nothing else here needs. It reads manifests and tokens without a bound, asks any realm that the registry
+//! names for a token, also over plain HTTP, for one repository at a time (a mount needs two), and tries nothing again. All of
+//! that is what this client exists for.
 
 mod access;
 mod failure;
