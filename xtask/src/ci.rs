@@ -1,5 +1,5 @@
-//! `ci`: everything that has to hold before a change lands. What fails fastest comes first; then three things side by side
-//! that wait more than they compute: the tests, the end-to-end run, and the fuzz targets.
+//! `ci`: everything that has to hold before a change lands. Once the tests are built, three things go on side by side: the tests
+//! and then the lints, the end-to-end run, which waits more than it computes, and the fuzz targets.
 
 use std::{path::Path, process::ExitCode, thread, time::Duration};
 
@@ -16,28 +16,30 @@ pub(crate) const ABOUT: &str = "Check format and lints, run all tests and the en
 
 /// What comes first, one after the other. `RUSTFLAGS` stays as it is, so that the dependencies of `cargo xtask` itself are not
 /// built again.
-const FIRST: [Step; 3] = [
+const FIRST: [Step; 2] = [
     Step {
         name: "format",
         words: &["fmt", "--all", "--check"],
-    },
-    Step {
-        name: "lints",
-        words: &[
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ],
     },
     Step {
         name: "build of the tests",
         words: &["test", "--locked", "--workspace", "--no-run"],
     },
 ];
+
+/// The lints compute more than they wait: they come while the end-to-end run waits.
+const LINTS: Step = Step {
+    name: "lints",
+    words: &[
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ],
+};
 
 /// The tests wait for programs more than they compute.
 const TESTS: Step = Step {
@@ -98,7 +100,8 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
         let fuzz = scope.spawn(|| fuzz(context, &root));
         let end_to_end =
             scope.spawn(|| background(context, END_TO_END.name, &cargo, END_TO_END.words));
-        let tests = foreground(context, TESTS, &cargo);
+        let tests =
+            foreground(context, TESTS, &cargo).and_then(|()| foreground(context, LINTS, &cargo));
         let of_thread = |outcome: thread::Result<Result<()>>| {
             outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")))
         };
