@@ -10,7 +10,7 @@ use shipright::{
     arch::Arch,
     cli::Global,
     docker::{Docker, ExistingLogins, LoginSession},
-    facts::host,
+    facts::paths,
     model::refusal::Refusal,
     plan::{self, Build, LocalFacts, LocalRequest, MOVABLE_TAGS, Source, plan_local},
     proof::{Proof, Prover},
@@ -143,9 +143,9 @@ impl Story<'_> {
             arch_from: "the demo",
             dockerfile: None,
         };
-        let ca_bundle = host::ca_bundle();
+        let build = paths::build_facts(config, None);
         let facts = LocalFacts {
-            ca_bundle: ca_bundle.as_deref(),
+            build,
             ..LocalFacts::default()
         };
         let mut plan = plan_local(config, &request, facts).map_err(Refused)?;

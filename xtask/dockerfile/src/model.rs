@@ -126,10 +126,13 @@ impl Model {
         })
     }
 
-    /// The base image that the last stage stands on in the end, with build arguments in place of variables. `None` for
+    /// The base image that a stage (or the last) stands on in the end, with build arguments in place of variables. `None` for
     /// `scratch`, and where a `--platform` or an unknown variable makes it another than the one that was asked for.
-    pub fn base(&self, given: &BTreeMap<String, String>) -> Option<String> {
-        let mut place = self.stages.len().checked_sub(1)?;
+    pub fn base(&self, stage: Option<&str>, given: &BTreeMap<String, String>) -> Option<String> {
+        let mut place = match stage {
+            Some(name) => self.place(name)?,
+            None => self.stages.len().checked_sub(1)?,
+        };
         loop {
             let stage = self.stages.get(place)?;
             let is_targets = matches!(stage.platform, Platform::Unsaid | Platform::Target);
@@ -143,6 +146,25 @@ impl Model {
                 None => return (image != "scratch").then_some(image),
             }
         }
+    }
+
+    /// The place of a stage by its name or number.
+    fn place(&self, name: &str) -> Option<usize> {
+        let named = self
+            .stages
+            .iter()
+            .position(|stage| stage.name.as_deref() == Some(&name.to_lowercase()));
+        named.or_else(|| name.parse().ok().filter(|place| *place < self.stages.len()))
+    }
+
+    /// The names of the stages, in the file's order.
+    pub fn stage_names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.stages.iter().filter_map(|stage| stage.name.as_deref())
+    }
+
+    /// Whether there is a stage of this name or number.
+    pub fn has_stage(&self, name: &str) -> bool {
+        self.place(name).is_some()
     }
 
     /// A base image with build arguments in place of variables: those given, then the file's own defaults. `None` where a

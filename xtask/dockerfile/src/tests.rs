@@ -334,7 +334,7 @@ fn problems_have_their_place() {
 #[test]
 fn base_images_are_expanded_with_defaults_and_arguments() {
     let given = BTreeMap::from([("BASE".to_owned(), "mine:2".to_owned())]);
-    let base = |text: &str| Model::parse(text).unwrap().base(&given);
+    let base = |text: &str| Model::parse(text).unwrap().base(None, &given);
     let cases = [
         ("ARG BASE=python:3\nFROM ${BASE}\n", Some("mine:2")),
         (

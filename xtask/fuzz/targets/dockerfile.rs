@@ -10,6 +10,6 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         assert!(text.get(finding.span).is_some(), "a finding lies outside the file");
     }
     if let Ok(model) = Model::parse(text) {
-        let _ = model.base(&BTreeMap::from([("A".to_owned(), "b".to_owned())]));
+        let _ = model.base(None, &BTreeMap::from([("A".to_owned(), "b".to_owned())]));
     }
 });

@@ -22,12 +22,14 @@ pub struct Config {
     pub project: String,
     /// The build context, an absolute path.
     pub context: PathBuf,
-    /// The service that `docker-build` builds when none is named.
-    pub default_service: String,
+    /// The service that `docker-build` builds when none is named. `None` where there are several and none is the default.
+    pub default_service: Option<String>,
     /// Characters of the git commit in a tag.
     pub revision_length: usize,
     /// The `org.opencontainers.image.source` label, where the file says it.
     pub source: Option<String>,
+    /// Labels of every image that is pushed, beside those of the commit.
+    pub labels: BTreeMap<String, String>,
     /// Which CPU each target runs.
     pub targets: BTreeMap<Target, Arch>,
     /// Where images of each architecture are built, if not by docker's current builder.
@@ -84,6 +86,8 @@ pub struct Service {
     pub name: String,
     /// The value of `SERVICE_FOLDER`.
     pub folder: String,
+    /// The build context, an absolute path, where an image has none of its own.
+    pub context: PathBuf,
     /// In the file's order.
     pub images: Vec<Image>,
 }
@@ -92,8 +96,26 @@ pub struct Service {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Image {
-    /// From the build context.
+    /// As deploy.toml has it: from the build context.
     pub dockerfile: PathBuf,
+    /// The Dockerfile, an absolute path.
+    pub file: PathBuf,
+    /// The build context, an absolute path.
+    pub context: PathBuf,
+    /// Named contexts, as `docker buildx build --build-context` takes them.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// The stage that is built, if not the last.
+    pub stage: Option<String>,
+    /// Labels besides the project's.
+    pub labels: BTreeMap<String, String>,
+    /// What the build may read and no layer keeps.
+    pub secrets: Vec<Secret>,
+    /// Keys of the ssh agent that the build may use: `default`, or names.
+    pub ssh: Vec<String>,
+    /// The network of the build's steps, if not BuildKit's usual one.
+    pub network: Option<Network>,
+    /// Where the build cache is kept, if not where the environment keeps it.
+    pub cache: Option<ImageCache>,
     /// What runs it.
     pub target: Target,
     /// Which rule decided the target.
@@ -120,6 +142,68 @@ pub struct Image {
     pub build_args: BTreeMap<String, String>,
     /// Machine code for another CPU that is there on purpose.
     pub foreign: Vec<Foreign>,
+}
+
+/// A build context besides the main one. Source: "Additional build contexts" in docker's reference of `buildx build`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedContext {
+    /// A directory of this repository, an absolute path.
+    Directory(PathBuf),
+    /// Something that BuildKit fetches: `docker-image://…`, or the address of a git repository or an archive.
+    Address(String),
+}
+
+/// Something that a build may read, and that ends up in no layer, cache or history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Secret {
+    /// Its name in the Dockerfile: `RUN --mount=type=secret,id=…`.
+    pub id: String,
+    /// Where its value is.
+    pub source: SecretSource,
+    /// Whether there is no build without it.
+    pub required: bool,
+}
+
+/// Where the value of a secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretSource {
+    /// In a file: absolute, from deploy.toml's directory, or from `~`, the user's home.
+    File(String),
+    /// In an environment variable.
+    Env(String),
+}
+
+/// The network of a build's steps. Source: `--network` in docker's reference of `buildx build`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// None.
+    None,
+    /// The build machine's own.
+    Host,
+}
+
+impl Network {
+    /// As docker has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
+}
+
+/// Where the build cache of one image is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageCache {
+    /// In the builder alone.
+    None,
+    /// There.
+    In(Store),
 }
 
 /// Machine code for another CPU that is in an image on purpose.

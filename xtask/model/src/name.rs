@@ -99,7 +99,25 @@ pub fn is_kubernetes(name: &str) -> bool {
         && name.chars().all(|c| alphanumeric(c) || c == '-')
 }
 
-/// The name of a build argument.
+/// A stage of a Dockerfile, a secret or a key of an ssh agent.
+pub fn is_stage(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// A named context: a stage's name, or an image's reference.
+pub fn is_context(name: &str) -> bool {
+    (1..=256).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
+}
+
+/// A build argument, or an environment variable.
 pub fn is_build_arg(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -1,14 +1,19 @@
 //! What all builds have in common: arguments, labels, and the reason for the architecture.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use chrono::DateTime;
 
 use crate::{
-    Build, Plan,
+    Build, BuildSecret, Plan,
     arch::Arch,
     model::{
-        config::{Config, Environment, Image, Service, TargetRule},
+        config::{
+            Config, Environment, Image, NamedContext, Secret, SecretSource, Service, TargetRule,
+        },
         label,
         refusal::Refusal,
         revision::Revision,
@@ -25,33 +30,6 @@ pub(super) fn finish(refusals: Vec<Refusal>, plan: Plan) -> Result<Plan, Vec<Ref
     }
 }
 
-/// A build that lacks its Dockerfile or context.
-pub(super) fn missing_paths(config: &Config, build: &Build, missing: &[PathBuf]) -> Vec<Refusal> {
-    let wanted = [&build.context, &build.dockerfile];
-    wanted
-        .into_iter()
-        .find_map(|path| missing_path(config, path, missing))
-        .into_iter()
-        .collect()
-}
-
-/// A file or directory that is not there.
-pub(super) fn missing_path(
-    config: &Config,
-    path: &PathBuf,
-    missing: &[PathBuf],
-) -> Option<Refusal> {
-    missing.contains(path).then(|| {
-        Refusal::new(
-            format!(
-                "`{}` is no file (or directory) inside the build context",
-                config.shown(path).display()
-            ),
-            "correct `context` or `dockerfile` in deploy.toml, or create the file",
-        )
-    })
-}
-
 /// Why an image is for its architecture.
 pub fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> String {
     let arch = config.arch(target);
@@ -66,32 +44,6 @@ pub fn because(config: &Config, target: Target, rule: Option<TargetRule>) -> Str
     )
 }
 
-/// The target's platform is among them: an `ARG TARGETPLATFORM` before the first `FROM` hides BuildKit's own value from that
-/// `FROM` in the versions that Debian 13 and Docker 26 have, and the build fails with an empty platform.
-pub(super) fn build_args(
-    service: &Service,
-    image: Option<&Image>,
-    arch: Arch,
-    environment: Option<&Environment>,
-    revision: Option<&Revision>,
-) -> BTreeMap<String, String> {
-    let mut args = environment
-        .map(|environment| environment.build_args.clone())
-        .unwrap_or_default();
-    args.extend(image.into_iter().flat_map(|image| image.build_args.clone()));
-    let platform = [
-        ("TARGETPLATFORM", arch.platform()),
-        ("TARGETARCH", arch.oci().to_owned()),
-    ];
-    args.extend(platform.map(|(key, value)| (key.to_owned(), value)));
-    args.insert("SERVICE_FOLDER".to_owned(), service.folder.clone());
-    if let Some(revision) = revision {
-        args.insert("SOURCE_DATE_EPOCH".to_owned(), revision.time.to_string());
-        args.insert("REVISION".to_owned(), revision_name(revision));
-    }
-    args
-}
-
 /// The commit, and whether the image has more than it.
 fn revision_name(revision: &Revision) -> String {
     format!(
@@ -101,26 +53,216 @@ fn revision_name(revision: &Revision) -> String {
     )
 }
 
-/// The labels of a revision's image.
-pub(super) fn labels(config: &Config, revision: Option<&Revision>) -> BTreeMap<String, String> {
-    let Some(revision) = revision else {
-        return BTreeMap::new();
-    };
-    let source = config.source.clone().or_else(|| revision.origin.clone());
-    let created = DateTime::from_timestamp(revision.time, 0)
-        .map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let version = revision
-        .description
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect();
-    let all = [
-        (label::REVISION, Some(revision_name(revision))),
-        (label::CREATED, created),
-        (label::SOURCE, source),
-        (label::VERSION, Some(version)),
-    ];
-    all.into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect()
+/// What builds are planned from, besides the configuration: what is there on this machine.
+#[derive(Debug, Default)]
+pub struct BuildFacts {
+    /// Certificates that builds may need.
+    pub ca_bundle: Option<PathBuf>,
+    /// Dockerfiles and directories that are not there, or lie outside the repository once links are followed.
+    pub missing: Vec<PathBuf>,
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// Files and environment variables of secrets that are not there.
+    pub missing_secrets: Vec<SecretSource>,
+    /// Whether an ssh agent can be asked.
+    pub has_ssh_agent: bool,
+}
+
+/// A build in the making.
+pub(super) struct Maker<'m> {
+    /// deploy.toml.
+    pub config: &'m Config,
+    /// The service.
+    pub service: &'m Service,
+    /// The image, where deploy.toml has it.
+    pub image: Option<&'m Image>,
+    /// The architecture.
+    pub arch: Arch,
+    /// The environment, for images that go to one.
+    pub environment: Option<&'m Environment>,
+    /// The commit, if there is one.
+    pub revision: Option<&'m Revision>,
+    /// What is there.
+    pub facts: &'m BuildFacts,
+}
+
+impl Maker<'_> {
+    /// A build of this Dockerfile, without a cache, for this machine alone.
+    pub(super) fn build(&self, dockerfile: PathBuf, names: Vec<String>) -> Build {
+        let image = self.image;
+        let context = image.map_or(&self.service.context, |image| &image.context);
+        Build {
+            dockerfile,
+            context: context.clone(),
+            arch: self.arch,
+            builder: self.config.builders.get(&self.arch).cloned(),
+            mode: None,
+            stage: image.and_then(|image| image.stage.clone()),
+            contexts: image
+                .map(|image| image.contexts.clone())
+                .unwrap_or_default(),
+            secrets: self.secrets(),
+            ssh: image.map(|image| image.ssh.clone()).unwrap_or_default(),
+            network: image.and_then(|image| image.network),
+            args: self.args(),
+            labels: self.labels(),
+            cache: None,
+            names,
+            ca_bundle: self.facts.ca_bundle.clone(),
+            pushed: false,
+        }
+    }
+
+    /// The target's platform is among them: an `ARG TARGETPLATFORM` before the first `FROM` hides BuildKit's own value from that
+    /// `FROM` in the versions that Debian 13 and Docker 26 have, and the build fails with an empty platform.
+    fn args(&self) -> BTreeMap<String, String> {
+        let of_environment = self
+            .environment
+            .map(|environment| environment.build_args.clone());
+        let mut args = of_environment.unwrap_or_default();
+        args.extend(
+            self.image
+                .into_iter()
+                .flat_map(|image| image.build_args.clone()),
+        );
+        let (platform, arch) = (self.arch.platform(), self.arch.oci().to_owned());
+        let own = [("TARGETPLATFORM", platform), ("TARGETARCH", arch)];
+        args.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        args.insert("SERVICE_FOLDER".to_owned(), self.service.folder.clone());
+        if let Some(revision) = self.revision {
+            args.insert("SOURCE_DATE_EPOCH".to_owned(), revision.time.to_string());
+            args.insert("REVISION".to_owned(), revision_name(revision));
+        }
+        args
+    }
+
+    /// The labels of a revision's image, and those of deploy.toml.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.config.labels.clone();
+        labels.extend(
+            self.image
+                .into_iter()
+                .flat_map(|image| image.labels.clone()),
+        );
+        let Some(revision) = self.revision else {
+            return labels;
+        };
+        let source = self
+            .config
+            .source
+            .clone()
+            .or_else(|| revision.origin.clone());
+        let created = DateTime::from_timestamp(revision.time, 0);
+        let created = created.map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
+        let version = revision
+            .description
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        let all = [
+            (label::REVISION, Some(revision_name(revision))),
+            (label::CREATED, created),
+            (label::SOURCE, source),
+            (label::VERSION, Some(version)),
+        ];
+        let own = all
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        labels.extend(own);
+        labels
+    }
+
+    /// The secrets that are there.
+    fn secrets(&self) -> Vec<BuildSecret> {
+        let all = self
+            .image
+            .map(|image| image.secrets.as_slice())
+            .unwrap_or_default();
+        let is_there = |secret: &&Secret| !self.facts.missing_secrets.contains(&secret.source);
+        let found = all.iter().filter(is_there).map(|secret| {
+            let source = match &secret.source {
+                SecretSource::File(file) => {
+                    let path = secret_file(&self.config.root, self.facts.home.as_deref(), file);
+                    SecretSource::File(path.display().to_string())
+                }
+                SecretSource::Env(name) => SecretSource::Env(name.clone()),
+            };
+            BuildSecret {
+                id: secret.id.clone(),
+                source,
+            }
+        });
+        found.collect()
+    }
+
+    /// What is in the way of a build: files, directories, secrets and an agent that are not there. `name` is what people call the
+    /// image.
+    pub(super) fn refusals(&self, build: &Build, name: &str) -> Vec<Refusal> {
+        let mut refusals: Vec<_> = self.missing_paths(build).into_iter().collect();
+        let Some(image) = self.image else {
+            return refusals;
+        };
+        let is_missing = |secret: &&Secret| {
+            secret.required && self.facts.missing_secrets.contains(&secret.source)
+        };
+        refusals.extend(image.secrets.iter().filter(is_missing).map(|secret| {
+            let id = &secret.id;
+            let (found, cure) = match &secret.source {
+                SecretSource::File(file) => (
+                    format!("there is no file `{file}`"),
+                    format!("create `{file}`"),
+                ),
+                SecretSource::Env(variable) => (
+                    format!("`{variable}` is not set"),
+                    format!("set `{variable}` in the environment"),
+                ),
+            };
+            let problem = format!("the build of {name} needs the secret `{id}`, and {found}");
+            Refusal::new(
+                problem,
+                format!("{cure}, or say `required = false` for the secret in deploy.toml"),
+            )
+        }));
+        if !image.ssh.is_empty() && !self.facts.has_ssh_agent {
+            let problem =
+                format!("the build of {name} needs an ssh agent, and `SSH_AUTH_SOCK` is not set");
+            refusals.push(Refusal::new(
+                problem,
+                "start one, and add the key: eval $(ssh-agent); ssh-add",
+            ));
+        }
+        refusals
+    }
+
+    fn missing_paths(&self, build: &Build) -> Option<Refusal> {
+        let named = build.contexts.values().filter_map(|context| match context {
+            NamedContext::Directory(path) => Some(path),
+            NamedContext::Address(_) => None,
+        });
+        let mut wanted = [&build.context, &build.dockerfile].into_iter().chain(named);
+        wanted.find_map(|path| missing_path(self.config, path, &self.facts.missing))
+    }
+}
+
+/// A file or directory that is not there.
+pub(super) fn missing_path(
+    config: &Config,
+    path: &PathBuf,
+    missing: &[PathBuf],
+) -> Option<Refusal> {
+    let shown = config.shown(path).display();
+    missing.contains(path).then(|| {
+        Refusal::new(
+            format!("`{shown}` is no file (or directory) inside the repository"),
+            "correct `context`, `contexts` or `dockerfile` in deploy.toml, or create it",
+        )
+    })
+}
+
+/// Where the file of a secret is: from deploy.toml's directory, unless it is absolute or in the user's home.
+pub fn secret_file(root: &Path, home: Option<&Path>, said: &str) -> PathBuf {
+    match (said.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => root.join(said),
+    }
 }

@@ -4,9 +4,15 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Build, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
-    TagAction,
-    model::{builder::Builder, cache::Cache, place::Place, shell::quoted},
+    Build, BuildSecret, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication,
+    Source, TagAction,
+    model::{
+        builder::Builder,
+        cache::Cache,
+        config::{NamedContext, Network, SecretSource},
+        place::Place,
+        shell::quoted,
+    },
 };
 
 /// The arguments of `docker` for a build.
@@ -49,6 +55,21 @@ pub fn build(build: &Build) -> Vec<String> {
             format!("id=ca,src={}", bundle.display()),
         ]);
     }
+    words.extend(build.secrets.iter().flat_map(secret));
+    words.extend(
+        build
+            .ssh
+            .iter()
+            .flat_map(|key| ["--ssh".to_owned(), key.clone()]),
+    );
+    words.extend(
+        build
+            .stage
+            .iter()
+            .flat_map(|stage| ["--target".to_owned(), stage.clone()]),
+    );
+    words.extend(build.contexts.iter().flat_map(named_context));
+    words.extend(build.network.into_iter().flat_map(network));
     words.extend(build.cache.iter().flat_map(Cache::flags));
     words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
     words.extend(
@@ -60,6 +81,33 @@ pub fn build(build: &Build) -> Vec<String> {
     words.extend(["--load", "--progress=plain"].map(str::to_owned));
     words.push(build.context.display().to_string());
     words
+}
+
+/// A secret's value is in no command line: docker reads it from its file or from the environment.
+fn secret(secret: &BuildSecret) -> [String; 2] {
+    let id = &secret.id;
+    let field = match &secret.source {
+        SecretSource::File(file) => format!("id={id},src={file}"),
+        SecretSource::Env(variable) => format!("id={id},env={variable}"),
+    };
+    ["--secret".to_owned(), field]
+}
+
+fn named_context((name, context): (&String, &NamedContext)) -> [String; 2] {
+    let field = match context {
+        NamedContext::Directory(path) => format!("{name}={}", path.display()),
+        NamedContext::Address(address) => format!("{name}={address}"),
+    };
+    ["--build-context".to_owned(), field]
+}
+
+/// The build machine's own network is an entitlement. Source: `--allow` in docker's reference of `buildx build`.
+fn network(network: Network) -> Vec<String> {
+    let flag = format!("--network={}", network.name());
+    match network {
+        Network::None => vec![flag],
+        Network::Host => vec![flag, "--allow=network.host".to_owned()],
+    }
 }
 
 /// The arguments of `docker` that make the builder of an address.

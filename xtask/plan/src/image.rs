@@ -9,7 +9,7 @@ use crate::{
     model::{
         builder::Builder,
         cache::Cache,
-        config::Foreign,
+        config::{Foreign, NamedContext, Network, SecretSource},
         function::Function,
         place::Place,
         revision::Revision,
@@ -158,6 +158,21 @@ pub struct Build {
     /// How it is built, where that could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<BuildMode>,
+    /// The stage that is built, if not the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// Named contexts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// Secrets that are there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<BuildSecret>,
+    /// Keys of the ssh agent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh: Vec<String>,
+    /// The network of its steps, if not BuildKit's usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// Build arguments.
     pub args: BTreeMap<String, String>,
     /// Labels.
@@ -171,6 +186,16 @@ pub struct Build {
     pub ca_bundle: Option<PathBuf>,
     /// Whether an image leaves this machine. A local build may carry no labels.
     pub pushed: bool,
+}
+
+/// A secret of a build, and where docker reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BuildSecret {
+    /// Its name in the Dockerfile.
+    pub id: String,
+    /// Where its value is; a file by its absolute path.
+    pub source: SecretSource,
 }
 
 /// Where an image goes, and under which tags.

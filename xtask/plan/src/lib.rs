@@ -24,11 +24,11 @@ pub mod trouble;
 pub use image_arch as arch;
 pub use shipright_model as model;
 
-pub use build::because as reason;
+pub use build::{BuildFacts, because as reason, secret_file};
 pub use guards::{account_guard, guards};
 pub use image::{
-    Build, BuildMode, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication,
-    Source, TagAction,
+    Build, BuildMode, BuildSecret, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag,
+    Publication, Source, TagAction,
 };
 pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
 pub use push::{

@@ -6,16 +6,16 @@ use std::{
 };
 
 use crate::{
-    Build, Plan, PlannedImage, Source,
+    Plan, PlannedImage, Source,
     arch::Arch,
-    build::{because, build_args, finish, labels, missing_path, missing_paths},
+    build::{BuildFacts, Maker, because, finish, missing_path},
     model::{
         config::{Config, Image, Service},
         refusal::Refusal,
         revision::Revision,
         target::Target,
     },
-    select::{Selected, image, unknown_services},
+    select::{Selected, image, no_default, unknown_services},
 };
 
 /// What a local build is asked for.
@@ -40,8 +40,8 @@ pub fn local_names(
     arch: Arch,
 ) -> Vec<String> {
     let project = &config.project;
-    let general =
-        (service.name == config.default_service).then(|| format!("{project}:{arch}-latest"));
+    let general = (config.default_service.as_ref() == Some(&service.name))
+        .then(|| format!("{project}:{arch}-latest"));
     let special = image
         .map(|image| Selected { service, image }.name())
         .filter(|name| *name != service.name);
@@ -54,13 +54,11 @@ pub fn local_names(
 
 /// What a local build is planned from, besides the configuration.
 #[derive(Debug, Default)]
-pub struct LocalFacts<'f> {
+pub struct LocalFacts {
     /// The commit, if there is one.
     pub revision: Option<Revision>,
-    /// Certificates that builds may need.
-    pub ca_bundle: Option<&'f Path>,
-    /// Dockerfiles and directories that are not there.
-    pub missing: &'f [PathBuf],
+    /// What is there for builds.
+    pub build: BuildFacts,
 }
 
 /// Plans local builds.
@@ -70,14 +68,13 @@ pub struct LocalFacts<'f> {
 pub fn plan_local(
     config: &Config,
     request: &LocalRequest,
-    facts: LocalFacts<'_>,
+    facts: LocalFacts,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = unknown_services(config, &request.services);
-    let default = std::slice::from_ref(&config.default_service);
-    let named = if request.services.is_empty() {
-        default
-    } else {
-        &request.services
+    let named = match (&config.default_service, request.services.as_slice()) {
+        (Some(default), []) => std::slice::from_ref(default),
+        (None, []) => return Err(vec![no_default(config)]),
+        (_, named) => named,
     };
     let mut seen = BTreeSet::new();
     let names = named.iter().filter(|name| seen.insert(*name));
@@ -86,23 +83,23 @@ pub fn plan_local(
         let archs: Vec<_> = request.archs.iter().copied().map(Some).collect();
         let known = image(config, service, request.dockerfile.as_deref());
         for wanted in if archs.is_empty() { vec![None] } else { archs } {
-            match (One {
+            let one = One {
                 config,
                 service,
                 request,
                 facts: &facts,
                 known,
                 wanted,
-            })
-            .image()
-            {
-                Ok(image) => images.push(image),
+            };
+            match one.image() {
+                Ok((image, found)) => {
+                    images.push(image);
+                    refusals.extend(found);
+                }
                 Err(refusal) => refusals.push(refusal),
             }
         }
     }
-    let builds = images.iter().filter_map(PlannedImage::build);
-    refusals.extend(builds.flat_map(|build| missing_paths(config, build, facts.missing)));
     let (create_repositories, indexes, notes) = (Vec::new(), Vec::new(), Vec::new());
     let revision = facts.revision;
     finish(
@@ -123,7 +120,7 @@ struct One<'l> {
     config: &'l Config,
     service: &'l Service,
     request: &'l LocalRequest,
-    facts: &'l LocalFacts<'l>,
+    facts: &'l LocalFacts,
     /// The image of deploy.toml, where the Dockerfile is one of its.
     known: Option<&'l Image>,
     /// The architecture that was asked for.
@@ -131,42 +128,44 @@ struct One<'l> {
 }
 
 impl One<'_> {
-    fn image(&self) -> Result<PlannedImage, Refusal> {
+    /// The image, and what is in the way of its build.
+    fn image(&self) -> Result<(PlannedImage, Vec<Refusal>), Refusal> {
         let Self {
             config,
             service,
             known,
+            facts,
             ..
         } = *self;
         let dockerfile = self.dockerfile()?;
-        if let Some(gone) = missing_path(config, &dockerfile, self.facts.missing) {
+        if let Some(gone) = missing_path(config, &dockerfile, &facts.build.missing) {
             return Err(gone);
         }
         let target = known.map(|image| image.target);
         let target = target.or_else(|| Target::from_dockerfile(&dockerfile));
         let (arch, because) = self.arch(target, &dockerfile)?;
-        let revision = self.facts.revision.as_ref();
-        let build = Build {
-            dockerfile,
-            context: config.context.clone(),
+        let (revision, environment) = (facts.revision.as_ref(), None);
+        let facts = &facts.build;
+        let maker = Maker {
+            config,
+            service,
+            image: known,
             arch,
-            builder: config.builders.get(&arch).cloned(),
-            mode: None,
-            args: build_args(service, known, arch, None, revision),
-            labels: labels(config, revision),
-            cache: None,
-            names: local_names(config, service, known, arch),
-            ca_bundle: self.facts.ca_bundle.map(Path::to_path_buf),
-            pushed: false,
+            environment,
+            revision,
+            facts,
         };
+        let build = maker.build(dockerfile, local_names(config, service, known, arch));
         let several = self.request.archs.len() > 1;
         let suffix = if several {
             format!("-{arch}")
         } else {
             String::new()
         };
-        Ok(PlannedImage {
-            name: format!("{}{suffix}", service.name),
+        let name = format!("{}{suffix}", service.name);
+        let refusals = maker.refusals(&build, &name);
+        let image = PlannedImage {
+            name,
             service: service.name.clone(),
             target,
             arch,
@@ -175,13 +174,14 @@ impl One<'_> {
             publication: None,
             foreign: known.map(|image| image.foreign.clone()).unwrap_or_default(),
             function: None,
-        })
+        };
+        Ok((image, refusals))
     }
 
     fn dockerfile(&self) -> Result<PathBuf, Refusal> {
         match (self.known, self.request.dockerfile.as_deref()) {
-            (Some(image), _) => Ok(self.config.context.join(&image.dockerfile)),
-            (None, Some(name)) => local_dockerfile(self.config, name),
+            (Some(image), _) => Ok(image.file.clone()),
+            (None, Some(name)) => local_dockerfile(self.config, self.service, name),
             (None, None) => {
                 let problem = format!("service `{}` has no image", self.service.name);
                 Err(Refusal::new(problem, "add one to deploy.toml"))
@@ -210,7 +210,7 @@ impl One<'_> {
     }
 }
 
-fn local_dockerfile(config: &Config, name: &str) -> Result<PathBuf, Refusal> {
+fn local_dockerfile(config: &Config, service: &Service, name: &str) -> Result<PathBuf, Refusal> {
     let path = Path::new(name);
     let escapes = path
         .components()
@@ -222,9 +222,9 @@ fn local_dockerfile(config: &Config, name: &str) -> Result<PathBuf, Refusal> {
         ));
     }
     let in_root = config.root.join(path);
-    Ok(if in_root.starts_with(&config.context) {
+    Ok(if in_root.starts_with(&service.context) {
         in_root
     } else {
-        config.context.join(path)
+        service.context.join(path)
     })
 }

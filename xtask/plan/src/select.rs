@@ -23,12 +23,13 @@ impl Selected<'_> {
         if self.service.images.len() == 1 {
             return self.service.name.clone();
         }
-        let suffix = self
+        let file = self
             .image
             .dockerfile
             .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_prefix("Dockerfile."));
+            .and_then(|name| name.to_str());
+        let suffix = file.and_then(|name| name.strip_prefix("Dockerfile."));
+        let suffix = self.image.stage.as_deref().or(suffix);
         format!(
             "{}-{}",
             self.service.name,
@@ -150,7 +151,13 @@ pub fn one<'c>(
     service: Option<&str>,
     dockerfile: Option<&str>,
 ) -> Result<Selected<'c>, Refusal> {
-    let name = service.unwrap_or(&config.default_service);
+    let default = || {
+        config
+            .default_service
+            .as_deref()
+            .ok_or_else(|| no_default(config))
+    };
+    let name = service.map_or_else(default, Ok)?;
     let service = config
         .services
         .get(name)
@@ -174,7 +181,7 @@ pub fn one<'c>(
 /// `Dockerfile.lambda`, `backend/Dockerfile.lambda` and an absolute path all name the same one.
 fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
     let name = Path::new(name);
-    image.dockerfile == name || config.context.join(&image.dockerfile) == config.root.join(name)
+    image.dockerfile == name || image.file == config.root.join(name)
 }
 
 /// Services that deploy.toml lacks.
@@ -183,6 +190,17 @@ pub(super) fn unknown_services(config: &Config, services: &[String]) -> Vec<Refu
         .iter()
         .filter(|name| !config.services.contains_key(*name));
     unknown.map(|name| unknown_service(config, name)).collect()
+}
+
+/// Several services, of which none is the default.
+pub(super) fn no_default(config: &Config) -> Refusal {
+    let names: Vec<_> = config.services.keys().map(String::as_str).collect();
+    let all = names.join(", ");
+    let first = names.first().unwrap_or(&"NAME");
+    Refusal::new(
+        format!("deploy.toml has several services, and none is the default: {all}"),
+        format!("name one (`--service {first}`), or set `default-service` under [project]"),
+    )
 }
 
 fn unknown_service(config: &Config, name: &str) -> Refusal {

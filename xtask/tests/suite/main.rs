@@ -15,6 +15,7 @@ mod deploy;
 mod end_to_end;
 mod lists;
 mod manifest;
+mod monorepo;
 mod push;
 mod run;
 mod snapshots;

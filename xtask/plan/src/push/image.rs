@@ -4,9 +4,10 @@ use super::{One, Planner, function_name};
 use crate::{
     Build, PlannedImage, Publication, Source,
     arch::Arch,
-    build::{because, build_args, labels},
+    build::{Maker, because},
     model::{
         cache::{self, Cache, Store},
+        config::ImageCache,
         label,
         published::Published,
         revision::Revision,
@@ -59,7 +60,8 @@ impl One<'_> {
         }
     }
 
-    fn fresh(&self, set: &TagSet, repository: &str) -> Build {
+    /// How the image is built.
+    pub(super) fn maker(&self) -> Maker<'_> {
         let Planner {
             config,
             environment,
@@ -67,26 +69,27 @@ impl One<'_> {
             revision,
         } = self.planner;
         let Selected { service, image } = self.build.selected;
-        let arch = self.build.arch;
-        let name = format!("{}/{repository}:{}", facts.place.registry, set.pushed());
+        Maker {
+            config,
+            service,
+            image: Some(image),
+            arch: self.build.arch,
+            environment: Some(environment),
+            revision: Some(revision),
+            facts: &facts.build,
+        }
+    }
+
+    fn fresh(&self, set: &TagSet, repository: &str) -> Build {
+        let registry = &self.planner.facts.place.registry;
+        let name = format!("{registry}/{repository}:{}", set.pushed());
+        let build = self
+            .maker()
+            .build(self.build.selected.image.file.clone(), vec![name]);
         Build {
-            dockerfile: config.context.join(&image.dockerfile),
-            context: config.context.clone(),
-            arch,
-            builder: config.builders.get(&arch).cloned(),
-            mode: None,
-            args: build_args(
-                service,
-                Some(image),
-                arch,
-                Some(environment),
-                Some(revision),
-            ),
-            labels: labels(config, Some(revision)),
             cache: self.cache(repository),
-            names: vec![name],
-            ca_bundle: facts.ca_bundle.clone(),
             pushed: true,
+            ..build
         }
     }
 
@@ -100,7 +103,12 @@ impl One<'_> {
             ..
         } = self.planner;
         let (selected, arch) = (self.build.selected, self.build.arch);
-        match environment.cache? {
+        let store = match selected.image.cache {
+            Some(ImageCache::None) => return None,
+            Some(ImageCache::In(store)) => store,
+            None => environment.cache?,
+        };
+        match store {
             Store::Registry => facts.repositories.contains_key(repository).then(|| {
                 let tag = cache::tag(&selected.image.tag_prefix, &environment.name, arch);
                 let reference = format!("{}/{repository}:{tag}", facts.place.registry);

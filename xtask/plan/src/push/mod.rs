@@ -5,14 +5,14 @@ mod index;
 mod refusals;
 mod tags;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     Plan,
     arch::Arch,
-    build::{finish, missing_paths},
+    build::{BuildFacts, finish},
     guards::guards,
     model::{
         config::{Config, Environment},
@@ -43,10 +43,8 @@ pub struct PushFacts {
     pub published: Vec<Published>,
     /// Lambda functions by name, as far as they could be read.
     pub functions: BTreeMap<String, Function>,
-    /// Certificates that builds may need.
-    pub ca_bundle: Option<PathBuf>,
-    /// Dockerfiles and directories that are not there.
-    pub missing: Vec<PathBuf>,
+    /// What is there for builds.
+    pub build: BuildFacts,
 }
 
 /// An image for one CPU: most are for one, those of an index for both.
@@ -160,10 +158,7 @@ impl One<'_> {
     /// Plans the image. Returns what is in the way.
     fn add_to(&self, plan: &mut Plan) -> Vec<Refusal> {
         let Planner {
-            config,
-            environment,
-            facts,
-            ..
+            environment, facts, ..
         } = self.planner;
         let mut found = Vec::new();
         let name = self.repository();
@@ -186,7 +181,7 @@ impl One<'_> {
             plan.notes.extend(index::index_of_before(self));
         }
         if let Some(build) = image.build() {
-            found.extend(missing_paths(config, build, &facts.missing));
+            found.extend(self.maker().refusals(build, &image.name));
         }
         if let Some(repository) = repository {
             found.extend(refusals::immovable(&image, &name, repository));

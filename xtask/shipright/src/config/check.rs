@@ -125,8 +125,8 @@ impl<'s> Walk<'s> {
 
     fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &Value, path: &str) {
         let definitions = self.definitions;
-        let schema = resolve(schema, definitions);
         let expected = expected_types(schema, definitions);
+        let schema = resolve(schema, definitions);
         let found = type_name(value.get_ref());
         if !expected.is_empty() && !expected.contains(&found) {
             let wanted = expected.join(" or ");
@@ -194,7 +194,17 @@ fn resolve<'a>(schema: &'a Value, definitions: Option<&'a Value>) -> &'a Value {
 }
 
 fn expected_types<'a>(schema: &'a Value, definitions: Option<&'a Value>) -> Vec<&'a str> {
+    let branches = schema.get("anyOf").and_then(Value::as_array);
+    if let Some(branches) = branches {
+        let types = branches
+            .iter()
+            .flat_map(|branch| expected_types(branch, definitions));
+        return types.collect();
+    }
     let schema = resolve(schema, definitions);
+    if schema.get("anyOf").is_some() {
+        return expected_types(schema, definitions);
+    }
     if schema.get("oneOf").is_some() || schema.get("enum").is_some() {
         return vec!["string"];
     }

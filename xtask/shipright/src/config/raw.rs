@@ -3,10 +3,13 @@
 //! Nothing here is checked beyond its type. [`super::check`] finds unknown keys and wrong types with the schema that is
 //! generated from these types, and [`super::resolve`] makes a finished [`super::Config`] of them.
 
-use std::{borrow::Cow, collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 /// A value and where in the file it stands, in bytes.
 ///
@@ -151,20 +154,23 @@ pub(super) struct Sandbox {
 /// What all services share.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields, extend("required" = ["name", "context"]))]
+#[schemars(deny_unknown_fields, extend("required" = ["name"]))]
 pub(super) struct Project {
     /// The name of local images, and of the repository where an environment names none.
     #[serde(default)]
     pub name: Located<String>,
-    /// The build context, and where Dockerfiles are looked up, from deploy.toml's directory.
-    #[serde(default)]
-    pub context: Located<String>,
-    /// The service that `docker-build` builds when none is named. With one service it may be left out.
+    /// The build context, and where Dockerfiles are looked up, from deploy.toml's directory. A service or an image may have its
+    /// own. Default: deploy.toml's directory.
+    pub context: Option<Located<String>>,
+    /// The service that `docker-build` builds when none is named. With one service it is that one.
     pub default_service: Option<Located<String>>,
     /// How many characters of the git commit stand in a tag, 7 to 40. Default: 7.
     pub revision_length: Option<Located<i64>>,
     /// Where the source code lives, for the image's `org.opencontainers.image.source` label. Default: git's `origin`.
     pub source: Option<Located<String>>,
+    /// Labels of every image that is pushed, beside those of the commit.
+    #[serde(default)]
+    pub labels: Named<Located<String>>,
 }
 
 /// Which CPU each target runs: `arm64` or `amd64`.
@@ -251,6 +257,8 @@ enum CacheStore {
 pub(super) struct Service {
     /// The value of the build argument `SERVICE_FOLDER`. Default: the service's name.
     pub folder: Option<Located<String>>,
+    /// The build context of its images, from deploy.toml's directory. Default: the project's.
+    pub context: Option<Located<String>>,
     /// The images that are made of this service.
     #[serde(default)]
     pub images: Located<Vec<Image>>,
@@ -261,9 +269,31 @@ pub(super) struct Service {
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["dockerfile"]))]
 pub(super) struct Image {
-    /// The Dockerfile, from the build context. The suffix `.lambda`, `.eks` or `.apprunner` says the target.
+    /// The Dockerfile, from the build context; it may lie outside of it (`../Dockerfile`). The suffix `.lambda`, `.eks` or
+    /// `.apprunner` says the target.
     #[serde(default)]
     pub dockerfile: Located<String>,
+    /// The build context, from deploy.toml's directory. Default: the service's.
+    pub context: Option<Located<String>>,
+    /// Named contexts, for `COPY --from=NAME` and `FROM NAME`: a directory, from deploy.toml's, or an address that BuildKit
+    /// fetches (`docker-image://…`, `https://…`).
+    #[serde(default)]
+    pub contexts: Named<Located<String>>,
+    /// The stage of the Dockerfile that is built. Default: the last.
+    pub stage: Option<Located<String>>,
+    /// Labels of this image, beside the project's.
+    #[serde(default)]
+    pub labels: Named<Located<String>>,
+    /// What the build may read with `RUN --mount=type=secret`, and what no layer, cache or history keeps.
+    pub secrets: Option<Vec<Secret>>,
+    /// The ssh agent for `RUN --mount=type=ssh`: `true`, or the names of keys.
+    pub ssh: Option<Ssh>,
+    /// The network of the build's steps: `none` or `host`. Default: BuildKit's usual one.
+    #[schemars(with = "Option<NetworkName>")]
+    pub network: Option<Located<String>>,
+    /// Where the build cache of this image is kept: `registry`, `github` or `none`. Default: as the environment says.
+    #[schemars(with = "Option<ImageCacheStore>")]
+    pub cache: Option<Located<String>>,
     /// What runs the image. Needed where the Dockerfile's suffix does not say it.
     #[schemars(with = "Option<TargetName>")]
     pub target: Option<Located<String>>,
@@ -291,6 +321,91 @@ pub(super) struct Image {
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.
     /// Empty gives plain tags, for a repository that holds one image.
     pub tag_prefix: Option<Located<String>>,
+}
+
+/// Something that a build may read, and that ends up in no layer, cache or history.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(deny_unknown_fields, extend("required" = ["id"]))]
+pub(super) struct Secret {
+    /// Its name in the Dockerfile.
+    #[serde(default)]
+    pub id: Located<String>,
+    /// The file that has its value, from deploy.toml's directory or from `~`.
+    pub file: Option<Located<String>>,
+    /// The environment variable that has its value.
+    pub env: Option<Located<String>>,
+    /// Whether there is no build without it. Default: true.
+    pub required: Option<bool>,
+}
+
+/// `true` for the agent's keys, or names of keys.
+#[derive(Debug)]
+pub(super) struct Ssh(pub Vec<Located<String>>);
+
+impl<'de> Deserialize<'de> for Ssh {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Ssh;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`true`, or an array of names")
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Ssh, E> {
+                let default = Located {
+                    value: "default".to_owned(),
+                    span: NOWHERE,
+                };
+                Ok(Ssh(value.then_some(default).into_iter().collect()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Ssh, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = items.next_element()? {
+                    names.push(name);
+                }
+                Ok(Ssh(names))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}
+
+impl JsonSchema for Ssh {
+    fn schema_name() -> Cow<'static, str> {
+        "Ssh".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "type": "array", "items": { "type": "string" } }, { "type": "boolean" }],
+        })
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+/// The network of a build's steps.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum NetworkName {
+    /// None.
+    None,
+    /// The build machine's own.
+    Host,
+}
+
+/// Where the build cache of one image is kept.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ImageCacheStore {
+    /// A tag of the environment's repository.
+    Registry,
+    /// The cache of GitHub Actions.
+    Github,
+    /// In the builder alone.
+    None,
 }
 
 /// Machine code for another CPU that is in an image on purpose.

@@ -1,64 +1,94 @@
-//! Which of the files that a build needs are there, inside the project.
+//! What builds need and is there, or not: Dockerfiles, contexts, secrets, an ssh agent.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
-use crate::model::config::Config;
+use crate::{
+    facts::host,
+    model::config::{Config, Image, NamedContext, SecretSource},
+    plan::{BuildFacts, secret_file},
+};
 
-/// The text of every Dockerfile of the build context: those that images are built from, and others beside them. One that
-/// cannot be read is left out; a build says so.
+/// The text of every Dockerfile: those that images are built from, and others in their build contexts. One that cannot be read
+/// is left out; a build says so.
 pub fn dockerfiles(config: &Config) -> BTreeMap<PathBuf, String> {
-    let images = config.services.values().flat_map(|service| &service.images);
-    let named = images.map(|image| config.context.join(&image.dockerfile));
-    let beside = std::fs::read_dir(&config.context)
+    let contexts: BTreeSet<&Path> = images(config)
+        .map(|image| image.context.as_path())
+        .collect();
+    let beside = contexts
         .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+        .filter_map(|context| std::fs::read_dir(context).ok());
+    let beside = beside.flatten().flatten().map(|entry| entry.path());
     let is_dockerfile = |path: &PathBuf| {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("Dockerfile"))
     };
+    let named = images(config).map(|image| image.file.clone());
     let all = named.chain(beside.filter(is_dockerfile));
-    all.filter_map(|path| Some((path.clone(), std::fs::read_to_string(&path).ok()?)))
+    let text = |path: PathBuf| Some((path.clone(), std::fs::read_to_string(&path).ok()?));
+    all.filter_map(text).collect()
+}
+
+fn images(config: &Config) -> impl Iterator<Item = &Image> {
+    config.services.values().flat_map(|service| &service.images)
+}
+
+/// What is there for builds. `extra` is a Dockerfile that deploy.toml may not have.
+pub fn build_facts(config: &Config, extra: Option<&str>) -> BuildFacts {
+    let home = host::variable("HOME").map(PathBuf::from);
+    BuildFacts {
+        ca_bundle: host::ca_bundle(),
+        missing: missing(config, extra),
+        missing_secrets: missing_secrets(config, home.as_deref()),
+        home,
+        has_ssh_agent: host::variable("SSH_AUTH_SOCK").is_some(),
+    }
+}
+
+/// Contexts and Dockerfiles that are missing, or lie outside the repository once symbolic links are followed.
+fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
+    let root = config.root.canonicalize().ok();
+    let is_inside = |path: &Path| {
+        let real = path.canonicalize().ok().zip(root.as_ref());
+        real.is_some_and(|(real, root)| real.starts_with(root))
+    };
+    let services = config.services.values();
+    let named = images(config).flat_map(|image| image.contexts.values());
+    let named = named.filter_map(|context| match context {
+        NamedContext::Directory(path) => Some(path),
+        NamedContext::Address(_) => None,
+    });
+    let own = services.map(|service| &service.context);
+    let directories = own
+        .chain(images(config).map(|image| &image.context))
+        .chain(named);
+    let extra = extra.into_iter().flat_map(|name| {
+        let contexts = config.services.values().map(|service| &service.context);
+        contexts
+            .chain([&config.root])
+            .map(move |context| context.join(name))
+    });
+    let files = images(config).map(|image| image.file.clone()).chain(extra);
+    let gone = directories
+        .filter(|path| !is_inside(path) || !path.is_dir())
+        .cloned();
+    gone.chain(files.filter(|path| !is_inside(path) || !path.is_file()))
         .collect()
 }
 
-/// The build context and every Dockerfile, also `extra`, that is missing or lies outside the build context once symbolic
-/// links are followed.
-pub fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
-    let inside = config.root.canonicalize().ok();
-    let images = config.services.values().flat_map(|service| &service.images);
-    let named = images.map(|image| config.context.join(&image.dockerfile));
-    let extra = extra
-        .into_iter()
-        .flat_map(|name| [config.root.join(name), config.context.join(name)]);
-    let is_fine = |path: &Path| {
-        let real = path.canonicalize().ok();
-        real.is_some_and(|real| {
-            inside
-                .as_ref()
-                .is_some_and(|inside| real.starts_with(inside))
-        })
+/// Secrets whose file cannot be opened or whose variable is not set. Their values are not read.
+fn missing_secrets(config: &Config, home: Option<&Path>) -> Vec<SecretSource> {
+    let sources = images(config)
+        .flat_map(|image| &image.secrets)
+        .map(|secret| &secret.source);
+    let is_missing = |source: &&SecretSource| match source {
+        SecretSource::File(file) => {
+            let path = secret_file(&config.root, home, file);
+            !path.is_file() || std::fs::File::open(path).is_err()
+        }
+        SecretSource::Env(name) => host::variable(name).is_none(),
     };
-    // BuildKit is sent the context alone: a link that leads out of it leads nowhere there.
-    let context = config.context.canonicalize().ok();
-    let in_context = |path: &Path| {
-        let real = path.canonicalize().ok();
-        real.is_some_and(|real| {
-            context
-                .as_ref()
-                .is_some_and(|context| real.starts_with(context))
-        })
-    };
-    let mut gone: Vec<_> = named
-        .chain(extra)
-        .filter(|path| !in_context(path) || !path.is_file())
-        .collect();
-    if !is_fine(&config.context) || !config.context.is_dir() {
-        gone.push(config.context.clone());
-    }
-    gone
+    sources.filter(is_missing).cloned().collect()
 }

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use crate::{
-    model::{builder::Builder, cache::Cache},
+    model::{
+        builder::Builder,
+        cache::Cache,
+        config::{NamedContext, SecretSource},
+    },
     plan::{Build, Plan, PlannedImage, Source, TagAction, command},
     report::terminal::printable,
 };
@@ -123,9 +127,48 @@ fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
             printable(&Builder::shown(build.builder.as_ref()))
         )?;
     }
+    show_inputs(f, build)?;
     match &build.cache {
         Some(Cache::Registry { reference }) => writeln!(f, "    cache        {reference}"),
         Some(Cache::GitHub { scope }) => writeln!(f, "    cache        GitHub's, {scope}"),
         None => Ok(()),
     }
+}
+
+/// What a build reads besides its Dockerfile and its main context.
+fn show_inputs(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
+    if let Some(stage) = &build.stage {
+        writeln!(f, "    stage        {}", printable(stage))?;
+    }
+    for (name, context) in &build.contexts {
+        let place = match context {
+            NamedContext::Directory(path) => path.display().to_string(),
+            NamedContext::Address(address) => address.clone(),
+        };
+        writeln!(
+            f,
+            "    context      {} is {}",
+            printable(name),
+            printable(&place)
+        )?;
+    }
+    for secret in &build.secrets {
+        let place = match &secret.source {
+            SecretSource::File(file) => format!("from {file}"),
+            SecretSource::Env(variable) => format!("from the variable {variable}"),
+        };
+        writeln!(
+            f,
+            "    secret       {} {}",
+            printable(&secret.id),
+            printable(&place)
+        )?;
+    }
+    if !build.ssh.is_empty() {
+        writeln!(f, "    ssh          {}", printable(&build.ssh.join(", ")))?;
+    }
+    if let Some(network) = build.network {
+        writeln!(f, "    network      {}", network.name())?;
+    }
+    Ok(())
 }

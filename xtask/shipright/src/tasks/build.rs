@@ -41,13 +41,8 @@ pub(super) fn run(
     };
     let revision = git::project_revision(config)?;
     let mut sandbox = workspace.sandbox()?;
-    let missing = paths::missing(config, request.dockerfile.as_deref());
-    let ca_bundle = host::ca_bundle();
-    let facts = LocalFacts {
-        revision,
-        ca_bundle: ca_bundle.as_deref(),
-        missing: &missing,
-    };
+    let build = paths::build_facts(config, request.dockerfile.as_deref());
+    let facts = LocalFacts { revision, build };
     let mut plan = plan_local(config, &request, facts).map_err(Refused)?;
     if let Some(sandbox) = &mut sandbox {
         sandbox.provide_bases(

@@ -101,7 +101,7 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
 }
 
 fn files(config: &Config) -> Vec<Check> {
-    let missing = paths::missing(config, None);
+    let missing = paths::build_facts(config, None).missing;
     let gone = missing.iter().map(|path| {
         let cure = "create it, or correct `context` or `dockerfile` in deploy.toml";
         Check::bad(

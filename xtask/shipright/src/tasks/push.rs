@@ -111,8 +111,7 @@ impl<'w> Prepared<'w> {
             repositories: read.repositories,
             published: read.published,
             functions: read.functions,
-            ca_bundle: host::ca_bundle(),
-            missing: paths::missing(config, None),
+            build: paths::build_facts(config, None),
         };
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         if let Some(sandbox) = &mut session.sandbox {

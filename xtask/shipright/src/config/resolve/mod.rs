@@ -1,6 +1,7 @@
 //! From what deploy.toml says to a finished [`Config`]: defaults filled in, names checked against the rules of the place
 //! where they will be used, and collisions found. Every problem is collected; none stops the search for the next.
 
+mod builds;
 mod environment;
 mod names;
 mod service;
@@ -8,6 +9,7 @@ mod service;
 use std::{collections::BTreeMap, path::Path};
 
 use names::{REPOSITORY_PART, RESERVED_BUILD_ARGS};
+use service::Surroundings;
 
 use super::{
     builders,
@@ -38,7 +40,13 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
         name::is_repository_part,
         REPOSITORY_PART,
     );
-    let context = finding.inner_path("project.context", &root.project.context);
+    let context = finding.context(
+        "project",
+        root.project.context.as_ref(),
+        &directory,
+        &directory,
+    );
+    let labels = finding.labels("project", &root.project.labels);
     let revision_length = finding.revision_length(root.project.revision_length.as_ref());
     let targets = finding.targets(&root.targets);
     let project = root.project.name.value;
@@ -54,7 +62,15 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
     for (key, service) in &root.services {
         services.insert(
             key.name().to_owned(),
-            finding.service(key, service, &environments),
+            finding.service(
+                key,
+                service,
+                &Surroundings {
+                    root: &directory,
+                    context: &context,
+                    environments: &environments,
+                },
+            ),
         );
     }
     let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
@@ -66,10 +82,11 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
         stand_ins,
         builders,
         file: file.to_path_buf(),
-        context: directory.join(context.unwrap_or_default()),
+        context,
+        labels,
         root: directory,
         project,
-        default_service: default_service.unwrap_or_default(),
+        default_service,
         revision_length,
         source: root.project.source.map(|source| source.value),
         targets,
@@ -153,18 +170,11 @@ impl Finding<'_> {
         services: &BTreeMap<String, Service>,
     ) -> Option<String> {
         let Some(said) = said else {
-            if services.len() > 1 {
-                // The span of `[project]` is not at hand; the file's start is where the key belongs.
-                self.problem(
-                    &(0..0),
-                    "`[project]` lacks the key `default-service`, and there are several services",
-                    format!(
-                        "add it: {}",
-                        suggestion("", services.keys().map(String::as_str))
-                    ),
-                );
-            }
-            return services.keys().next().cloned();
+            return services
+                .keys()
+                .next()
+                .cloned()
+                .filter(|_| services.len() == 1);
         };
         if !services.contains_key(&said.value) {
             self.problem(

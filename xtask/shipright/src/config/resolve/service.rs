@@ -1,6 +1,9 @@
 //! `[services.…]` and their images, resolved.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     super::{
@@ -23,7 +26,31 @@ struct Said<'s> {
     image: &'s raw::Image,
     /// Whether the service has others.
     several: bool,
-    environments: &'s BTreeMap<String, Environment>,
+    surroundings: &'s Surroundings<'s>,
+    /// The service's build context.
+    context: &'s Path,
+}
+
+/// What a service is resolved in.
+pub(super) struct Surroundings<'s> {
+    /// deploy.toml's directory.
+    pub root: &'s Path,
+    /// The project's build context.
+    pub context: &'s Path,
+    /// All environments.
+    pub environments: &'s BTreeMap<String, Environment>,
+}
+
+impl Said<'_> {
+    /// What stands before every tag, where deploy.toml does not say it.
+    fn tag_prefix(&self, stage: Option<&str>, target: Option<(Target, TargetRule)>) -> String {
+        let service = self.service;
+        match (stage, target) {
+            (Some(stage), _) if self.several => format!("{service}-{stage}-"),
+            (None, Some((target, _))) if self.several => format!("{service}-{target}-"),
+            _ => format!("{service}-"),
+        }
+    }
 }
 
 /// The names of what runs an image.
@@ -40,7 +67,7 @@ impl Finding<'_> {
         &mut self,
         key: &raw::Key,
         service: &raw::Service,
-        environments: &BTreeMap<String, Environment>,
+        surroundings: &Surroundings<'_>,
     ) -> Service {
         let path = format!("services.{}", key.name());
         self.name(&path, &key.0, name::is_tag_part, TAG_PART);
@@ -55,6 +82,8 @@ impl Finding<'_> {
                 cure,
             );
         }
+        let (root, project) = (surroundings.root, surroundings.context);
+        let context = self.context(&path, service.context.as_ref(), root, project);
         let several = service.images.value.len() > 1;
         let images = service
             .images
@@ -68,7 +97,8 @@ impl Finding<'_> {
                     path,
                     image,
                     several,
-                    environments,
+                    surroundings,
+                    context: &context,
                 })
             });
         let images = images.collect();
@@ -77,38 +107,37 @@ impl Finding<'_> {
         Service {
             folder: folder.unwrap_or_else(|| name.clone()),
             name,
+            context,
             images,
         }
     }
 
     fn image(&mut self, said: &Said<'_>) -> Option<Image> {
-        let (path, image) = (said.path.as_str(), said.image);
-        let dockerfile = self.inner_path(&format!("{path}.dockerfile"), &image.dockerfile);
+        let (path, image, root) = (said.path.as_str(), said.image, said.surroundings.root);
+        let context = self.context(path, image.context.as_ref(), root, said.context);
+        let file = self.dockerfile(path, &image.dockerfile, (root, &context));
         let target = self.target(path, image);
         let environments = self.environments_of(said);
         let names = self.names(path, image);
         self.smoke_payload(path, image.smoke_payload.as_ref());
         let multi_arch = self.multi_arch(path, image, target.map(|(target, _)| target));
+        let stage = self.stage(path, image.stage.as_ref());
         let tag_prefix = self.tag_prefix(path, image.tag_prefix.as_ref());
-        let foreign = self.foreign(path, image.foreign.as_deref().unwrap_or_default());
-        let build_args = self.build_args(path, &image.build_args);
-        let (target, target_rule) = target?;
-        let default_prefix = || {
-            let service = said.service;
-            if said.several {
-                format!("{service}-{target}-")
-            } else {
-                format!("{service}-")
-            }
-        };
-        Some(Image {
-            foreign,
-            build_args,
-            dockerfile: dockerfile?,
-            target,
-            target_rule,
-            multi_arch,
+        let resolved = Image {
             environments,
+            multi_arch,
+            contexts: self.contexts(path, &image.contexts, root),
+            labels: self.labels(path, &image.labels),
+            secrets: self.secrets(path, image.secrets.as_deref().unwrap_or_default()),
+            ssh: self.ssh(path, image.ssh.as_ref()),
+            network: self.network(path, image.network.as_ref()),
+            cache: self.image_cache(path, image.cache.as_ref()),
+            foreign: self.foreign(path, image.foreign.as_deref().unwrap_or_default()),
+            build_args: self.build_args(path, &image.build_args),
+            tag_prefix: tag_prefix.unwrap_or_else(|| said.tag_prefix(stage.as_deref(), target)),
+            stage,
+            target: target?.0,
+            target_rule: target?.1,
             function: names.function,
             alias: names.alias,
             smoke_payload: image
@@ -118,18 +147,27 @@ impl Finding<'_> {
             apprunner_service: names.apprunner_service,
             deployment: names.deployment,
             container: names.container,
-            tag_prefix: tag_prefix.unwrap_or_else(default_prefix),
+            dockerfile: PathBuf::new(),
+            file: file?,
+            context,
+        };
+        let near = resolved.file.strip_prefix(&resolved.context);
+        let dockerfile = near.or_else(|_| resolved.file.strip_prefix(root));
+        let dockerfile = dockerfile.unwrap_or(&resolved.file).to_path_buf();
+        Some(Image {
+            dockerfile,
+            ..resolved
         })
     }
 
     fn environments_of(&mut self, said: &Said<'_>) -> Vec<String> {
-        let known = || said.environments.keys().map(String::as_str);
+        let known = || said.surroundings.environments.keys().map(String::as_str);
         let Some(names) = &said.image.environments else {
             return known().map(str::to_owned).collect();
         };
         for name in names
             .iter()
-            .filter(|name| !said.environments.contains_key(&name.value))
+            .filter(|name| !said.surroundings.environments.contains_key(&name.value))
         {
             let (path, word) = (&said.path, name.value.escape_debug());
             self.problem(

@@ -1,5 +1,7 @@
 //! deploy.toml from its text: what a finished configuration holds, and that every mistake is found.
 
+mod builds;
+
 use super::*;
 use crate::model::{config::TargetRule, target::Target};
 
@@ -27,8 +29,8 @@ fn problems(source: &str) -> Vec<String> {
 fn a_short_file_is_enough_and_the_rest_has_defaults() {
     let config = parsed(MINIMAL).unwrap();
     assert_eq!(
-        (config.default_service.as_str(), config.revision_length),
-        ("api", 7)
+        (config.default_service.as_deref(), config.revision_length),
+        (Some("api"), 7)
     );
     assert_eq!(config.context, Path::new("/project/backend"));
     let image = &config.services["api"].images[0];
@@ -163,7 +165,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "Dockerfile.lambda",
-        "../Dockerfile.lambda",
+        "../../Dockerfile.lambda",
         "no path inside",
     ),
     (
@@ -307,13 +309,13 @@ fn an_environment_may_not_be_named_so_that_it_writes_another_s_tags() {
 fn a_missing_key_hides_no_other_mistake_of_its_table() {
     let found = problems(
         &MINIMAL
-            .replace("context = \"backend\"", "revision-length = 99")
-            .replace("name = \"backend\"", "name = \"--output=x\""),
+            .replace("account = \"111122223333\"", "branch = \"\"")
+            .replace("region = \"eu-west-1\"", "region = \"x\""),
     );
     for expected in [
-        "lacks the key `context`",
-        "`project.revision-length` is `99`",
-        "`project.name` is `--output=x`",
+        "lacks the key `account`",
+        "has an empty or unprintable value",
+        "no AWS region",
     ] {
         assert!(
             found.iter().any(|title| title.contains(expected)),
