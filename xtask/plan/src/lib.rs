@@ -17,6 +17,7 @@ pub mod promotion;
 mod push;
 pub mod rollback;
 mod select;
+pub mod since;
 pub mod status;
 pub mod targets;
 pub mod trouble;

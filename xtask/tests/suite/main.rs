@@ -18,6 +18,7 @@ mod manifest;
 mod monorepo;
 mod push;
 mod run;
+mod since;
 mod snapshots;
 mod support;
 mod tidy;

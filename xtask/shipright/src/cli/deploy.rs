@@ -17,6 +17,17 @@ pub struct Migrate {
     pub service: Vec<String>,
 }
 
+/// What is pushed, and moved to it.
+#[derive(Debug, Clone, Args)]
+pub struct Deploy {
+    /// Where, and which services.
+    #[command(flatten)]
+    pub migrate: Migrate,
+    /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
+    #[arg(long, value_name = "REF")]
+    pub since: Option<String>,
+}
+
 /// Lambda functions, and how careful the move is.
 #[derive(Debug, Clone, Args)]
 pub struct MigrateLambda {

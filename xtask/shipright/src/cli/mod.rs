@@ -8,7 +8,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-pub use deploy::{ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
+pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
 pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
@@ -105,7 +105,7 @@ pub enum Task {
     #[command(
         after_help = "Examples:\n  cargo xtask deploy dev\n  cargo xtask deploy dev --service api --dry-run"
     )]
-    Deploy(Migrate),
+    Deploy(Deploy),
     /// Move Lambda functions to the image of an environment's tag, and with it to its CPU; restore what fails
     #[command(
         after_help = "Image and architecture go in one call. The function is invoked with deploy.toml's `smoke-payload`, a \
@@ -180,6 +180,9 @@ pub struct LocalSelection {
     /// The Dockerfile, from the build context [env: DOCKERFILE] [default: Dockerfile.lambda]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
+    /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
+    #[arg(long, value_name = "REF")]
+    pub since: Option<String>,
     /// How many images are built at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
@@ -252,6 +255,9 @@ pub struct PushSelection {
     /// Only images that are built from this Dockerfile
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
+    /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
+    #[arg(long, value_name = "REF")]
+    pub since: Option<String>,
     /// How many images are worked on at a time
     #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,

@@ -3,10 +3,15 @@
 //! git2 reads it without a process. It cannot open every repository (reftable, SHA-256, a foreign owner's), so the `git`
 //! program is asked where it fails.
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
-use git2::{DescribeFormatOptions, DescribeOptions, ErrorCode, Repository, StatusOptions};
+use git2::{
+    DescribeFormatOptions, DescribeOptions, DiffOptions, ErrorCode, Repository, StatusOptions,
+};
 
 use crate::{
     model::{config::Config, revision::Revision},
@@ -32,6 +37,45 @@ pub fn revision(directory: &Path) -> Result<Option<Revision>> {
             )
         }),
     }
+}
+
+/// What differs from the commit where this branch left another: tracked files, also those that are gone, and new ones that are
+/// not ignored. Absolute paths.
+///
+/// # Errors
+/// A name that is no commit, and a repository that cannot be read.
+pub fn changed_since(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unreadable> {
+    let repository = Repository::discover(root).map_err(Unreadable::Repository)?;
+    let commit = repository
+        .revparse_single(reference)
+        .and_then(|found| found.peel_to_commit());
+    let commit = commit.map_err(|_| Unreadable::Reference)?;
+    let read = || {
+        let head = repository.head()?.peel_to_commit()?;
+        let base = repository
+            .merge_base(commit.id(), head.id())
+            .unwrap_or(commit.id());
+        let tree = repository.find_commit(base)?.tree()?;
+        let mut options = DiffOptions::new();
+        options.include_untracked(true).recurse_untracked_dirs(true);
+        let diff = repository.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
+        let place = repository.workdir().unwrap_or(root).to_path_buf();
+        let files = diff
+            .deltas()
+            .flat_map(|delta| [delta.old_file().path(), delta.new_file().path()]);
+        let paths: BTreeSet<PathBuf> = files.flatten().map(|path| place.join(path)).collect();
+        Ok(paths.into_iter().collect())
+    };
+    read().map_err(Unreadable::Repository)
+}
+
+/// Why it cannot be told what differs from a commit.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// The name is no commit here.
+    Reference,
+    /// The repository cannot be read.
+    Repository(git2::Error),
 }
 
 /// The revision of a project, with the context that a person needs when it cannot be read.

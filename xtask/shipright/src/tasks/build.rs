@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::images;
+use super::{images, since};
 use crate::{
     cli::{Archs, LocalSelection},
     context::Context,
     facts::{git, host, paths},
-    model::refusal::Refusal,
-    plan::{LocalFacts, LocalRequest, plan_local},
+    model::{config::Config, refusal::Refusal},
+    plan::{self, LocalFacts, LocalRequest, plan_local},
     refused::Refused,
     sandbox::Sandbox,
     workspace::Workspace,
@@ -38,6 +38,22 @@ pub(super) fn run(
         archs,
         arch_from,
         dockerfile,
+    };
+    let request = match selection.since.as_deref() {
+        Some(reference) => match differing(context, config, request, reference)? {
+            Some(request) => request,
+            None => {
+                let nothing = serde_json::json!({ "images": [] });
+                let planned = serde_json::json!({ "plan": nothing });
+                context.print(if context.global.dry_run {
+                    &planned
+                } else {
+                    &nothing
+                });
+                return Ok(ExitCode::SUCCESS);
+            }
+        },
+        None => request,
     };
     let revision = git::project_revision(config)?;
     let mut sandbox = workspace.sandbox()?;
@@ -70,6 +86,33 @@ pub(super) fn run(
     let report = run.carry_out(&plan)?;
     context.print(&report);
     Ok(images::exit_code(&report))
+}
+
+/// The same request for those of its services whose image differs. `None` where none does. Without a service all are asked.
+fn differing(
+    context: &Context,
+    config: &Config,
+    request: LocalRequest,
+    reference: &str,
+) -> Result<Option<LocalRequest>> {
+    let all: Vec<String> = config.services.keys().cloned().collect();
+    let names = if request.services.is_empty() {
+        all
+    } else {
+        request.services.clone()
+    };
+    let dockerfile = request.dockerfile.as_deref();
+    let one = |name: &String| plan::one(config, Some(name), dockerfile).map_err(Refused::from);
+    let selection = names.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    let kept = since::keep(context, config, selection, Some(reference))?;
+    let services: Vec<_> = kept
+        .iter()
+        .map(|selected| selected.service.name.clone())
+        .collect();
+    Ok((!services.is_empty()).then_some(LocalRequest {
+        services,
+        ..request
+    }))
 }
 
 fn from_environment(word: &str) -> Result<Archs, Refused> {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     arch::Arch,
-    cli::Migrate,
+    cli::Deploy,
     context::Context,
     model::{function::Code, target::IndexUse},
     plan::{
@@ -28,12 +28,15 @@ use crate::{
 const JOBS: u8 = 2;
 
 /// Pushes, then moves what runs.
-pub(super) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
+pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
+    let since = arguments.since.as_deref();
+    let arguments = &arguments.migrate;
     let workspace = Workspace::of(context)?;
     let request = Request {
         environment: &arguments.environment,
         services: &arguments.service,
         dockerfile: None,
+        since,
         multi_arch: false,
     };
     let push = Prepared::of(context, &workspace, request)?;
@@ -51,9 +54,13 @@ pub(super) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode> {
     let migration = Migration::open(context, &push.session, "deploy")?;
     say_what_is_passed_over(context, &push);
     let resolver = migration.resolver()?;
-    let to_move = migration.selected(&arguments.service, &migration.targets())?;
+    let targets = migration.targets();
+    let to_move = push
+        .selection
+        .iter()
+        .filter(|selected| targets.contains(&selected.image.target));
     let mut choices = Vec::new();
-    for selected in to_move {
+    for &selected in to_move {
         let arch = push.session.config.arch(selected.image.target);
         let digest = arrived(&report, selected, arch)?;
         let (code, archs) = resolver.choose(selected, digest, arch)?;

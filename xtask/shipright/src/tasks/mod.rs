@@ -16,6 +16,7 @@ mod rollback;
 mod run;
 mod sandbox;
 mod schema;
+mod since;
 mod status;
 mod transfer;
 mod verify;

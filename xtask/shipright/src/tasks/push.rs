@@ -4,7 +4,7 @@ use std::{fs::File, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use super::images;
+use super::{images, since};
 use crate::{
     aws::Aws,
     cli::Push,
@@ -32,6 +32,8 @@ pub(super) struct Request<'r> {
     pub services: &'r [String],
     /// The Dockerfile, where one is named.
     pub dockerfile: Option<&'r str>,
+    /// The commit that images have to differ from.
+    pub(crate) since: Option<&'r str>,
     /// Whether each image is built for both CPUs.
     pub multi_arch: bool,
 }
@@ -43,6 +45,7 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         environment: &push.environment,
         services: &selection.service,
         dockerfile: selection.dockerfile.as_deref(),
+        since: selection.since.as_deref(),
         multi_arch: selection.multi_arch,
     };
     let workspace = Workspace::of(context)?;
@@ -83,6 +86,7 @@ impl<'w> Prepared<'w> {
         let environment = workspace.environment(request.environment)?;
         let selection = plan::select(config, environment, request.services, request.dockerfile)
             .map_err(Refused)?;
+        let selection = since::keep(context, config, selection, request.since)?;
         let revision = git::project_revision(config)?;
         Refused::unless_none(guards(environment, revision.as_ref()))?;
 

@@ -1,0 +1,154 @@
+//! `--since`: only what differs from a commit is built, and each image is told to be in or out, with the reason.
+
+use std::fs;
+
+use crate::support::project::Project;
+
+const DEPLOY: &str = r#"
+[project]
+name = "shop"
+
+[environments.dev]
+account = "111122223333"
+region = "eu-west-1"
+create-repository = true
+
+[services.cart]
+context = "src/cart"
+images = [{ dockerfile = "Dockerfile", target = "lambda", contexts = { proto = "protos" } }]
+
+[services.page]
+context = "src/page"
+images = [{ dockerfile = "Dockerfile", target = "lambda" }]
+"#;
+
+fn monorepo() -> Project {
+    let project = Project::with_deploy(DEPLOY);
+    for directory in ["src/cart", "src/page", "protos"] {
+        fs::create_dir_all(project.path(directory)).unwrap();
+    }
+    for file in ["src/cart/Dockerfile", "src/page/Dockerfile"] {
+        project.write(file, "FROM scratch\n");
+    }
+    for file in ["src/cart/main", "src/page/main", "protos/x", "notes"] {
+        project.write(file, "1");
+    }
+    project.commit();
+    project
+}
+
+fn planned(project: &Project, line: &str) -> Vec<String> {
+    let plan = project
+        .run(&format!("{line} --dry-run --json"))
+        .expect(0)
+        .json();
+    let images = plan["plan"]["images"].as_array().unwrap().iter();
+    images
+        .map(|image| image["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_a_build_reads_decides() {
+    let cases: [(&str, &[&str]); 6] = [
+        ("src/page/main", &["page"]),
+        ("src/page/new", &["page"]),
+        ("protos/x", &["cart"]),
+        ("notes", &[]),
+        ("deploy.toml", &["cart", "page"]),
+        ("src/cart/Dockerfile", &["cart"]),
+    ];
+    for (file, expected) in cases {
+        let project = monorepo();
+        let text = fs::read_to_string(project.path(file)).unwrap_or_default();
+        project.write(file, &format!("{text}\n# changed\n"));
+        assert_eq!(
+            planned(&project, "push dev --since HEAD"),
+            expected,
+            "{file}, not committed"
+        );
+        project.commit();
+        assert_eq!(
+            planned(&project, "push dev --since HEAD"),
+            [""; 0],
+            "{file}"
+        );
+        assert_eq!(
+            planned(&project, "push dev --since HEAD~1"),
+            expected,
+            "{file}"
+        );
+        assert_eq!(
+            planned(&project, "docker-build --since HEAD~1").len(),
+            expected.len(),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_or_has_moved_differs_on_both_sides() {
+    let project = monorepo();
+    fs::rename(project.path("src/page/main"), project.path("src/cart/page")).unwrap();
+    project.commit();
+    assert_eq!(
+        planned(&project, "push dev --since HEAD~1"),
+        ["cart", "page"]
+    );
+}
+
+#[test]
+fn a_branch_is_compared_with_where_it_left_the_other() {
+    let project = monorepo();
+    project.git("checkout --quiet -b feature");
+    project.write("src/page/main", "2");
+    project.commit();
+    project.git("checkout --quiet main");
+    project.write("src/cart/main", "2");
+    project.commit();
+    project.git("checkout --quiet feature");
+    assert_eq!(
+        planned(&project, "push dev --since main"),
+        ["page"],
+        "what main has since is not this branch's"
+    );
+}
+
+#[test]
+fn each_image_is_told_and_nothing_is_done_where_nothing_differs() {
+    let project = monorepo();
+    project.write("src/page/main", "2");
+    project.commit();
+    let run = project.run("push dev --since HEAD~1").expect(0);
+    for part in [
+        "Differs page: `src/page/main` differs",
+        "Left out cart: nothing of `src/cart`, `deploy.toml`, `protos` differs",
+    ] {
+        assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+    let before = project.docker_log();
+    let run = project.run("deploy dev --since HEAD --json").expect(0);
+    assert!(
+        run.stderr.contains("nothing differs from `HEAD`"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.json()["moves"].as_array().unwrap().len(), 0);
+    assert!(!project.docker_log()[before.len()..].contains("buildx build"));
+    project.run("docker-build --since HEAD").expect(0);
+}
+
+#[test]
+fn a_name_that_is_no_commit_is_refused() {
+    let project = monorepo();
+    for name in ["gone", "HEAD~99", "--upload-pack=x", ""] {
+        let output = project
+            .command("push dev")
+            .arg(format!("--since={name}"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("is no branch, tag or commit here"), "{said}");
+    }
+}
