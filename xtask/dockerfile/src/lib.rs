@@ -2,6 +2,7 @@
 //!
 //! [`Model`] is the file as rules see it, [`check`] is every rule over it.
 
+mod dialect;
 mod model;
 mod readable;
 mod rules;

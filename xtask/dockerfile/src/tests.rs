@@ -44,7 +44,6 @@ fn each_rule_fires_and_its_fine_twin_is_silent() {
             "",
             "FROM --platform=linux/amd64 tonistiigi/xx AS xx\nFROM alpine\nCOPY --from=xx / /\n",
         ),
-        ("", "FROM --platform=windows/amd64 nanoserver\n"),
         (
             "packages-for-build-platform",
             "FROM --platform=$BUILDPLATFORM python AS b\nRUN pip install --target /packages numpy\nFROM python\nCOPY --from=b /packages /packages\n",
@@ -321,6 +320,54 @@ fn more_ways_to_the_wrong_cpu() {
         ),
     ] {
         assert_eq!(rules(text), [rule], "{text}");
+    }
+}
+
+#[test]
+fn files_for_windows_and_templates_get_one_note_and_no_rule() {
+    // What the rules would find in each if it were a Dockerfile for Linux.
+    let rest = "RUN curl -LO https://example.com/tool-amd64.tgz\n";
+    for (head, expected) in [
+        ("# escape=`\nFROM golang\n", "for Windows containers"),
+        (
+            "# syntax=docker/dockerfile:1\n#Escape = `\nFROM golang\n",
+            "for Windows containers",
+        ),
+        (
+            "FROM mcr.microsoft.com/windows/servercore:ltsc2022\n",
+            "for Windows containers",
+        ),
+        (
+            "FROM mcr.microsoft.com/powershell:nanoserver-1809 AS b\n",
+            "for Windows containers",
+        ),
+        (
+            "FROM --platform=windows/amd64 golang\n",
+            "for Windows containers",
+        ),
+        ("FROM {{ base_image }}\n", "a template"),
+        (
+            "{% if gpu %}\nFROM nvidia/cuda\n{% endif %}\n",
+            "a template",
+        ),
+        ("{{- $base := .Base }}\nFROM golang\n", "a template"),
+        ("ARG VERSION={{ .Version }}\nFROM golang\n", "a template"),
+    ] {
+        let found = check(&format!("{head}{rest}"));
+        let [only] = found.as_slice() else {
+            panic!("{head}: {found:?}")
+        };
+        assert!(
+            only.is_note && only.what.contains(expected),
+            "{head}: {only:?}"
+        );
+    }
+    for linux in [
+        "FROM golang\n# escape=`\n",
+        "FROM golang\nRUN docker inspect --format '{{.Id}}' x\n",
+        "FROM golang\nRUN echo windows/amd64 servercore\n",
+    ] {
+        assert_eq!(rules(&format!("{linux}{rest}")), ["arch-in-url"], "{linux}");
     }
 }
 

@@ -17,6 +17,7 @@ use image_arch::{Arch, SPELLINGS};
 
 use crate::{
     Finding,
+    dialect::Dialect,
     model::{Model, StepKind, uses},
 };
 
@@ -118,6 +119,17 @@ const PLATFORM_ARGS: [&str; 8] = [
 
 /// Everything that the rules find in a Dockerfile, in its order.
 pub fn check(text: &str) -> Vec<Finding> {
+    if let Some((dialect, span)) = Dialect::of(text) {
+        let (what, cure) = dialect.note();
+        let (what, cure) = (what.to_owned(), cure.to_owned());
+        return vec![Finding {
+            rule: None,
+            span,
+            what,
+            cure,
+            is_note: true,
+        }];
+    }
     let model = match Model::parse(text) {
         Ok(model) => model,
         Err((message, line)) => {
