@@ -13,6 +13,7 @@
 mod build;
 mod deploy;
 mod end_to_end;
+mod export;
 mod lists;
 mod manifest;
 mod monorepo;

@@ -1,6 +1,7 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
 mod deploy;
+mod export;
 mod parse;
 mod verify;
 
@@ -9,6 +10,7 @@ use std::{path::PathBuf, str::FromStr};
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
+pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
@@ -161,6 +163,9 @@ pub enum Task {
     /// The local AWS that `--sandbox` uses
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Print what deploy.toml says, or what an environment has, as other tools read it
+    #[command(subcommand)]
+    Export(Export),
     /// Print the JSON Schema of deploy.toml
     #[command(after_help = "Example:\n  cargo xtask schema > deploy.schema.json")]
     Schema,

@@ -2,6 +2,7 @@
 //! document, or what was asked for by name.
 
 pub mod document;
+pub mod export;
 pub mod name;
 pub mod plan;
 pub mod result;

@@ -5,6 +5,7 @@ mod builders;
 mod deploy;
 mod doctor;
 mod explain;
+mod export;
 mod images;
 mod manifest;
 mod migrate;
@@ -63,6 +64,7 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Explain(arguments) => explain::service(context, &arguments.service),
         Task::ExplainError(arguments) => explain::error(context, arguments.file.as_deref()),
         Task::Sandbox(command) => sandbox::run(context, command),
+        Task::Export(what) => export::run(context, &what),
         Task::Schema => Ok(schema::print()),
         // The command line that they complete is known where it was read.
         Task::Completions(_) => Ok(ExitCode::SUCCESS),
