@@ -109,4 +109,17 @@ mod tests {
         );
         assert_eq!(counterpart("p5.48xlarge", Arch::Arm64), None);
     }
+
+    #[test]
+    fn every_usual_series_has_a_counterpart_of_the_same_size() {
+        let to = |name: &str, arch| counterpart(name, arch).unwrap_or_default();
+        let arm =
+            ["t3.small", "m5a.large", "c5.xlarge", "r6i.large"].map(|name| to(name, Arch::Arm64));
+        assert_eq!(arm, ["t4g.small", "m7g.large", "c7g.xlarge", "r7g.large"]);
+        let amd = ["t4g.small", "m7g.large", "c7gn.xlarge", "r8g.large"]
+            .map(|name| to(name, Arch::Amd64));
+        assert_eq!(amd, ["t3.small", "m7i.large", "c7i.xlarge", "r7i.large"]);
+        assert_eq!(arch("m7$.large"), None);
+        assert_eq!(arch("m7g.la rge"), None);
+    }
 }

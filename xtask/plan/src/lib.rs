@@ -7,6 +7,8 @@
 pub mod age;
 mod build;
 pub mod command;
+#[cfg(test)]
+mod fixtures;
 mod guards;
 mod image;
 pub mod index;

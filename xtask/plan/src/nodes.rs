@@ -166,4 +166,71 @@ mod tests {
         assert_eq!(arch("CUSTOM", &["m7g.large", "m5.large"]), None);
         assert_eq!(arch("CUSTOM", &[]), None);
     }
+
+    fn report(images: &[&str], archs: &[Option<Arch>], types: &[(&str, &str)]) -> NodeReport {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut report = NodeReport::new("dev", Arch::Arm64, own(images), Vec::new());
+        report.nodes = archs
+            .iter()
+            .map(|arch| Nodes {
+                source: "EKS".into(),
+                name: "g".into(),
+                arch: *arch,
+                evidence: "x".into(),
+            })
+            .collect();
+        let mention = |(path, name): &(&str, &str)| Mention {
+            file: "main.tf".into(),
+            path: (*path).into(),
+            instance_type: (*name).into(),
+        };
+        report.terraform = types.iter().map(mention).collect();
+        report.judge();
+        report
+    }
+
+    #[test]
+    fn nodes_of_another_cpu_are_a_mismatch_where_none_is_right_and_a_note_beside_right_ones() {
+        let (right, wrong) = (Some(Arch::Arm64), Some(Arch::Amd64));
+        let counts = |report: &NodeReport| (report.mismatches.len(), report.notes.len());
+        assert_eq!(counts(&report(&["api"], &[right], &[])), (0, 0));
+        let alone = report(&["api"], &[wrong, None], &[]);
+        assert_eq!(
+            alone.mismatches,
+            ["EKS g is amd64 (x), and the images are for arm64"]
+        );
+        assert_eq!(alone.notes, ["EKS g is of an unknown CPU (x)"]);
+        let mixed = report(&["api"], &[wrong, right], &[]);
+        assert_eq!(counts(&mixed), (0, 1));
+        assert!(mixed.notes[0].contains("nodeSelector"), "{mixed:?}");
+        let none = report(&[], &[wrong], &[]);
+        assert_eq!(counts(&none), (0, 2), "no image is for them: {none:?}");
+    }
+
+    #[test]
+    fn instance_types_of_node_groups_are_mismatches_and_others_are_notes() {
+        let found = report(
+            &["api"],
+            &[],
+            &[
+                ("eks.instance_types", "t3.large"),
+                ("web.instance_type", "m5.large"),
+                ("eks.instance_types", "m7g.large"),
+            ],
+        );
+        assert_eq!(
+            found.mismatches,
+            [
+                "main.tf: eks.instance_types has `t3.large`, which is amd64, and the images are for arm64; use `t4g.large`"
+            ]
+        );
+        assert!(
+            found.notes.len() == 1 && found.notes[0].contains("web.instance_type"),
+            "{found:?}"
+        );
+        assert_eq!(
+            report(&[], &[], &[("eks.instance_types", "t3.large")]).mismatches,
+            [""; 0]
+        );
+    }
 }

@@ -386,4 +386,104 @@ mod tests {
         );
         assert!(tags_to_write(all(), &there, &mutable, "r").is_ok());
     }
+
+    #[test]
+    fn an_image_is_for_its_target_s_cpu_and_one_for_both_is_for_both() {
+        use crate::{
+            fixtures::{image, service},
+            model::target::Target,
+        };
+        let missing = |target, multi_arch, proven: &[Arch]| {
+            let one = crate::model::config::Image {
+                multi_arch,
+                ..image(target)
+            };
+            let service = service(one);
+            let selected = Selected {
+                service: &service,
+                image: &service.images[0],
+            };
+            require_archs(selected, "dev", "api-dev-latest", Arch::Arm64, proven).err()
+        };
+        let (arm, amd) = (Arch::Arm64, Arch::Amd64);
+        assert_eq!(missing(Target::Lambda, false, &[arm]), None);
+        assert!(
+            missing(Target::Lambda, false, &[amd])
+                .unwrap()
+                .problem
+                .contains("no image for arm64")
+        );
+        assert_eq!(missing(Target::Eks, true, &[amd, arm]), None);
+        let refusal = missing(Target::Eks, true, &[arm]).unwrap();
+        assert!(
+            refusal
+                .problem
+                .contains("no image for amd64, and deploy.toml has"),
+            "{refusal}"
+        );
+        assert!(
+            refusal.cure.contains("push dev --service api"),
+            "{}",
+            refusal.cure
+        );
+        // App Runner runs one image of an index.
+        assert_eq!(missing(Target::AppRunner, true, &[arm]), None);
+    }
+
+    #[test]
+    fn an_image_goes_with_the_commit_of_its_label_and_a_dirty_one_to_no_protected_environment() {
+        use crate::fixtures::environment;
+        let of = |label: &str, protected| {
+            let to = Environment {
+                protected,
+                ..environment("prod")
+            };
+            revision(
+                "api",
+                &BTreeMap::from([(label::REVISION.to_owned(), label.to_owned())]),
+                "dev",
+                &to,
+            )
+        };
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let clean = of(commit, true).unwrap();
+        assert_eq!((clean.commit.as_str(), clean.dirty), (commit, false));
+        let dirty = format!("{commit}-dirty");
+        assert!(of(&dirty, false).unwrap().dirty);
+        assert!(
+            of(&dirty, true)
+                .unwrap_err()
+                .problem
+                .contains("a dirty tree")
+        );
+        for none in ["", "v1.2.3", "0123456", &"g".repeat(40)] {
+            assert!(
+                of(none, false)
+                    .unwrap_err()
+                    .problem
+                    .contains("no git commit"),
+                "{none}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_repository_is_made_only_where_that_is_asked_for() {
+        use crate::fixtures::environment;
+        let there = Repository {
+            mutability: Mutability::Mutable,
+        };
+        let made = Environment {
+            create_repository: true,
+            ..environment("prod")
+        };
+        assert!(guard_repository(Some(&there), "shop", &environment("prod")).is_ok());
+        assert!(guard_repository(None, "shop", &made).is_ok());
+        let refusal = guard_repository(None, "shop", &environment("prod")).unwrap_err();
+        assert!(
+            refusal.cure.contains("create-repository = true"),
+            "{}",
+            refusal.cure
+        );
+    }
 }

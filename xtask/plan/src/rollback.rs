@@ -314,4 +314,55 @@ mod tests {
             "what runs is no image of the repository"
         );
     }
+
+    #[test]
+    fn a_version_is_a_number_of_few_digits_and_a_commit_is_none() {
+        for number in ["1", "42", "999999999"] {
+            assert!(is_version_number(number), "{number}");
+        }
+        for other in ["1234567890", "12a", "sha256:1", "-1", "dev-latest"] {
+            assert!(!is_version_number(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_versions_of_a_function_are_listed_with_what_they_run() {
+        let (a, b) = (code("sha256:a", Arch::Amd64), code("sha256:b", Arch::Arm64));
+        let found = versions(&facts(&b, &[("2", &b), ("1", &a)], Some("2")));
+        let shown: Vec<_> = found
+            .iter()
+            .map(|one| (one.name.as_str(), one.digest.as_str(), one.arch))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("2", "sha256:b", Some(Arch::Arm64)),
+                ("1", "sha256:a", Some(Arch::Amd64))
+            ]
+        );
+        assert!(none("x", &found).cure.contains("  1  sha256:a on amd64"));
+    }
+
+    #[test]
+    fn a_version_that_is_known_to_be_bad_or_runs_the_same_is_passed_over() {
+        let (a, b, c) = (
+            code("sha256:a", Arch::Amd64),
+            code("sha256:b", Arch::Arm64),
+            code("sha256:c", Arch::Arm64),
+        );
+        let all = facts(&c, &[("4", &c), ("3", &c), ("2", &b), ("1", &a)], Some("4"));
+        let before = |bad: &[&str]| {
+            let bad = bad.iter().map(|bad| (*bad).to_owned()).collect();
+            version_before(&all, &bad).map(|version| version.number.clone())
+        };
+        assert_eq!(before(&[]).as_deref(), Some("2"));
+        assert_eq!(before(&["sha256:b"]).as_deref(), Some("1"));
+        assert_eq!(before(&["sha256:a", "sha256:b"]), None);
+        // An alias on $LATEST says nothing: what the function runs counts.
+        let latest = facts(&b, &[("2", &b), ("1", &a)], Some("$LATEST"));
+        assert_eq!(
+            version_before(&latest, &BTreeSet::new()).map(|one| one.number.as_str()),
+            Some("1")
+        );
+    }
 }

@@ -65,3 +65,52 @@ fn inputs<'c>(config: &'c Config, image: &'c Image) -> Vec<&'c Path> {
     }
     inputs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fixtures::{config, image, service},
+        model::target::Target,
+    };
+
+    #[test]
+    fn what_a_build_reads_is_its_context_its_dockerfile_named_contexts_and_deploy_toml() {
+        let proto = NamedContext::Directory(PathBuf::from("/project/protos"));
+        let mut one = image(Target::Lambda);
+        one.file = PathBuf::from("/project/docker/api.Dockerfile");
+        one.contexts.insert("proto".into(), proto);
+        one.contexts.insert(
+            "base".into(),
+            NamedContext::Address("docker-image://alpine".into()),
+        );
+        let config = config(service(one));
+        let service = &config.services["api"];
+        let selected = Selected {
+            service,
+            image: &service.images[0],
+        };
+        let differs = |path: &str| decide(&config, selected, &[PathBuf::from(path)]).differs;
+        for read in [
+            "src/main",
+            "src/a/b",
+            "docker/api.Dockerfile",
+            "protos/x",
+            "deploy.toml",
+        ] {
+            assert!(differs(&format!("/project/{read}")), "{read}");
+        }
+        for other in [
+            "srcs/main",
+            "docker/other.Dockerfile",
+            "README.md",
+            "other/src/main",
+        ] {
+            assert!(!differs(&format!("/project/{other}")), "{other}");
+        }
+        assert_eq!(
+            decide(&config, selected, &[]).because,
+            "nothing of `src`, `docker/api.Dockerfile`, `deploy.toml`, `protos` differs"
+        );
+    }
+}

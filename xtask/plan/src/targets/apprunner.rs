@@ -137,3 +137,101 @@ fn express_mode(shape: &Shape, image: &str, region: &str) -> String {
          --execution-role-arn ROLE --infrastructure-role-arn ROLE"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Selected,
+        arch::Arch,
+        fixtures::{image, service},
+        model::{config::Service, target::Target},
+    };
+
+    fn choice(service: &Service) -> Choice<'_> {
+        let code = Code {
+            image: "r/x@sha256:new".into(),
+            digest: "sha256:new".into(),
+            arch: Arch::Amd64,
+        };
+        let selected = Selected {
+            service,
+            image: &service.images[0],
+        };
+        Choice {
+            selected,
+            code,
+            archs: vec![Arch::Amd64],
+            version: None,
+        }
+    }
+
+    #[test]
+    fn a_service_is_done_when_it_runs_the_image_and_its_newest_operation_succeeded() {
+        let service = service(image(Target::AppRunner));
+        let decided = |image: Option<&str>, is_running, newest_succeeded| {
+            let image = image.map(str::to_owned);
+            let facts = Facts {
+                image,
+                is_running,
+                newest_succeeded,
+                ..Facts::default()
+            };
+            decide(&choice(&service), "api", "eu-west-1", Some(&facts))
+        };
+        let is_done =
+            |image, running, succeeded| decided(Some(image), running, succeeded).unwrap().is_done;
+        assert!(is_done("r/x@sha256:new", true, true));
+        assert!(
+            !is_done("r/x@sha256:new", true, false),
+            "AWS rolled it back"
+        );
+        assert!(
+            !is_done("r/x@sha256:new", false, true),
+            "it is paused, or busy"
+        );
+        assert!(!is_done("r/x@sha256:old", true, true));
+        assert!(
+            decided(None, true, true)
+                .unwrap_err()
+                .problem
+                .contains("built from source code")
+        );
+        let missing = decide(&choice(&service), "api", "eu-west-1", None).unwrap_err();
+        assert!(
+            missing
+                .cure
+                .contains("create-express-gateway-service --region eu-west-1"),
+            "{}",
+            missing.cure
+        );
+    }
+
+    #[test]
+    fn the_plan_says_what_a_successor_would_need() {
+        let service = service(image(Target::AppRunner));
+        let shape = Shape {
+            cpu: Some("1024".into()),
+            memory: Some("2048".into()),
+            port: Some("9090".into()),
+        };
+        let facts = Facts {
+            image: Some("old".into()),
+            deploys_by_itself: true,
+            shape,
+            ..Facts::default()
+        };
+        let plan = decide(&choice(&service), "api", "eu-west-1", Some(&facts)).unwrap();
+        let lines = plan.lines().join("\n");
+        for part in [
+            "service api runs old",
+            "deploy r/x@sha256:new",
+            "when its tag moves",
+            "--cpu 1024 --memory 2048",
+            "9090",
+        ] {
+            assert!(lines.contains(part), "{part} is not in {lines}");
+        }
+        assert!(plan.note().contains("ECS Express Mode"));
+    }
+}

@@ -157,3 +157,140 @@ impl EksPlan {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Selected,
+        fixtures::{environment, image, service},
+        model::{config::Service, target::Target},
+    };
+
+    fn choice<'s>(service: &'s Service, archs: &[Arch]) -> Choice<'s> {
+        let code = Code {
+            image: "r/x@sha256:new".into(),
+            digest: "sha256:new".into(),
+            arch: Arch::Arm64,
+        };
+        let selected = Selected {
+            service,
+            image: &service.images[0],
+        };
+        Choice {
+            selected,
+            code,
+            archs: archs.to_vec(),
+            version: None,
+        }
+    }
+
+    fn deployment(image: &str, more: &str, updated: u8) -> Deployment {
+        let text = format!(
+            r#"{{"metadata":{{"generation":1}},"spec":{{"replicas":1{more},"template":{{"spec":{{"containers":[{{"name":"api","image":"{image}"}}]}}}}}},
+                "status":{{"observedGeneration":1,"replicas":1,"updatedReplicas":{updated},"availableReplicas":1}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_deployment_is_done_when_it_runs_the_image_and_its_rollout_has_ended() {
+        let service = service(image(Target::Eks));
+        let decided = |found: Option<&Deployment>| {
+            decide(
+                &choice(&service, &[Arch::Arm64]),
+                &environment("dev"),
+                "api",
+                found,
+            )
+        };
+        let is_done = |image, updated| {
+            decided(Some(&deployment(image, "", updated)))
+                .unwrap()
+                .is_done
+        };
+        assert!(is_done("r/x@sha256:new", 1));
+        assert!(!is_done("r/x@sha256:new", 0), "pods are still to come");
+        assert!(!is_done("r/x@sha256:old", 1));
+        assert!(
+            decided(None)
+                .unwrap_err()
+                .cure
+                .contains("kubectl --namespace=shop create deployment api")
+        );
+        let paused = decided(Some(&deployment("old", ",\"paused\":true", 1))).unwrap_err();
+        assert!(
+            paused.cure.contains("rollout resume deployment/api"),
+            "{}",
+            paused.cure
+        );
+        let plan = decided(Some(&deployment("old", "", 1))).unwrap();
+        assert_eq!(plan.lines()[0], "deployment api runs old");
+        assert!(plan.lines()[1].contains("set image deployment/api api=r/x@sha256:new"));
+    }
+
+    #[test]
+    fn a_protected_environment_says_which_cluster_it_is() {
+        let of = |protected, context: Option<&str>| {
+            let kube_context = context.map(str::to_owned);
+            guard(&Environment {
+                protected,
+                kube_context,
+                ..environment("prod")
+            })
+        };
+        assert!(of(false, None).is_ok() && of(true, Some("prod")).is_ok());
+        assert!(of(true, None).unwrap_err().cure.contains("kube-context"));
+    }
+
+    #[test]
+    fn pods_are_kept_on_nodes_that_can_run_them_where_nodes_differ() {
+        let service = service(image(Target::Eks));
+        let (arm, amd) = (Arch::Arm64, Arch::Amd64);
+        let refused = |archs: &[Arch], selects: Option<Arch>, known: &[Arch]| {
+            let found = deployment("old", "", 1);
+            let plan = decide(
+                &choice(&service, archs),
+                &environment("dev"),
+                "api",
+                Some(&found),
+            )
+            .unwrap();
+            let workload = Workload::Eks(Box::new(EksPlan { selects, ..plan }));
+            let mut report = NodeReport::new("dev", arm, vec!["api".into()], Vec::new());
+            report.nodes = known
+                .iter()
+                .map(|arch| crate::model::nodes::Nodes {
+                    source: "EKS".into(),
+                    name: "g".into(),
+                    arch: Some(*arch),
+                    evidence: String::new(),
+                })
+                .collect();
+            let refusals = node_refusals(&environment("dev"), &[workload], &report);
+            refusals.into_iter().map(|refusal| refusal.problem).next()
+        };
+        assert_eq!(refused(&[arm], None, &[arm]), None);
+        assert_eq!(refused(&[arm], Some(arm), &[arm, amd]), None);
+        assert_eq!(
+            refused(&[arm, amd], None, &[arm, amd]),
+            None,
+            "every node runs an index"
+        );
+        assert!(
+            refused(&[arm], None, &[arm, amd])
+                .unwrap()
+                .contains("nodes of both CPUs")
+        );
+        assert!(
+            refused(&[arm], Some(amd), &[arm])
+                .unwrap()
+                .contains("keeps its pods on amd64 nodes")
+        );
+        assert_eq!(
+            refused(&[arm], None, &[amd]),
+            None,
+            "that is a mismatch of its own"
+        );
+    }
+}

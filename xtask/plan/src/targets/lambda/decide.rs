@@ -394,4 +394,68 @@ mod tests {
                 .is_ok_and(|steps| steps.iter().any(|step| matches!(step, Step::Canary(_))))
         );
     }
+
+    #[test]
+    fn a_function_is_half_done_where_it_runs_the_image_and_callers_do_not() {
+        let (old, new) = (
+            code("sha256:old", Arch::Amd64),
+            code("sha256:new", Arch::Arm64),
+        );
+        let is_half_done = |facts: Facts, alias: Option<&str>| {
+            let wanted = Wanted {
+                alias: alias.map(str::to_owned),
+                ..wanted(&new)
+            };
+            decide(facts, wanted, &place()).unwrap().is_half_done
+        };
+        assert!(is_half_done(
+            facts(&new, &[("1", &old)], Some("1")),
+            Some("live")
+        ));
+        assert!(!is_half_done(
+            facts(&new, &[("2", &new), ("1", &old)], Some("2")),
+            Some("live")
+        ));
+        assert!(
+            !is_half_done(facts(&old, &[("1", &old)], Some("1")), Some("live")),
+            "it does not run it yet"
+        );
+        assert!(
+            !is_half_done(facts(&new, &[], Some("$LATEST")), Some("live")),
+            "what callers get cannot be told"
+        );
+        assert!(
+            is_half_done(facts(&new, &[("1", &old)], None), None),
+            "without an alias, a version is still to come"
+        );
+        assert!(!is_half_done(facts(&new, &[("2", &new)], None), None));
+    }
+
+    #[test]
+    fn the_plan_is_told_step_by_step() {
+        let (old, new) = (
+            code("sha256:old", Arch::Amd64),
+            code("sha256:new", Arch::Arm64),
+        );
+        let plan = decide(facts(&old, &[], Some("$LATEST")), wanted(&new), &place()).unwrap();
+        let lines = plan.lines();
+        assert_eq!(lines.len(), 1 + plan.steps.len() + 1);
+        let text = lines.join("\n");
+        for part in [
+            "sha256:old",
+            "so that it can be restored",
+            "in one call: r/x@sha256:new on arm64",
+            "invoke it with {}",
+            "back to",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let done = decide(
+            facts(&new, &[("2", &new)], Some("2")),
+            wanted(&new),
+            &place(),
+        )
+        .unwrap();
+        assert_eq!(done.lines()[1..], ["nothing to do"]);
+    }
 }

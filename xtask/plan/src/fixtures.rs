@@ -1,0 +1,88 @@
+//! Configurations as tests need them.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::model::{
+    config::{Config, Environment, Image, Service, TargetRule},
+    target::Target,
+};
+
+/// An environment that nothing protects.
+pub(crate) fn environment(name: &str) -> Environment {
+    Environment {
+        name: name.into(),
+        account: "111122223333".into(),
+        region: "eu-west-1".into(),
+        profile: None,
+        create_repository: false,
+        protected: false,
+        branch: "main".into(),
+        cluster: None,
+        kube_context: None,
+        namespace: "shop".into(),
+        function_tags: false,
+        endpoint: None,
+        cache: None,
+        build_args: BTreeMap::new(),
+        repository: "{project}".into(),
+    }
+}
+
+/// An image of `/project/src`.
+pub(crate) fn image(target: Target) -> Image {
+    Image {
+        dockerfile: PathBuf::from("Dockerfile"),
+        file: PathBuf::from("/project/src/Dockerfile"),
+        context: PathBuf::from("/project/src"),
+        contexts: BTreeMap::new(),
+        stage: None,
+        labels: BTreeMap::new(),
+        secrets: Vec::new(),
+        ssh: Vec::new(),
+        network: None,
+        cache: None,
+        target,
+        target_rule: TargetRule::Said,
+        environments: vec!["dev".into()],
+        function: "{service}".into(),
+        alias: None,
+        smoke_payload: None,
+        apprunner_service: "{service}".into(),
+        deployment: "{service}".into(),
+        container: None,
+        multi_arch: false,
+        tag_prefix: "api-".into(),
+        build_args: BTreeMap::new(),
+        foreign: Vec::new(),
+    }
+}
+
+/// A service of one image.
+pub(crate) fn service(image: Image) -> Service {
+    Service {
+        name: "api".into(),
+        folder: "api".into(),
+        context: image.context.clone(),
+        images: vec![image],
+    }
+}
+
+/// A project of one service in `/project`.
+pub(crate) fn config(service: Service) -> Config {
+    let environments = [environment("dev"), environment("prod")];
+    Config {
+        file: PathBuf::from("/project/deploy.toml"),
+        root: PathBuf::from("/project"),
+        project: "shop".into(),
+        context: PathBuf::from("/project"),
+        default_service: Some(service.name.clone()),
+        revision_length: 7,
+        source: None,
+        labels: BTreeMap::new(),
+        targets: BTreeMap::new(),
+        builders: BTreeMap::new(),
+        environments: environments.map(|one| (one.name.clone(), one)).into(),
+        services: BTreeMap::from([(service.name.clone(), service)]),
+        stand_ins: BTreeMap::new(),
+    }
+}
