@@ -12,6 +12,11 @@ use std::ops::Range;
 pub use model::{Model, Platform, Stage, Step, StepKind};
 pub use rules::check;
 
+/// Why the rules have nothing to say about a file: it is for Windows containers, or a template. `None` for other Dockerfiles.
+pub fn left_alone(text: &str) -> Option<&'static str> {
+    dialect::Dialect::of(text).map(|(dialect, _)| dialect.note().0)
+}
+
 /// One thing that is wrong, or worth knowing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -66,6 +66,8 @@ pub enum StepKind {
         sources: Vec<String>,
         /// Whether a variable says which stage.
         is_chosen: bool,
+        /// Whether it copies from the build context, and not from a stage, an image or a named context.
+        from_context: bool,
     },
     /// `ARG NAME` or `ARG NAME=value`, name by name.
     Arg(Vec<String>),
@@ -146,6 +148,21 @@ impl Model {
                 None => return (image != "scratch").then_some(image),
             }
         }
+    }
+
+    /// The paths that are copied from the build context, as they are written; those with variables and addresses are left out.
+    pub fn context_sources(&self) -> impl Iterator<Item = &str> {
+        let steps = self.stages.iter().flat_map(|stage| &stage.steps);
+        let sources = steps.filter_map(|step| match &step.kind {
+            StepKind::Copy {
+                sources,
+                from_context: true,
+                ..
+            } => Some(sources),
+            _ => None,
+        });
+        let is_path = |source: &&String| !source.contains(['$', '<']) && !source.contains("://");
+        sources.flatten().filter(is_path).map(String::as_str)
     }
 
     /// The place of a stage by its name or number.
@@ -364,12 +381,14 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
         Instruction::Copy(copy) => {
             let said = flag(&copy.options, "from");
             let is_chosen = said.as_ref().is_some_and(|name| name.contains('$'));
+            let from_context = said.is_none();
             let from = said.and_then(|name| place(&name));
             (
                 StepKind::Copy {
                     from,
                     sources: sources(&copy.src),
                     is_chosen,
+                    from_context,
                 },
                 copy.copy.span.clone(),
             )
@@ -379,6 +398,7 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
                 from: None,
                 sources: sources(&add.src),
                 is_chosen: false,
+                from_context: true,
             },
             add.add.span.clone(),
         ),

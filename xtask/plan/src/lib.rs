@@ -12,6 +12,7 @@ mod fixtures;
 mod guards;
 mod image;
 pub mod index;
+pub mod init;
 pub mod instance;
 mod local;
 pub mod nodes;

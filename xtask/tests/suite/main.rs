@@ -14,6 +14,7 @@ mod build;
 mod deploy;
 mod end_to_end;
 mod export;
+mod init;
 mod lists;
 mod manifest;
 mod monorepo;

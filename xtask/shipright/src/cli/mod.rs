@@ -72,6 +72,12 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Task {
+    /// Write a first deploy.toml from what is in this repository
+    #[command(
+        after_help = "It never overwrites one. A comment at each guess says where it comes from; look at every TODO.\n\n\
+                            Examples:\n  cargo xtask init --dry-run     see it first\n  cargo xtask init"
+    )]
+    Init,
     /// Image indexes for both CPUs, by hand, in any registry
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -6,4 +6,5 @@ pub mod git;
 pub mod host;
 pub mod paths;
 pub mod published;
+pub mod survey;
 pub mod terraform;
