@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod label;
 pub mod name;
 pub mod nodes;
+pub mod path;
 pub mod place;
 pub mod published;
 pub mod refusal;

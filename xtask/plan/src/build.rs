@@ -17,6 +17,7 @@ use crate::{
         label,
         refusal::Refusal,
         revision::Revision,
+        suggestion::suggestion,
         target::Target,
     },
 };
@@ -60,6 +61,8 @@ pub struct BuildFacts {
     pub ca_bundle: Option<PathBuf>,
     /// Dockerfiles and directories that are not there, or lie outside the repository once links are followed.
     pub missing: Vec<PathBuf>,
+    /// Stages that a Dockerfile was to have and has not, by the file and the stage's name: the names that it has.
+    pub missing_stages: BTreeMap<(PathBuf, String), Vec<String>>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
     /// Files and environment variables of secrets that are not there.
@@ -202,6 +205,16 @@ impl Maker<'_> {
         let Some(image) = self.image else {
             return refusals;
         };
+        let stage = image.stage.clone().map(|stage| (image.file.clone(), stage));
+        let has_not = stage.and_then(|key| self.facts.missing_stages.get_key_value(&key));
+        if let Some(((file, stage), names)) = has_not {
+            let shown = self.config.shown(file).display();
+            let cure = suggestion(stage, names.iter().map(String::as_str));
+            refusals.push(Refusal::new(
+                format!("{shown} has no stage `{stage}`"),
+                cure,
+            ));
+        }
         let is_missing = |secret: &&Secret| {
             secret.required && self.facts.missing_secrets.contains(&secret.source)
         };

@@ -52,7 +52,7 @@ pub fn build(build: &Build) -> Vec<String> {
     if let Some(bundle) = &build.ca_bundle {
         words.extend([
             "--secret".to_owned(),
-            format!("id=ca,src={}", bundle.display()),
+            format!("id=ca,{}", source(&bundle.display().to_string())),
         ]);
     }
     words.extend(build.secrets.iter().flat_map(secret));
@@ -87,10 +87,19 @@ pub fn build(build: &Build) -> Vec<String> {
 fn secret(secret: &BuildSecret) -> [String; 2] {
     let id = &secret.id;
     let field = match &secret.source {
-        SecretSource::File(file) => format!("id={id},src={file}"),
+        SecretSource::File(file) => format!("id={id},{}", source(file)),
         SecretSource::Env(variable) => format!("id={id},env={variable}"),
     };
     ["--secret".to_owned(), field]
+}
+
+/// A file in the fields of `--secret`, which are read as CSV. Source: `secretflag` of docker/buildx, RFC 4180.
+fn source(file: &str) -> String {
+    if file.contains([',', '"', '\n']) {
+        format!("\"src={}\"", file.replace('"', "\"\""))
+    } else {
+        format!("src={file}")
+    }
 }
 
 fn named_context((name, context): (&String, &NamedContext)) -> [String; 2] {
@@ -288,4 +297,21 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
         written,
     ]
     .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source;
+
+    #[test]
+    fn a_file_of_a_secret_is_one_field_of_csv() {
+        let cases = [
+            ("/a b/token", "src=/a b/token"),
+            ("/a,b/token", "\"src=/a,b/token\""),
+            ("/a\"b", "\"src=/a\"\"b\""),
+        ];
+        for (file, field) in cases {
+            assert_eq!(source(file), field);
+        }
+    }
 }

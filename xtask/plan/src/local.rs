@@ -1,7 +1,7 @@
 //! The plan for images that stay on this machine.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -100,6 +100,7 @@ pub fn plan_local(
             }
         }
     }
+    refusals.extend(names_twice(&images));
     let (create_repositories, indexes, notes) = (Vec::new(), Vec::new(), Vec::new());
     let revision = facts.revision;
     finish(
@@ -113,6 +114,24 @@ pub fn plan_local(
             notes,
         },
     )
+}
+
+/// Local names that two images of a plan would have: the later would take it from the other.
+fn names_twice(images: &[PlannedImage]) -> Option<Refusal> {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    let named = images.iter().flat_map(|image| {
+        let build = image.build().into_iter();
+        build.flat_map(move |build| build.names.iter().map(move |name| (name, &image.name)))
+    });
+    for (name, image) in named {
+        if let Some(other) = owners.insert(name, image) {
+            return Some(Refusal::new(
+                format!("{other} and {image} would both be `{name}` in the local engine"),
+                "build one after the other, or give one of the services another name",
+            ));
+        }
+    }
+    None
 }
 
 /// One service of a request.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::model::{
     config::{Config, Environment, Image, Service},
+    path,
     refusal::Refusal,
     suggestion::suggestion,
 };
@@ -178,10 +179,13 @@ pub fn one<'c>(
     Ok(Selected { service, image })
 }
 
-/// `Dockerfile.lambda`, `backend/Dockerfile.lambda` and an absolute path all name the same one.
+/// `Dockerfile.lambda`, `backend/Dockerfile.lambda`, an absolute path and a path as deploy.toml has it, from the context, all
+/// name the same one.
 fn names_dockerfile(name: &str, image: &Image, config: &Config) -> bool {
     let name = Path::new(name);
-    image.dockerfile == name || image.file == config.root.join(name)
+    image.dockerfile == name
+        || image.file == config.root.join(name)
+        || image.file == path::normal(&image.context.join(name))
 }
 
 /// Services that deploy.toml lacks.

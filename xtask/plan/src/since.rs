@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     Selected,
-    model::config::{Config, Image, NamedContext},
+    model::config::{Config, Image, NamedContext, SecretSource},
 };
 
 /// Whether an image is built, and why.
@@ -21,49 +21,98 @@ pub struct Decision {
     pub because: String,
 }
 
-/// Decides about one image. `changed` are files that differ from the commit, absolute paths, also those that are gone.
-pub fn decide(config: &Config, selected: Selected<'_>, changed: &[PathBuf]) -> Decision {
+/// Decides about one image. `changed` are files that differ from the commit, absolute paths, also those that are gone, and
+/// submodules. `places` are where a path leads: itself, and what it is behind links.
+pub fn decide(
+    config: &Config,
+    selected: Selected<'_>,
+    changed: &[PathBuf],
+    places: impl Fn(&Path) -> Vec<PathBuf>,
+) -> Decision {
     let image = selected.name();
     let inputs = inputs(config, selected.image);
-    let is_read = |path: &PathBuf| inputs.iter().any(|input| path.starts_with(input));
-    if let Some(path) = changed.iter().find(|path| is_read(path)) {
-        let because = format!("`{}` differs", config.shown(path).display());
-        return Decision {
-            image,
-            differs: true,
-            because,
+    let found = inputs.iter().find_map(|input| {
+        let places = places(input);
+        // A submodule is one path, and what is read may lie in it.
+        let is_read = |path: &&PathBuf| {
+            places
+                .iter()
+                .any(|place| path.starts_with(place) || place.starts_with(path))
         };
-    }
-    let shown = inputs
-        .iter()
-        .map(|input| format!("`{}`", config.shown(input).display()));
-    let because = format!(
-        "nothing of {} differs",
-        shown.collect::<Vec<_>>().join(", ")
-    );
+        let path = changed.iter().find(is_read)?;
+        let inner = places
+            .iter()
+            .find_map(|place| path.strip_prefix(place).ok());
+        Some(match inner {
+            Some(inner) if inner.as_os_str().is_empty() => input.clone(),
+            Some(inner) => input.join(inner),
+            None => input.clone(),
+        })
+    });
+    let shown = |path: &Path| {
+        let shown = config.shown(path);
+        let text = if shown.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            shown
+        };
+        format!("`{}`", text.display())
+    };
+    let because = match &found {
+        Some(path) => format!("{} differs", shown(path)),
+        None => {
+            let is_inner = |path: &Path| {
+                inputs
+                    .iter()
+                    .any(|other| path != other && path.starts_with(other))
+            };
+            let worth_a_word = inputs
+                .iter()
+                .filter(|path| !is_implied(path) && !is_inner(path));
+            let all: Vec<_> = worth_a_word.map(|path| shown(path)).collect();
+            format!("nothing of {} differs", all.join(", "))
+        }
+    };
     Decision {
         image,
-        differs: false,
+        differs: found.is_some(),
         because,
     }
 }
 
-/// What a build reads: deploy.toml, the Dockerfile, its `.dockerignore`, the context and named contexts.
-fn inputs<'c>(config: &'c Config, image: &'c Image) -> Vec<&'c Path> {
+/// What a build reads: deploy.toml, the Dockerfile, its `.dockerignore`, the context, named contexts and secrets' files. What
+/// is in the context counts once.
+fn inputs(config: &Config, image: &Image) -> Vec<PathBuf> {
     let named = image.contexts.values().filter_map(|context| match context {
-        NamedContext::Directory(path) => Some(path.as_path()),
+        NamedContext::Directory(path) => Some(path.clone()),
         NamedContext::Address(_) => None,
     });
-    let mut inputs: Vec<&Path> = vec![&image.context];
-    let others = [image.file.as_path(), &config.file]
-        .into_iter()
-        .chain(named);
-    for input in others {
-        if !inputs.iter().any(|known| input.starts_with(known)) {
-            inputs.push(input);
-        }
-    }
-    inputs
+    let mut ignore = image.file.clone().into_os_string();
+    ignore.push(IGNORE);
+    let secrets = image
+        .secrets
+        .iter()
+        .filter_map(|secret| match &secret.source {
+            SecretSource::File(file) => Some(config.root.join(file)),
+            SecretSource::Env(_) => None,
+        });
+    let all = [
+        image.context.clone(),
+        image.file.clone(),
+        ignore.into(),
+        config.file.clone(),
+    ];
+    all.into_iter().chain(named).chain(secrets).collect()
+}
+
+/// The end of the name of a Dockerfile's own ignore file. Source: "Filename and location" in docker's "Build context".
+const IGNORE: &str = ".dockerignore";
+
+/// Whether a file is one that most Dockerfiles do without, and that is not worth a word where it does not differ.
+fn is_implied(path: &Path) -> bool {
+    path.as_os_str()
+        .as_encoded_bytes()
+        .ends_with(IGNORE.as_bytes())
 }
 
 #[cfg(test)]
@@ -90,11 +139,14 @@ mod tests {
             service,
             image: &service.images[0],
         };
-        let differs = |path: &str| decide(&config, selected, &[PathBuf::from(path)]).differs;
+        let places = |path: &Path| vec![path.to_path_buf()];
+        let differs =
+            |path: &str| decide(&config, selected, &[PathBuf::from(path)], places).differs;
         for read in [
             "src/main",
             "src/a/b",
             "docker/api.Dockerfile",
+            "docker/api.Dockerfile.dockerignore",
             "protos/x",
             "deploy.toml",
         ] {
@@ -109,7 +161,7 @@ mod tests {
             assert!(!differs(&format!("/project/{other}")), "{other}");
         }
         assert_eq!(
-            decide(&config, selected, &[]).because,
+            decide(&config, selected, &[], places).because,
             "nothing of `src`, `docker/api.Dockerfile`, `deploy.toml`, `protos` differs"
         );
     }

@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use crate::{
+    arch::Arch,
     aws::{Aws, Connection, Identity},
     context::Context,
     docker::Docker,
@@ -105,6 +106,12 @@ impl<'w> Session<'w> {
             "{}{}-latest",
             selected.image.tag_prefix, self.environment.name
         )
+    }
+
+    /// The tag that names what the environment has now for one CPU.
+    pub fn tag_of(&self, selected: Selected<'_>, arch: Arch) -> String {
+        let (prefix, environment) = (&selected.image.tag_prefix, &self.environment.name);
+        format!("{prefix}{environment}-{arch}-latest")
     }
 
     /// The registry, with a login.

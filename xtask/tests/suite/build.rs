@@ -188,6 +188,69 @@ fn a_cache_that_is_none_and_one_that_another_tag_needs_are_refused() {
 }
 
 #[test]
+fn an_image_that_is_cached_where_another_tag_would_be_is_refused() {
+    let of_image = |cache: &str| {
+        let image =
+            format!("images = [{{ dockerfile = \"Dockerfile.lambda\", cache = \"{cache}\" }}]");
+        let text = deploy_with("").replacen(
+            "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.lambda\" }]",
+            &format!("[services.worker]\n{image}"),
+            1,
+        );
+        assert!(text.contains(&image), "{text}");
+        text + "\n[environments.dev-cache]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\nbuild-args = { BASE = \"base:1\" }\n"
+    };
+    let refused = Project::with_deploy(&of_image("registry"))
+        .run("push dev --dry-run")
+        .expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("would be the tag `worker-dev-cache-arm64-latest`"),
+        "{}",
+        refused.stderr
+    );
+    Project::with_deploy(&of_image("none"))
+        .run("push dev --dry-run")
+        .expect(0);
+}
+
+#[test]
+fn a_local_build_that_fails_is_no_other_image_s_failure() {
+    let project = Project::new();
+    project.write(
+        "docker/fail-build",
+        "--tag backend:worker-\nno space left on device",
+    );
+    let run = project
+        .run("docker-build --service api --service worker --json")
+        .expect(1);
+    let images = run.json()["images"].as_array().unwrap().clone();
+    let failed: Vec<_> = images
+        .iter()
+        .map(|image| (image["name"].as_str().unwrap(), image["error"].is_string()))
+        .collect();
+    assert_eq!(failed, [("api", false), ("worker", true)]);
+}
+
+#[test]
+fn two_services_whose_images_would_have_one_local_name_are_not_built_together() {
+    let deploy = DEPLOY
+        .replace("[services.worker]", "[services.api-lambda]")
+        .replace(
+            "create-repository = true",
+            "create-repository = true\nrepository = \"{project}/{service}\"",
+        )
+        .replace("prod/{project}", "prod/{service}");
+    let project = Project::with_deploy(&deploy);
+    let run = project
+        .run("docker-build --service api --service api-lambda")
+        .expect(2);
+    let part = "would both be `backend:api-lambda-arm64-latest` in the local engine";
+    assert!(run.stderr.contains(part), "{}", run.stderr);
+}
+
+#[test]
 fn an_image_has_build_arguments_of_its_own() {
     let deploy = DEPLOY.replace(
         "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.lambda\" }]",

@@ -757,6 +757,54 @@ fn a_dry_run_of_deploy_names_the_digest_of_what_is_pushed_already() {
     assert_eq!(plan["workloads"][0]["to"]["digest"], migration.new);
 }
 
+#[test]
+fn two_images_of_one_name_are_deployed_each_to_its_own_function() {
+    let deploy = r#"
+[project]
+name = "shop"
+
+[environments.dev]
+account = "111122223333"
+region = "eu-west-1"
+create-repository = true
+
+[services.svc]
+[[services.svc.images]]
+context = "a"
+dockerfile = "Dockerfile.lambda"
+function = "fa"
+tag-prefix = "a-"
+labels = { part = "a" }
+
+[[services.svc.images]]
+context = "b"
+dockerfile = "Dockerfile.lambda"
+function = "fb"
+tag-prefix = "b-"
+labels = { part = "b" }
+"#;
+    let project = Project::with_deploy(deploy);
+    for directory in ["a", "b"] {
+        fs::create_dir(project.path(directory)).unwrap();
+        project.write(&format!("{directory}/Dockerfile.lambda"), "FROM scratch\n");
+    }
+    project.commit();
+    project.run("push dev").expect(0);
+    let tags = |tag: &str| project.aws.state().repositories["shop"].tags[tag].clone();
+    for (name, tag) in [("fa", "a-dev-latest"), ("fb", "b-dev-latest")] {
+        let function = Function::new("arm64", &tags(tag));
+        project.aws.state().functions.insert(name.into(), function);
+    }
+    project.write("changed", "1");
+    project.commit();
+    project.run("deploy dev").expect(0);
+    for (name, tag) in [("fa", "a-dev-latest"), ("fb", "b-dev-latest")] {
+        let runs = project.aws.state().functions[name].digest.clone();
+        assert_eq!(runs, tags(tag), "{name}");
+    }
+    assert_ne!(tags("a-dev-latest"), tags("b-dev-latest"));
+}
+
 const APPRUNNER: &str = "migrate-apprunner dev --service api";
 
 fn apprunner() -> (Project, String) {

@@ -180,6 +180,40 @@ fn a_stage_that_the_dockerfile_lacks_is_named_with_the_nearest() {
         run.stderr
     );
     assert_eq!(project.docker_log().matches("buildx build ").count(), 0);
+    let planned = project
+        .run_with(
+            "docker-build --service cart --dockerfile src/cart/Dockerfile --dry-run",
+            &VARIABLES,
+        )
+        .expect(0);
+    assert!(
+        !planned.stderr.contains("worker"),
+        "the first image has a stage that is there"
+    );
+    let planned = project
+        .run_with("push dev --service cart --dry-run", &VARIABLES)
+        .expect(2);
+    assert!(planned.stderr.contains(part), "{}", planned.stderr);
+}
+
+#[test]
+fn a_dockerfile_is_named_as_deploy_toml_has_it() {
+    let deploy = "[project]\nname = \"shop\"\n\n[environments.dev]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\n\
+                  create-repository = true\n\n[services.page]\ncontext = \"src/page\"\n\
+                  images = [{ dockerfile = \"../../images/page.Dockerfile\", target = \"lambda\" }]\n";
+    let project = Project::with_deploy(deploy);
+    for directory in ["src/page", "images"] {
+        fs::create_dir_all(project.path(directory)).unwrap();
+    }
+    project.write("images/page.Dockerfile", "FROM scratch\n");
+    project.commit();
+    for name in ["../../images/page.Dockerfile", "images/page.Dockerfile"] {
+        for command in ["push dev --dry-run", "docker-build --dry-run"] {
+            project
+                .run(&format!("{command} --dockerfile {name}"))
+                .expect(0);
+        }
+    }
 }
 
 #[test]

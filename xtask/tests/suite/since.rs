@@ -133,7 +133,7 @@ fn each_image_is_told_and_nothing_is_done_where_nothing_differs() {
         "{}",
         run.stderr
     );
-    assert_eq!(run.json()["moves"].as_array().unwrap().len(), 0);
+    assert_eq!(run.json()["images"].as_array().unwrap().len(), 0);
     assert!(!project.docker_log()[before.len()..].contains("buildx build"));
     project.run("docker-build --since HEAD").expect(0);
 }
@@ -151,4 +151,142 @@ fn a_name_that_is_no_commit_is_refused() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("is no branch, tag or commit here"), "{said}");
     }
+}
+
+#[test]
+fn what_a_link_leads_to_is_read_as_well() {
+    for (input, link, real, file) in [
+        (
+            "context = \"src/page\"",
+            "src/page",
+            "packages/page",
+            "packages/page/main",
+        ),
+        (
+            "context = \"src/page\"",
+            "src/page/Dockerfile",
+            "images/page",
+            "images/page",
+        ),
+        (
+            "context = \"src/page\"",
+            "deploy.toml",
+            "conf/deploy.toml",
+            "conf/deploy.toml",
+        ),
+    ] {
+        let project = monorepo();
+        assert!(DEPLOY.contains(input));
+        fs::create_dir_all(project.path(real).parent().unwrap()).unwrap();
+        fs::rename(project.path(link), project.path(real)).unwrap();
+        std::os::unix::fs::symlink(project.path(real), project.path(link)).unwrap();
+        project.commit();
+        let text = fs::read_to_string(project.path(file)).unwrap();
+        project.write(file, &format!("{text}\n# changed\n"));
+        project.commit();
+        let found = planned(&project, "push dev --since HEAD~1");
+        assert!(found.contains(&"page".to_owned()), "{file}: {found:?}");
+    }
+}
+
+#[test]
+fn an_ignore_file_of_a_dockerfile_elsewhere_is_read_as_well() {
+    let deploy = DEPLOY.replace(
+        "context = \"src/page\"\nimages = [{ dockerfile = \"Dockerfile\"",
+        "context = \"src/page\"\nimages = [{ dockerfile = \"../../images/page.Dockerfile\"",
+    );
+    let project = monorepo();
+    fs::create_dir(project.path("images")).unwrap();
+    project.write("images/page.Dockerfile", "FROM scratch\n");
+    project.write("deploy.toml", &deploy);
+    project.commit();
+    project.write("images/page.Dockerfile.dockerignore", "main\n");
+    assert_eq!(planned(&project, "push dev --since HEAD"), ["page"]);
+}
+
+#[test]
+fn a_context_in_a_submodule_differs_with_it() {
+    let project = monorepo();
+    let other = Project::with_deploy("");
+    fs::create_dir(other.path("page")).unwrap();
+    other.write("page/Dockerfile", "FROM scratch\n");
+    other.commit();
+    let from = other.path("");
+    project.git(&format!(
+        "-c protocol.file.allow=always submodule --quiet add {} third",
+        from.display()
+    ));
+    let deploy = DEPLOY.replace("context = \"src/page\"", "context = \"third/page\"");
+    project.write("deploy.toml", &deploy);
+    project.commit();
+    assert_eq!(planned(&project, "push dev --since HEAD"), [""; 0]);
+    project.write("third/page/new", "1");
+    assert_eq!(planned(&project, "push dev --since HEAD"), ["page"]);
+}
+
+#[test]
+fn what_a_sparse_checkout_leaves_out_does_not_differ() {
+    let project = monorepo();
+    project.git("update-index --skip-worktree src/page/main");
+    fs::remove_file(project.path("src/page/main")).unwrap();
+    assert_eq!(planned(&project, "push dev --since HEAD"), [""; 0]);
+}
+
+#[test]
+fn git_is_asked_where_the_library_cannot_read() {
+    let project = monorepo();
+    fs::remove_dir_all(project.path(".git")).unwrap();
+    project.git("init --quiet --initial-branch=main --object-format=sha256");
+    project.commit();
+    project.write("src/page/new", "1");
+    assert_eq!(planned(&project, "push dev --since HEAD"), ["page"]);
+    project.commit();
+    assert_eq!(planned(&project, "push dev --since HEAD"), [""; 0]);
+    assert_eq!(planned(&project, "push dev --since HEAD~1"), ["page"]);
+    let run = project.run("push dev --since gone").expect(2);
+    assert!(
+        run.stderr.contains("is no branch, tag or commit here"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_commit_of_another_history_and_a_directory_without_one_are_refused() {
+    let project = monorepo();
+    project.git("checkout --quiet --orphan other");
+    project.commit();
+    let run = project.run("push dev --since main").expect(2);
+    assert!(
+        run.stderr.contains("is not in the history that is here"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("fetch-depth: 0"), "{}", run.stderr);
+    fs::remove_dir_all(project.path(".git")).unwrap();
+    let run = project.run("docker-build --since main").expect(2);
+    assert!(run.stderr.contains("compares commits"), "{}", run.stderr);
+    project.git("init --quiet");
+    let run = project.run("docker-build --since HEAD").expect(2);
+    assert!(run.stderr.contains("compares commits"), "{}", run.stderr);
+}
+
+#[test]
+fn nobody_is_asked_for_leave_to_do_nothing() {
+    let project = Project::with_deploy(
+        &DEPLOY.replace("create-repository", "protected = true\ncreate-repository"),
+    );
+    for directory in ["src/cart", "src/page", "protos"] {
+        fs::create_dir_all(project.path(directory)).unwrap();
+    }
+    project.write("protos/x", "x");
+    project.write("src/cart/Dockerfile", "FROM scratch\n");
+    project.write("src/page/Dockerfile", "FROM scratch\n");
+    project.commit();
+    for command in ["push", "deploy"] {
+        project
+            .run(&format!("{command} dev --since HEAD"))
+            .expect(0);
+    }
+    assert_eq!(project.aws.state().calls, [""; 0]);
 }

@@ -79,10 +79,10 @@ pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
 }
 
 impl Executor<'_> {
-    fn carry_out(
+    fn carry_out<'p>(
         &self,
         plan: &Plan,
-        jobs: &mut [Job<'_>],
+        jobs: &mut [Job<'p>],
         indexes: &mut Vec<IndexReport>,
     ) -> Result<()> {
         let published = plan.place.as_ref().zip(self.aws);
@@ -96,13 +96,14 @@ impl Executor<'_> {
             None => None,
         };
         let all = vec![(); jobs.len()];
-        let made = self.stage(jobs, all, "nothing was pushed", |job, ()| {
-            self.make(job, session.as_ref())
-        })?;
-        drop(session);
+        let make = |job: &mut Job<'p>, ()| self.make(job, session.as_ref());
         let Some((place, aws)) = published else {
+            // Local images have nothing to do with each other.
+            self.each(jobs, all, make);
             return Ok(());
         };
+        let made = self.stage(jobs, all, "nothing was pushed", make)?;
+        drop(session);
         for name in &plan.create_repositories {
             self.terminal
                 .status("Creating", &format!("repository {name}"));
@@ -143,14 +144,10 @@ impl Executor<'_> {
         let there = self.stage(jobs, all, "no tag was moved", |job, made| {
             self.read_back(job, destination, made)
         })?;
-        let tag = |jobs: &mut [Job<'_>], which, stopped: &str| {
-            let all = there.iter().collect();
-            self.stage(jobs, all, stopped, |job, image| {
-                self.tag(job, aws, image, which)
-            })
-            .map(drop)
-        };
-        tag(jobs, Which::Lasting, "no moving tag was written")?;
+        let all = there.iter().collect();
+        self.stage(jobs, all, "no moving tag was written", |job, image| {
+            self.tag(job, aws, image, Which::Lasting)
+        })?;
         let about = |name: &str| format!("the index of {name} was not made");
         let manifest = |index| {
             self.index(index, destination, &there)
@@ -166,14 +163,20 @@ impl Executor<'_> {
         for (index, manifest) in both() {
             changed.push(self.tag_index(index, manifest, aws, Which::Lasting)?);
         }
-        tag(jobs, Which::Moving, "not every moving tag was written")?;
+        // From here on every image is in the registry as it should be, and what becomes of one is no other's failure.
+        self.each(jobs, there.iter().collect(), |job, image| {
+            self.tag(job, aws, image, Which::Moving)
+        });
         for ((index, manifest), changed) in both().zip(&mut changed) {
             *changed |= self.tag_index(index, manifest, aws, Which::Moving)?;
         }
-        let all = there.iter().collect();
-        self.stage(jobs, all, "not every tag was confirmed", |job, image| {
-            self.confirm(job, aws, image)
-        })?;
+        self.each(jobs, there.iter().collect(), |job, image| {
+            if job.report.error.is_none() {
+                self.confirm(job, aws, image)
+            } else {
+                Ok(())
+            }
+        });
         for ((index, manifest), changed) in both().zip(changed) {
             indexes.push(IndexReport {
                 changed,

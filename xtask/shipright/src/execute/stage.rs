@@ -30,6 +30,25 @@ impl Executor<'_> {
         stopped: &str,
         step: impl Fn(&mut Job<'p>, I) -> Result<O> + Sync,
     ) -> Result<Vec<O>> {
+        let count = jobs.len();
+        let done: Vec<O> = self
+            .each(jobs, inputs, step)
+            .into_iter()
+            .flatten()
+            .collect();
+        if done.len() < count {
+            bail!("{stopped}, because another image failed");
+        }
+        Ok(done)
+    }
+
+    /// Does a step for every image, whatever becomes of the others. One that fails has why in its report.
+    pub(super) fn each<'p, I: Send, O: Send>(
+        &self,
+        jobs: &mut [Job<'p>],
+        inputs: Vec<I>,
+        step: impl Fn(&mut Job<'p>, I) -> Result<O> + Sync,
+    ) -> Vec<Option<O>> {
         let slots: Vec<_> = jobs
             .iter_mut()
             .zip(inputs)
@@ -54,14 +73,9 @@ impl Executor<'_> {
                 });
             }
         });
-        let count = slots.len();
-        let done = slots
+        let outputs = slots
             .into_iter()
-            .filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
-        let done: Vec<O> = done.collect();
-        if done.len() < count {
-            bail!("{stopped}, because another image failed");
-        }
-        Ok(done)
+            .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
+        outputs.collect()
     }
 }

@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use git2::{
-    DescribeFormatOptions, DescribeOptions, DiffOptions, ErrorCode, Repository, StatusOptions,
+    Delta, DescribeFormatOptions, DescribeOptions, DiffDelta, DiffOptions, ErrorCode,
+    IndexEntryExtendedFlag, Repository, StatusOptions,
 };
 
 use crate::{
@@ -40,42 +41,115 @@ pub fn revision(directory: &Path) -> Result<Option<Revision>> {
 }
 
 /// What differs from the commit where this branch left another: tracked files, also those that are gone, and new ones that are
-/// not ignored. Absolute paths.
+/// not ignored; a submodule is one path. Absolute paths, without links above the repository.
 ///
 /// # Errors
-/// A name that is no commit, and a repository that cannot be read.
+/// A name that is no commit, a history that lacks the common one, and a repository that neither git2 nor `git` can read.
 pub fn changed_since(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unreadable> {
-    let repository = Repository::discover(root).map_err(Unreadable::Repository)?;
+    let repository = match Repository::discover(root) {
+        Err(error) if error.code() == ErrorCode::NotFound && !has_git_directory(root) => {
+            return Err(Unreadable::Nowhere);
+        }
+        other => other,
+    };
+    let found = repository.and_then(|repository| changed_by_library(&repository, root, reference));
+    found.unwrap_or_else(|_| changed_by_program(root, reference))
+}
+
+/// Refusals inside, so that what git2 itself cannot read stands apart.
+fn changed_by_library(
+    repository: &Repository,
+    root: &Path,
+    reference: &str,
+) -> Result<Result<Vec<PathBuf>, Unreadable>, git2::Error> {
+    let head = match repository.head() {
+        Err(error) if error.code() == ErrorCode::UnbornBranch => {
+            return Ok(Err(Unreadable::Nowhere));
+        }
+        other => other?.peel_to_commit()?,
+    };
     let commit = repository
         .revparse_single(reference)
         .and_then(|found| found.peel_to_commit());
-    let commit = commit.map_err(|_| Unreadable::Reference)?;
-    let read = || {
-        let head = repository.head()?.peel_to_commit()?;
-        let base = repository
-            .merge_base(commit.id(), head.id())
-            .unwrap_or(commit.id());
-        let tree = repository.find_commit(base)?.tree()?;
-        let mut options = DiffOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true);
-        let diff = repository.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
-        let place = repository.workdir().unwrap_or(root).to_path_buf();
-        let files = diff
-            .deltas()
-            .flat_map(|delta| [delta.old_file().path(), delta.new_file().path()]);
-        let paths: BTreeSet<PathBuf> = files.flatten().map(|path| place.join(path)).collect();
-        Ok(paths.into_iter().collect())
+    let Ok(commit) = commit else {
+        return Ok(Err(Unreadable::Reference));
     };
-    read().map_err(Unreadable::Repository)
+    let base = match repository.merge_base(commit.id(), head.id()) {
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(Err(Unreadable::Unrelated)),
+        other => other?,
+    };
+    let tree = repository.find_commit(base)?.tree()?;
+    let index = repository.index()?;
+    // A sparse checkout leaves files out that do not differ.
+    let is_left_out = |delta: &DiffDelta<'_>| {
+        let path = delta.old_file().path()?;
+        let entry = index.get_path(path, 0)?;
+        let is_skipped = IndexEntryExtendedFlag::from_bits_truncate(entry.flags_extended)
+            .contains(IndexEntryExtendedFlag::SKIP_WORKTREE);
+        Some(is_skipped && delta.status() == Delta::Deleted && entry.id == delta.old_file().id())
+    };
+    let mut options = DiffOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true);
+    let diff = repository.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
+    let place = repository.workdir().unwrap_or(root);
+    let place = place.canonicalize().unwrap_or_else(|_| place.to_path_buf());
+    let files = diff
+        .deltas()
+        .filter(|delta| is_left_out(delta) != Some(true))
+        .flat_map(|delta| {
+            [delta.old_file().path(), delta.new_file().path()]
+                .map(|path| path.map(|path| place.join(path)))
+        });
+    let paths: BTreeSet<PathBuf> = files.flatten().collect();
+    Ok(Ok(paths.into_iter().collect()))
+}
+
+fn changed_by_program(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unreadable> {
+    let git = Tool::new("git").directory(root);
+    let commit = format!("{reference}^{{commit}}");
+    let place = git
+        .read(&["rev-parse", "--show-toplevel"])
+        .map_err(Unreadable::Repository)?;
+    let named = git.read(&[
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &commit,
+    ]);
+    let named = named.map_err(|_| Unreadable::Reference)?;
+    let base = git
+        .read(&["merge-base", &named, "HEAD"])
+        .map_err(|_| Unreadable::Unrelated)?;
+    let tracked = git.read(&["diff", "--name-only", "--no-renames", "-z", &base]);
+    let new = git.read(&[
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "--full-name",
+        "-z",
+        ":/",
+    ]);
+    let mut paths = BTreeSet::new();
+    for names in [tracked, new] {
+        let names = names.map_err(Unreadable::Repository)?;
+        let inner = names.split('\0').filter(|name| !name.is_empty());
+        paths.extend(inner.map(|name| Path::new(&place).join(name)));
+    }
+    Ok(paths.into_iter().collect())
 }
 
 /// Why it cannot be told what differs from a commit.
 #[derive(Debug)]
 pub enum Unreadable {
+    /// There is no repository, or nothing is committed.
+    Nowhere,
     /// The name is no commit here.
     Reference,
+    /// The two have no common commit in the history that is here.
+    Unrelated,
     /// The repository cannot be read.
-    Repository(git2::Error),
+    Repository(anyhow::Error),
 }
 
 /// The revision of a project, with the context that a person needs when it cannot be read.

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dockerfile_rules::Model;
+
 use crate::{
     facts::host,
     model::config::{Config, Image, NamedContext, SecretSource},
@@ -41,6 +43,7 @@ pub fn build_facts(config: &Config, extra: Option<&str>) -> BuildFacts {
     BuildFacts {
         ca_bundle: host::ca_bundle(),
         missing: missing(config, extra),
+        missing_stages: missing_stages(config),
         missing_secrets: missing_secrets(config, home.as_deref()),
         home,
         has_ssh_agent: host::variable("SSH_AUTH_SOCK").is_some(),
@@ -76,6 +79,18 @@ fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
         .cloned();
     gone.chain(files.filter(|path| !is_inside(path) || !path.is_file()))
         .collect()
+}
+
+/// Stages that the Dockerfiles lack. One that cannot be read, as a file or as a Dockerfile, lacks none: a build says so.
+fn missing_stages(config: &Config) -> BTreeMap<(PathBuf, String), Vec<String>> {
+    let named = images(config).filter_map(|image| Some((&image.file, image.stage.as_ref()?)));
+    let lacking = named.filter_map(|(file, stage)| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let model = Model::parse(&text).ok()?;
+        let names = model.stage_names().map(str::to_owned).collect();
+        (!model.has_stage(stage)).then(|| ((file.clone(), stage.clone()), names))
+    });
+    lacking.collect()
 }
 
 /// Secrets whose file cannot be opened or whose variable is not set. Their values are not read.

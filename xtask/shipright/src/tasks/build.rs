@@ -42,16 +42,7 @@ pub(super) fn run(
     let request = match selection.since.as_deref() {
         Some(reference) => match differing(context, config, request, reference)? {
             Some(request) => request,
-            None => {
-                let nothing = serde_json::json!({ "images": [] });
-                let planned = serde_json::json!({ "plan": nothing });
-                context.print(if context.global.dry_run {
-                    &planned
-                } else {
-                    &nothing
-                });
-                return Ok(ExitCode::SUCCESS);
-            }
+            None => return Ok(since::nothing(context)),
         },
         None => request,
     };

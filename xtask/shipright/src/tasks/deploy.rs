@@ -9,6 +9,7 @@ use super::{
     migration::Migration,
     moves,
     push::{Prepared, Request},
+    since,
 };
 use crate::{
     arch::Arch,
@@ -16,7 +17,7 @@ use crate::{
     context::Context,
     model::{function::Code, target::IndexUse},
     plan::{
-        PlannedImage, Selected, Source,
+        PlannedImage, PlannedIndex, Selected, Source,
         targets::{Choice, lambda::Options},
     },
     report::result::Report,
@@ -39,7 +40,9 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
         since,
         multi_arch: false,
     };
-    let push = Prepared::of(context, &workspace, request)?;
+    let Some(push) = Prepared::of(context, &workspace, request)? else {
+        return Ok(since::nothing(context));
+    };
     if context.global.dry_run {
         return show(context, &push);
     }
@@ -62,7 +65,7 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     let mut choices = Vec::new();
     for &selected in to_move {
         let arch = push.session.config.arch(selected.image.target);
-        let digest = arrived(&report, selected, arch)?;
+        let digest = arrived(&push, &report, selected)?;
         let (code, archs) = resolver.choose(selected, digest, arch)?;
         choices.push(Choice {
             selected,
@@ -75,21 +78,52 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     Ok(migration.apply(&workloads))
 }
 
-/// The digest that a push has given an image: of its index, where the target runs indexes.
-fn arrived<'r>(report: &'r Report, selected: Selected<'_>, arch: Arch) -> Result<&'r str> {
-    let name = selected.name();
-    let index = report.image_indexes.iter().find(|index| index.name == name);
-    if let Some(index) = index.filter(|_| selected.image.target.index_use() == IndexUse::Whole) {
-        return Ok(&index.digest);
+/// Where a plan has what something is to run.
+struct Planned {
+    /// The image for its CPU, by its place in the plan.
+    image: usize,
+    /// The index that it runs as a whole, by its place in the plan.
+    index: Option<usize>,
+}
+
+impl Planned {
+    /// An image is found by the moving tag that it alone writes in its repository: names are for people, and two may share one.
+    fn of(push: &Prepared<'_>, selected: Selected<'_>) -> Result<Self> {
+        let session = &push.session;
+        let (repository, tag) = (session.repository(selected), session.tag(selected));
+        let arch = session.config.arch(selected.image.target);
+        let tag_of_arch = session.tag_of(selected, arch);
+        let is_its = |image: &PlannedImage| {
+            let publication = image.publication.as_ref();
+            publication.is_some_and(|there| {
+                there.repository == repository
+                    && there.tags.iter().any(|tag| tag.name == tag_of_arch)
+            })
+        };
+        let image = push.plan.images.iter().position(is_its);
+        let image = image.with_context(|| format!("{} is not in the plan", selected.name()))?;
+        let is_index = |index: &PlannedIndex| {
+            index.repository == repository && index.tags.iter().any(|found| found.name == tag)
+        };
+        let index = push.plan.indexes.iter().position(is_index);
+        let index = index.filter(|_| selected.image.target.index_use() == IndexUse::Whole);
+        Ok(Self { image, index })
     }
-    let of_index = format!("{name}-{arch}");
-    let image = report
-        .images
-        .iter()
-        .find(|image| image.name == name || image.name == of_index);
-    image
-        .and_then(|image| image.digest.as_deref())
-        .with_context(|| format!("{name} was not pushed"))
+}
+
+/// The digest that a push has given an image: of its index, where the target runs indexes.
+fn arrived<'r>(push: &Prepared<'_>, report: &'r Report, selected: Selected<'_>) -> Result<&'r str> {
+    let planned = Planned::of(push, selected)?;
+    let digest = match planned.index {
+        Some(place) => report.image_indexes.get(place).map(|index| &index.digest),
+        None => report
+            .images
+            .get(planned.image)
+            .and_then(|image| image.digest.as_ref()),
+    };
+    digest
+        .map(String::as_str)
+        .with_context(|| format!("{} was not pushed", selected.name()))
 }
 
 /// Shows what would be pushed, and what would be moved to it.
@@ -106,7 +140,9 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
             .selection
             .iter()
             .filter(|selected| targets.contains(&selected.image.target));
-        let choices: Vec<_> = moved.map(|selected| planned(push, *selected)).collect();
+        let choices = moved
+            .map(|selected| planned(push, *selected))
+            .collect::<Result<Vec<_>>>()?;
         let workloads = migration.plan(&choices, Options::default())?;
         plan["workloads"] =
             serde_json::to_value(&workloads).context("the plan has no JSON form")?;
@@ -117,38 +153,25 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
 }
 
 /// What something is to run after a push that is planned: an image of which there is no digest yet, or the one that is there.
-fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Choice<'c> {
+fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Result<Choice<'c>> {
     const NEW: &str = "DIGEST-OF-THE-PUSH";
-    let (name, arch) = (
-        selected.name(),
-        push.session.config.arch(selected.image.target),
-    );
-    let of_index = format!("{name}-{arch}");
-    let is_index = push.plan.indexes.iter().any(|index| index.name == name);
-    let whole = is_index && selected.image.target.index_use() == IndexUse::Whole;
-    let image = push
-        .plan
-        .images
-        .iter()
-        .find(|image| image.name == name || image.name == of_index);
-    let digest = match image
-        .filter(|_| !whole)
-        .map(|image: &PlannedImage| &image.source)
-    {
-        Some(Source::Existing { digest }) => digest.clone(),
-        Some(Source::Build(_)) | None => NEW.to_owned(),
+    let planned = Planned::of(push, selected)?;
+    let arch = push.session.config.arch(selected.image.target);
+    let digest = match &push.plan.images[planned.image].source {
+        Source::Existing { digest } if planned.index.is_none() => digest.clone(),
+        Source::Existing { .. } | Source::Build(_) => NEW.to_owned(),
     };
     let image = format!(
         "{}/{}@{digest}",
         push.session.place.registry,
         push.session.repository(selected)
     );
-    let archs = if whole {
+    let archs = if planned.index.is_some() {
         Arch::ALL.to_vec()
     } else {
         vec![arch]
     };
-    Choice {
+    Ok(Choice {
         selected,
         code: Code {
             image,
@@ -157,7 +180,7 @@ fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Choice<'c> {
         },
         archs,
         version: None,
-    }
+    })
 }
 
 fn say_what_is_passed_over(context: &Context, push: &Prepared<'_>) {

@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     docker::Docker,
     execute::{Executor, execute},
-    model::{config::Config, place::Place, refusal::Refusal, suggestion::suggestion},
+    model::{config::Config, place::Place, refusal::Refusal},
     plan::{Build, Plan, command},
     problem::{Problem, Problems},
     proof::Prover,
@@ -122,13 +122,6 @@ impl Run<'_> {
                 continue;
             };
             let stage = build.stage.as_deref();
-            if let Some(stage) = stage.filter(|stage| !model.has_stage(stage)) {
-                let problem = format!("{} has no stage `{stage}`", shown.display());
-                refusals.push(Refusal::new(
-                    problem,
-                    suggestion(stage, model.stage_names()),
-                ));
-            }
             let base = model.base(stage, &build.args);
             if let Some(base) = base.filter(|base| bases.insert((base.clone(), build.arch))) {
                 refusals.extend(self.base_lacks_platform(shown, build, &base));

@@ -113,6 +113,7 @@ impl<'m> Migration<'m> {
         services: &[String],
         targets: &[Target],
     ) -> Result<Vec<Choice<'m>>> {
+        let selected = self.selected(services, targets)?;
         let resolver = self.resolver()?;
         let choose = |selected: Selected<'m>| {
             let arch = self.session.config.arch(selected.image.target);
@@ -124,10 +125,7 @@ impl<'m> Migration<'m> {
                 version: None,
             })
         };
-        self.selected(services, targets)?
-            .into_iter()
-            .map(choose)
-            .collect()
+        selected.into_iter().map(choose).collect()
     }
 
     /// Reads each workload, and decides what has to be done.

@@ -49,7 +49,9 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         multi_arch: selection.multi_arch,
     };
     let workspace = Workspace::of(context)?;
-    let push = Prepared::of(context, &workspace, request)?;
+    let Some(push) = Prepared::of(context, &workspace, request)? else {
+        return Ok(since::nothing(context));
+    };
     if images::show_or_announce(context, &push.plan) {
         return Ok(ExitCode::SUCCESS);
     }
@@ -73,7 +75,8 @@ pub(super) struct Prepared<'w> {
 }
 
 impl<'w> Prepared<'w> {
-    /// Reads what there is, and plans.
+    /// Reads what there is, and plans. `None` where no image differs from the commit that was named: nobody is asked for a
+    /// login or for leave to do nothing.
     ///
     /// # Errors
     /// Every reason why nothing can be done.
@@ -81,12 +84,15 @@ impl<'w> Prepared<'w> {
         context: &Context,
         workspace: &'w Workspace<'_>,
         request: Request<'_>,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
         let config = &workspace.config;
         let environment = workspace.environment(request.environment)?;
         let selection = plan::select(config, environment, request.services, request.dockerfile)
             .map_err(Refused)?;
         let selection = since::keep(context, config, selection, request.since)?;
+        if selection.is_empty() {
+            return Ok(None);
+        }
         let revision = git::project_revision(config)?;
         Refused::unless_none(guards(environment, revision.as_ref()))?;
 
@@ -134,13 +140,13 @@ impl<'w> Prepared<'w> {
         if session.is_readable() {
             docker.resolve_build_modes(&mut plan);
         }
-        Ok(Self {
+        Ok(Some(Self {
             session,
             selection,
             plan,
             docker,
             _turn: turn,
-        })
+        }))
     }
 
     /// Carries the plan out. What failed is in the report.

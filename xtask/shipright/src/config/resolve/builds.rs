@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use super::super::{
@@ -36,7 +36,7 @@ impl Finding<'_> {
         let is_plain = !word.is_empty()
             && !word.starts_with(['-', '/'])
             && !word.chars().any(char::is_control);
-        let file = normal(&context.join(word));
+        let file = crate::model::path::normal(&context.join(word));
         if is_plain && file.starts_with(root) && file != root {
             return Some(file);
         }
@@ -265,19 +265,4 @@ impl Finding<'_> {
         }
         store.map(ImageCache::In)
     }
-}
-
-/// A path without `.` and `..`.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::CurDir => {}
-            other => normal.push(other),
-        }
-    }
-    normal
 }
