@@ -12,7 +12,7 @@ use shipright::{
     docker::{Docker, ExistingLogins, LoginSession},
     facts::paths,
     model::refusal::Refusal,
-    plan::{self, Build, LocalFacts, LocalRequest, MOVABLE_TAGS, Source, plan_local},
+    plan::{self, Build, LocalFacts, LocalRequest, MOVABLE_TAGS, Source, Wanted, plan_local},
     proof::{Proof, Prover},
     sandbox::Sandbox,
     session::Session,
@@ -142,6 +142,7 @@ impl Story<'_> {
             archs: vec![arch],
             arch_from: "the demo",
             dockerfile: None,
+            stage: None,
         };
         let build = paths::build_facts(config, None);
         let facts = LocalFacts {
@@ -185,7 +186,8 @@ impl Story<'_> {
     fn right(&self) -> Result<Vec<String>> {
         let config = &self.workspace.config;
         // `DOCKERFILE` in the environment is for other builds.
-        let selected = plan::one(config, Some(SERVICE), None).map_err(Refused::from)?;
+        let selected =
+            plan::one(config, Some(SERVICE), Wanted::default()).map_err(Refused::from)?;
         let dockerfile = selected.image.dockerfile.display().to_string();
         let words = [
             "docker-build",

@@ -8,18 +8,16 @@ use std::{
 use chrono::DateTime;
 
 use crate::{
-    Build, BuildSecret, Plan,
+    Build, BuildSecret, Plan, Selected,
     arch::Arch,
     model::{
-        config::{
-            Config, Environment, Image, NamedContext, Secret, SecretSource, Service, TargetRule,
-        },
+        config::{Config, Environment, Image, Secret, SecretSource, Service, TargetRule},
         label,
         refusal::Refusal,
         revision::Revision,
-        suggestion::suggestion,
         target::Target,
     },
+    needs::needs,
 };
 
 /// The plan, unless there is a reason not to.
@@ -198,78 +196,24 @@ impl Maker<'_> {
         found.collect()
     }
 
-    /// What is in the way of a build: files, directories, secrets and an agent that are not there. `name` is what people call the
-    /// image.
-    pub(super) fn refusals(&self, build: &Build, name: &str) -> Vec<Refusal> {
-        let mut refusals: Vec<_> = self.missing_paths(build).into_iter().collect();
-        let Some(image) = self.image else {
-            return refusals;
-        };
-        let stage = image.stage.clone().map(|stage| (image.file.clone(), stage));
-        let has_not = stage.and_then(|key| self.facts.missing_stages.get_key_value(&key));
-        if let Some(((file, stage), names)) = has_not {
-            let shown = self.config.shown(file).display();
-            let cure = suggestion(stage, names.iter().map(String::as_str));
-            refusals.push(Refusal::new(
-                format!("{shown} has no stage `{stage}`"),
-                cure,
-            ));
+    /// What is in the way of a build.
+    pub(super) fn refusals(&self, build: &Build) -> Vec<Refusal> {
+        match self.image {
+            Some(image) => {
+                let service = self.service;
+                needs(self.config, Selected { service, image }, self.facts)
+            }
+            None => self
+                .facts
+                .is_gone(self.config, "context", &build.context, "")
+                .or_else(|| {
+                    self.facts
+                        .is_gone(self.config, "dockerfile", &build.dockerfile, "")
+                })
+                .into_iter()
+                .collect(),
         }
-        let is_missing = |secret: &&Secret| {
-            secret.required && self.facts.missing_secrets.contains(&secret.source)
-        };
-        refusals.extend(image.secrets.iter().filter(is_missing).map(|secret| {
-            let id = &secret.id;
-            let (found, cure) = match &secret.source {
-                SecretSource::File(file) => (
-                    format!("there is no file `{file}`"),
-                    format!("create `{file}`"),
-                ),
-                SecretSource::Env(variable) => (
-                    format!("`{variable}` is not set"),
-                    format!("set `{variable}` in the environment"),
-                ),
-            };
-            let problem = format!("the build of {name} needs the secret `{id}`, and {found}");
-            Refusal::new(
-                problem,
-                format!("{cure}, or say `required = false` for the secret in deploy.toml"),
-            )
-        }));
-        if !image.ssh.is_empty() && !self.facts.has_ssh_agent {
-            let problem =
-                format!("the build of {name} needs an ssh agent, and `SSH_AUTH_SOCK` is not set");
-            refusals.push(Refusal::new(
-                problem,
-                "start one, and add the key: eval $(ssh-agent); ssh-add",
-            ));
-        }
-        refusals
     }
-
-    fn missing_paths(&self, build: &Build) -> Option<Refusal> {
-        let named = build.contexts.values().filter_map(|context| match context {
-            NamedContext::Directory(path) => Some(path),
-            NamedContext::Address(_) => None,
-        });
-        let mut wanted = [&build.context, &build.dockerfile].into_iter().chain(named);
-        wanted.find_map(|path| missing_path(self.config, path, &self.facts.missing))
-    }
-}
-
-/// A file or directory that is not there.
-pub(super) fn missing_path(
-    config: &Config,
-    path: &PathBuf,
-    missing: &[PathBuf],
-) -> Option<Refusal> {
-    let shown = config.shown(path).display();
-    missing.contains(path).then(|| {
-        Refusal::new(
-            format!("`{shown}` is no file (or directory) inside the repository"),
-            "correct `context`, `contexts` or `dockerfile` in deploy.toml, or create it",
-        )
-    })
 }
 
 /// Where the file of a secret is: from deploy.toml's directory, unless it is absolute or in the user's home.

@@ -15,6 +15,7 @@ pub mod index;
 pub mod init;
 pub mod instance;
 mod local;
+mod needs;
 pub mod nodes;
 pub mod promotion;
 mod push;
@@ -35,8 +36,9 @@ pub use image::{
     Publication, Source, TagAction,
 };
 pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
+pub use needs::needs;
 pub use push::{
     PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set,
     timestamp,
 };
-pub use select::{Selected, environment, one, select};
+pub use select::{Selected, Wanted, environment, one, select};

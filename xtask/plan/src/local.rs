@@ -8,14 +8,14 @@ use std::{
 use crate::{
     Plan, PlannedImage, Source,
     arch::Arch,
-    build::{BuildFacts, Maker, because, finish, missing_path},
+    build::{BuildFacts, Maker, because, finish},
     model::{
         config::{Config, Image, Service},
         refusal::Refusal,
         revision::Revision,
         target::Target,
     },
-    select::{Selected, image, no_default, unknown_services},
+    select::{Selected, Wanted, image, no_default, no_such_image, unknown_services},
 };
 
 /// What a local build is asked for.
@@ -29,6 +29,18 @@ pub struct LocalRequest {
     pub arch_from: &'static str,
     /// A Dockerfile other than `Dockerfile.lambda`.
     pub dockerfile: Option<String>,
+    /// The stage, where several images are built from one Dockerfile.
+    pub stage: Option<String>,
+}
+
+impl LocalRequest {
+    /// Which image of each service is meant.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            dockerfile: self.dockerfile.as_deref(),
+            stage: self.stage.as_deref(),
+        }
+    }
 }
 
 /// What the local engine calls an image, the most general name first: `PROJECT:ARCH-latest` for the default service,
@@ -81,7 +93,11 @@ pub fn plan_local(
     let mut images = Vec::new();
     for service in names.filter_map(|name| config.services.get(name)) {
         let archs: Vec<_> = request.archs.iter().copied().map(Some).collect();
-        let known = image(config, service, request.dockerfile.as_deref());
+        let known = image(config, service, request.wanted());
+        if known.is_none() && request.stage.is_some() {
+            refusals.push(no_such_image(service, request.wanted()));
+            continue;
+        }
         for wanted in if archs.is_empty() { vec![None] } else { archs } {
             let one = One {
                 config,
@@ -157,7 +173,9 @@ impl One<'_> {
             ..
         } = *self;
         let dockerfile = self.dockerfile()?;
-        if let Some(gone) = missing_path(config, &dockerfile, &facts.build.missing) {
+        if known.is_none()
+            && let Some(gone) = facts.build.is_gone(config, "dockerfile", &dockerfile, "")
+        {
             return Err(gone);
         }
         let target = known.map(|image| image.target);
@@ -182,7 +200,7 @@ impl One<'_> {
             String::new()
         };
         let name = format!("{}{suffix}", service.name);
-        let refusals = maker.refusals(&build, &name);
+        let refusals = maker.refusals(&build);
         let image = PlannedImage {
             name,
             service: service.name.clone(),

@@ -125,32 +125,42 @@ pub fn select<'c>(
 /// The Dockerfile that is taken when none is named, as `make docker-build` did.
 const DEFAULT_DOCKERFILE: &str = "Dockerfile.lambda";
 
-/// The image of a service that a Dockerfile's name means; without a name that of `Dockerfile.lambda`, or the first.
+/// Which of a service's images is meant.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'w> {
+    /// By its Dockerfile.
+    pub dockerfile: Option<&'w str>,
+    /// By its stage.
+    pub stage: Option<&'w str>,
+}
+
+/// The image of a service that a Dockerfile's name and a stage mean; without either that of `Dockerfile.lambda`, or the first.
 pub(super) fn image<'c>(
     config: &Config,
     service: &'c Service,
-    dockerfile: Option<&str>,
+    wanted: Wanted<'_>,
 ) -> Option<&'c Image> {
+    let of_stage =
+        |image: &&Image| wanted.stage.is_none() || image.stage.as_deref() == wanted.stage;
+    let mut all = service.images.iter().filter(of_stage);
     let named = |name: &str| {
-        service
-            .images
-            .iter()
+        all.clone()
             .find(|image| names_dockerfile(name, image, config))
     };
-    match dockerfile {
+    match wanted.dockerfile {
         Some(name) => named(name),
-        None => named(DEFAULT_DOCKERFILE).or(service.images.first()),
+        None => named(DEFAULT_DOCKERFILE).or_else(|| all.next()),
     }
 }
 
-/// One image: of a service, or the default one, and of its Dockerfiles the one that is named.
+/// One image: of a service, or the default one, and of its images the one that is meant.
 ///
 /// # Errors
 /// A word that selects nothing.
 pub fn one<'c>(
     config: &'c Config,
     service: Option<&str>,
-    dockerfile: Option<&str>,
+    wanted: Wanted<'_>,
 ) -> Result<Selected<'c>, Refusal> {
     let default = || {
         config
@@ -163,20 +173,30 @@ pub fn one<'c>(
         .services
         .get(name)
         .ok_or_else(|| unknown_service(config, name))?;
-    let image = image(config, service, dockerfile).ok_or_else(|| {
-        let known: Vec<_> = service
-            .images
-            .iter()
-            .filter_map(|image| image.dockerfile.to_str())
-            .collect();
-        let wanted = dockerfile.unwrap_or(DEFAULT_DOCKERFILE);
-        let problem = format!(
-            "no image of `{name}` is built from `{}`",
-            wanted.escape_debug()
-        );
-        Refusal::new(problem, suggestion(wanted, known.iter().copied()))
-    })?;
+    let image = image(config, service, wanted).ok_or_else(|| no_such_image(service, wanted))?;
     Ok(Selected { service, image })
+}
+
+/// Nothing of a service is what was meant.
+pub(super) fn no_such_image(service: &Service, wanted: Wanted<'_>) -> Refusal {
+    let name = &service.name;
+    let images = || service.images.iter();
+    let has_stage = images().any(|image| image.stage.as_deref() == wanted.stage);
+    if let Some(stage) = wanted.stage.filter(|_| !has_stage) {
+        let stages = images().filter_map(|image| image.stage.as_deref());
+        let problem = format!(
+            "no image of `{name}` is the stage `{}`",
+            stage.escape_debug()
+        );
+        return Refusal::new(problem, suggestion(stage, stages));
+    }
+    let dockerfile = wanted.dockerfile.unwrap_or(DEFAULT_DOCKERFILE);
+    let known = images().filter_map(|image| image.dockerfile.to_str());
+    let problem = format!(
+        "no image of `{name}` is built from `{}`",
+        dockerfile.escape_debug()
+    );
+    Refusal::new(problem, suggestion(dockerfile, known))
 }
 
 /// `Dockerfile.lambda`, `backend/Dockerfile.lambda`, an absolute path and a path as deploy.toml has it, from the context, all

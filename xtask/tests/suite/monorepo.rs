@@ -153,7 +153,7 @@ fn what_a_build_needs_and_is_not_there_is_refused_before_anything_is_built() {
         "the build of page needs the secret `npmrc`, and there is no file `~/.npmrc`",
         "the build of page needs the secret `token`, and `NPM_TOKEN` is not set",
         "the build of page needs an ssh agent",
-        "`protos` is no file (or directory) inside the repository",
+        "`protos`, the `contexts.proto` of cart-api, is no directory inside",
     ] {
         assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
     }
@@ -197,6 +197,31 @@ fn a_stage_that_the_dockerfile_lacks_is_named_with_the_nearest() {
 }
 
 #[test]
+fn of_two_images_of_a_dockerfile_one_is_named_by_its_stage() {
+    let project = monorepo();
+    let built = |stage: &str| {
+        let line = format!("docker-build --service cart --stage {stage} --dry-run --json");
+        let plan = project.run_with(&line, &VARIABLES).expect(0).json();
+        plan["plan"]["images"][0]["source"]["build"]["stage"].clone()
+    };
+    assert_eq!(
+        (built("api"), built("worker")),
+        ("api".into(), "worker".into())
+    );
+    for command in ["docker-build --service cart", "run cart"] {
+        let run = project
+            .run_with(&format!("{command} --stage works"), &VARIABLES)
+            .expect(2);
+        let part = "no image of `cart` is the stage `works`";
+        assert!(
+            run.stderr.contains(part) && run.stderr.contains("did you mean `worker`?"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
 fn a_dockerfile_is_named_as_deploy_toml_has_it() {
     let deploy = "[project]\nname = \"shop\"\n\n[environments.dev]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\n\
                   create-repository = true\n\n[services.page]\ncontext = \"src/page\"\n\
@@ -224,7 +249,7 @@ fn a_link_out_of_the_repository_is_no_context() {
     let run = project.run("push dev --service cart").expect(2);
     assert!(
         run.stderr
-            .contains("`protos` is no file (or directory) inside the repository"),
+            .contains("`protos`, the `contexts.proto` of cart-api, is no directory inside"),
         "{}",
         run.stderr
     );

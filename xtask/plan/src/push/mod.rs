@@ -181,7 +181,7 @@ impl One<'_> {
             plan.notes.extend(index::index_of_before(self));
         }
         if let Some(build) = image.build() {
-            found.extend(self.maker().refusals(build, &image.name));
+            found.extend(self.maker().refusals(build));
         }
         if let Some(repository) = repository {
             found.extend(refusals::immovable(&image, &name, repository));

@@ -191,7 +191,10 @@ pub struct LocalSelection {
     /// The Dockerfile, from the build context [env: DOCKERFILE] [default: Dockerfile.lambda]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
-    /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
+    /// Which image of the service, by its stage
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+    /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit) [services: all]
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
     /// How many images are built at a time
@@ -235,6 +238,9 @@ pub struct Run {
     /// Which of its images, by the Dockerfile [default: Dockerfile.lambda, or the first]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
+    /// Which of its images, by its stage
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
     /// arm64 or amd64 [default: what the image's target runs]
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Arch>,

@@ -38,6 +38,7 @@ pub(super) fn run(
         archs,
         arch_from,
         dockerfile,
+        stage: selection.stage,
     };
     let request = match selection.since.as_deref() {
         Some(reference) => match differing(context, config, request, reference)? {
@@ -92,8 +93,8 @@ fn differing(
     } else {
         request.services.clone()
     };
-    let dockerfile = request.dockerfile.as_deref();
-    let one = |name: &String| plan::one(config, Some(name), dockerfile).map_err(Refused::from);
+    let one =
+        |name: &String| plan::one(config, Some(name), request.wanted()).map_err(Refused::from);
     let selection = names.iter().map(one).collect::<Result<Vec<_>, _>>()?;
     let kept = since::keep(context, config, selection, Some(reference))?;
     let services: Vec<_> = kept

@@ -147,6 +147,9 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
         plan["workloads"] =
             serde_json::to_value(&workloads).context("the plan has no JSON form")?;
         moves::show(context, &workloads);
+    } else {
+        let text = "the sandbox is not running, so that nothing can be said about what would be moved: cargo xtask sandbox up";
+        context.terminal.note(text);
     }
     context.print(&serde_json::json!({ "plan": plan }));
     Ok(ExitCode::SUCCESS)

@@ -101,18 +101,18 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
 }
 
 fn files(config: &Config) -> Vec<Check> {
-    let missing = paths::build_facts(config, None).missing;
-    let gone = missing.iter().map(|path| {
-        let cure = "create it, or correct `context` or `dockerfile` in deploy.toml";
-        Check::bad(
-            "files",
-            format!(
-                "`{}` is not in the build context",
-                config.shown(path).display()
-            ),
-            cure,
-        )
+    let facts = paths::build_facts(config, None);
+    let images = config.services.values().flat_map(|service| {
+        let images = service.images.iter();
+        images.map(move |image| Selected { service, image })
     });
+    let missing: BTreeSet<_> = images
+        .flat_map(|selected| plan::needs(config, selected, &facts))
+        .map(|refusal| (refusal.problem, refusal.cure))
+        .collect();
+    let gone = missing
+        .into_iter()
+        .map(|(problem, cure)| Check::bad("builds", problem, cure));
     let found: usize = paths::dockerfiles(config)
         .values()
         .map(|text| {

@@ -13,7 +13,7 @@ use crate::{
     facts::host,
     interrupt,
     model::{config::Config, refusal::Refusal, shell::quoted, target::Target},
-    plan::{self, Selected},
+    plan::{self, Selected, Wanted},
     refused::Refused,
     session::Session,
     workspace::Workspace,
@@ -30,8 +30,11 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let config = &workspace.config;
     let named = arguments.service.as_deref();
-    let selected =
-        plan::one(config, named, arguments.dockerfile.as_deref()).map_err(Refused::from)?;
+    let wanted = Wanted {
+        dockerfile: arguments.dockerfile.as_deref(),
+        stage: arguments.stage.as_deref(),
+    };
+    let selected = plan::one(config, named, wanted).map_err(Refused::from)?;
     let session = arguments
         .env
         .as_deref()

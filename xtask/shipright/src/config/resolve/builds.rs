@@ -155,9 +155,15 @@ impl Finding<'_> {
                     format!("`{word}` is no id of a secret"),
                     "use letters, digits, `.`, `_` and `-`, as in `RUN --mount=type=secret,id=npmrc`",
                 );
-            } else if id.value == "ca" || secrets.iter().any(|other| other.id == id.value) {
-                let cure = "give it another id; `ca` is the host's certificates, where `SSL_CERT_FILE` names them";
-                self.problem(&id.span, format!("`{path}` is there twice"), cure);
+            } else if id.value == "ca" {
+                let cure = "give it another id: `ca` is the host's certificates, where `SSL_CERT_FILE` names them";
+                self.problem(&id.span, format!("`{path}` has an id that is taken"), cure);
+            } else if secrets.iter().any(|other| other.id == id.value) {
+                self.problem(
+                    &id.span,
+                    format!("`{path}` is there twice"),
+                    "give it another id",
+                );
             }
             let source = self.secret_source(&path, secret);
             let required = secret.required.unwrap_or(true);
