@@ -290,3 +290,21 @@ fn nobody_is_asked_for_leave_to_do_nothing() {
     }
     assert_eq!(project.aws.state().calls, [""; 0]);
 }
+
+#[test]
+fn a_local_build_asks_the_services_that_have_what_was_named() {
+    let project = monorepo();
+    project.write("src/page/main", "2");
+    let line = "docker-build --dockerfile src/page/Dockerfile --since HEAD";
+    assert_eq!(planned(&project, line), ["page"]);
+    let line = "docker-build --service page --service page --since HEAD";
+    assert_eq!(planned(&project, line), ["page"]);
+    let run = project
+        .run("docker-build --service one --service two --since HEAD")
+        .expect(2);
+    assert!(
+        run.stderr.contains("`one`") && run.stderr.contains("`two`"),
+        "{}",
+        run.stderr
+    );
+}

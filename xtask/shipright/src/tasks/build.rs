@@ -1,6 +1,6 @@
 //! `docker-build`: images that stay on this machine.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::Result;
 
@@ -87,15 +87,24 @@ fn differing(
     request: LocalRequest,
     reference: &str,
 ) -> Result<Option<LocalRequest>> {
-    let all: Vec<String> = config.services.keys().cloned().collect();
-    let names = if request.services.is_empty() {
-        all
+    let one = |name: &String| plan::one(config, Some(name), request.wanted());
+    let selection = if request.services.is_empty() {
+        // Not every service has the Dockerfile or the stage that was named.
+        let (found, refused): (Vec<_>, Vec<_>) =
+            config.services.keys().map(one).partition(Result::is_ok);
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        if found.is_empty() {
+            Refused::unless_none(refused.into_iter().filter_map(Result::err).collect())?;
+        }
+        found
     } else {
-        request.services.clone()
+        let named: BTreeSet<&String> = request.services.iter().collect();
+        Refused::all(
+            named
+                .into_iter()
+                .map(|name| one(name).map_err(|refusal| Refused::from(refusal).into())),
+        )?
     };
-    let one =
-        |name: &String| plan::one(config, Some(name), request.wanted()).map_err(Refused::from);
-    let selection = names.iter().map(one).collect::<Result<Vec<_>, _>>()?;
     let kept = since::keep(context, config, selection, Some(reference))?;
     let services: Vec<_> = kept
         .iter()
