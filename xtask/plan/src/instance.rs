@@ -34,19 +34,16 @@ pub fn arch(instance_type: &str) -> Option<Arch> {
 /// The instance type of the same size with the other CPU, where there is a plain one.
 pub fn counterpart(instance_type: &str, wanted: Arch) -> Option<String> {
     let (family, size) = instance_type.split_once('.')?;
-    let series = family
-        .trim_end_matches(|c: char| !c.is_ascii_alphabetic())
-        .chars()
-        .next()?;
+    let series = family.split(|c: char| !c.is_ascii_alphabetic()).next()?;
     let family = match (wanted, series) {
-        (Arch::Arm64, 't') => "t4g",
-        (Arch::Arm64, 'm') => "m7g",
-        (Arch::Arm64, 'c') => "c7g",
-        (Arch::Arm64, 'r') => "r7g",
-        (Arch::Amd64, 't') => "t3",
-        (Arch::Amd64, 'm') => "m7i",
-        (Arch::Amd64, 'c') => "c7i",
-        (Arch::Amd64, 'r') => "r7i",
+        (Arch::Arm64, "t") => "t4g",
+        (Arch::Arm64, "m") => "m7g",
+        (Arch::Arm64, "c") => "c7g",
+        (Arch::Arm64, "r") => "r7g",
+        (Arch::Amd64, "t") => "t3",
+        (Arch::Amd64, "m") => "m7i",
+        (Arch::Amd64, "c") => "c7i",
+        (Arch::Amd64, "r") => "r7i",
         _ => return None,
     };
     Some(format!("{family}.{size}"))
@@ -107,7 +104,15 @@ mod tests {
             counterpart("m6g.large", Arch::Amd64).as_deref(),
             Some("m7i.large")
         );
-        assert_eq!(counterpart("p5.48xlarge", Arch::Arm64), None);
+        for other in [
+            "p5.48xlarge",
+            "trn1.2xlarge",
+            "mac1.metal",
+            "u-6tb1.56xlarge",
+            "m5",
+        ] {
+            assert_eq!(counterpart(other, Arch::Arm64), None, "{other}");
+        }
     }
 
     #[test]

@@ -275,6 +275,12 @@ mod tests {
             previous(&facts(&b, &[("2", &b), ("1", &a)], None)).as_deref(),
             Some("1")
         );
+        // What the alias names runs, and not what was last written into the function.
+        let (c, alias) = (code("sha256:c", Arch::Arm64), Some("2"));
+        let versions = [("3", &b), ("2", &a), ("1", &c)];
+        assert_eq!(previous(&facts(&b, &versions, alias)).as_deref(), Some("1"));
+        let versions = [("3", &b), ("2", &a), ("1", &a)];
+        assert_eq!(previous(&facts(&b, &versions, alias)), None);
         // After it, there is nothing earlier: it does not go back and forth.
         assert_eq!(
             previous(&facts(&a, &[("2", &b), ("1", &a)], Some("1"))),

@@ -399,6 +399,24 @@ fn a_failed_push_moves_no_tag() {
 }
 
 #[test]
+fn a_moving_tag_that_cannot_be_written_is_one_image_s_failure() {
+    let project = Project::new();
+    let denied = Fault::Error(403, "AccessDeniedException");
+    project
+        .aws
+        .fail("PutImage backend:worker-dev-latest", 100, denied);
+    let report = project.run("push-dev --json").expect(1).json();
+    for image in report["images"].as_array().unwrap() {
+        let is_failed = image["name"] == "worker";
+        assert_eq!(image["error"].is_string(), is_failed, "{image:#}");
+        let count = image["tags"].as_object().unwrap().len();
+        assert_eq!(count, if is_failed { 0 } else { 6 }, "{image:#}");
+    }
+    let record = fs::read_to_string(project.path("target/xtask-record.jsonl")).unwrap();
+    assert_eq!(record.lines().count(), 3, "{record}");
+}
+
+#[test]
 fn a_push_that_breaks_off_is_tried_again() {
     let project = Project::new();
     project.write(

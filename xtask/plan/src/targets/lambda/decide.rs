@@ -353,9 +353,16 @@ mod tests {
         );
         assert_eq!(
             previous(facts(&new, &[("2", &new), ("1", &old)], None)),
-            Some(old)
+            Some(old.clone())
         );
         assert_eq!(previous(facts(&new, &[], None)), None);
+        let other = code("sha256:other", Arch::Arm64);
+        let versions = [("3", &other), ("2", &new), ("1", &old)];
+        assert_eq!(
+            previous(facts(&new, &versions, Some("1"))),
+            Some(old.clone()),
+            "what the alias names comes before what is newer"
+        );
     }
 
     #[test]

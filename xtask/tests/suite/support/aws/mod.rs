@@ -193,10 +193,12 @@ impl Aws {
         operation: &str,
         act: impl FnOnce(&mut State) -> Answer,
     ) -> Option<Answer> {
+        // A fault is of an operation, or of one call as it is written down.
+        let call = state.calls.last().cloned().unwrap_or_default();
         let Some(fault) = state
             .faults
             .iter_mut()
-            .find(|fault| fault.0 == operation && fault.1 > 0)
+            .find(|fault| (fault.0 == operation || fault.0 == call) && fault.1 > 0)
         else {
             return Some(act(state));
         };
