@@ -19,6 +19,11 @@ pub struct Selected<'c> {
 }
 
 impl Selected<'_> {
+    /// Whether both are the same image of deploy.toml: two may have one name.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self.image, other.image)
+    }
+
     /// What people call it.
     pub fn name(&self) -> String {
         if self.service.images.len() == 1 {

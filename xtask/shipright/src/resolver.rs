@@ -199,16 +199,7 @@ impl<'s> ImageResolver<'s> {
     /// # Errors
     /// A registry that cannot be read.
     pub fn manifest(&self, repository: &str, name: &str) -> Result<Option<Manifest>> {
-        let reader = self.session.aws.reader();
-        if reader.repository(repository)?.is_none() {
-            return Ok(None);
-        }
-        if name.starts_with("sha256:") {
-            return reader.manifest(repository, name);
-        }
-        Ok(reader
-            .manifests(repository, &[name.to_owned()])?
-            .remove(name))
+        self.session.manifest(repository, name)
     }
 
     fn missing(&self, repository: &str, name: &str) -> Refused {

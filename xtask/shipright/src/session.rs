@@ -2,9 +2,9 @@
 //! here, once for each environment of a run.
 
 use anyhow::Result;
+use image_oci::Manifest;
 
 use crate::{
-    arch::Arch,
     aws::{Aws, Connection, Identity},
     context::Context,
     docker::Docker,
@@ -108,10 +108,19 @@ impl<'w> Session<'w> {
         )
     }
 
-    /// The tag that names what the environment has now for one CPU.
-    pub fn tag_of(&self, selected: Selected<'_>, arch: Arch) -> String {
-        let (prefix, environment) = (&selected.image.tag_prefix, &self.environment.name);
-        format!("{prefix}{environment}-{arch}-latest")
+    /// The manifest that a tag or digest names. A repository that does not exist has none.
+    ///
+    /// # Errors
+    /// A registry that cannot be read.
+    pub fn manifest(&self, repository: &str, name: &str) -> Result<Option<Manifest>> {
+        let reader = self.aws.reader();
+        if reader.repository(repository)?.is_none() {
+            return Ok(None);
+        }
+        if name.starts_with("sha256:") {
+            return reader.manifest(repository, name);
+        }
+        reader.tagged(repository, name)
     }
 
     /// The registry, with a login.

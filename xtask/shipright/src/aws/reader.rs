@@ -143,6 +143,14 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// The manifest that a tag names, if it exists.
+    ///
+    /// # Errors
+    /// A call that fails.
+    pub fn tagged(&self, repository: &str, tag: &str) -> Result<Option<Manifest>> {
+        Ok(self.manifests(repository, &[tag.to_owned()])?.remove(tag))
+    }
+
     /// The manifest that each of these tags names. Tags that do not exist are left out.
     ///
     /// One call a tag: a stand-in answers several tags of one image with one image and any of its tags.

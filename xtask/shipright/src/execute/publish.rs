@@ -130,11 +130,8 @@ impl Destination<'_> {
         let digest = match made {
             Made::Existing { digest } => Some((*digest).to_owned()),
             Made::Built { .. } => {
-                let tag = &publication.pushed_tag;
-                reader
-                    .manifests(repository, std::slice::from_ref(tag))?
-                    .remove(tag)
-                    .map(|manifest| manifest.digest)
+                let pushed = reader.tagged(repository, &publication.pushed_tag)?;
+                pushed.map(|manifest| manifest.digest)
             }
         };
         let manifest = digest

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     model::{function::Code, target::IndexUse},
     plan::{
-        PlannedImage, PlannedIndex, Selected, Source,
+        Selected, Source,
         targets::{Choice, lambda::Options},
     },
     report::result::Report,
@@ -57,13 +57,8 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     let migration = Migration::open(context, &push.session, "deploy")?;
     say_what_is_passed_over(context, &push);
     let resolver = migration.resolver()?;
-    let targets = migration.targets();
-    let to_move = push
-        .selection
-        .iter()
-        .filter(|selected| targets.contains(&selected.image.target));
     let mut choices = Vec::new();
-    for &selected in to_move {
+    for selected in to_move(&push, &migration) {
         let arch = push.session.config.arch(selected.image.target);
         let digest = arrived(&push, &report, selected)?;
         let (code, archs) = resolver.choose(selected, digest, arch)?;
@@ -78,6 +73,16 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     Ok(migration.apply(&workloads))
 }
 
+/// The images of a push that something runs here.
+fn to_move<'p, 'w>(
+    push: &'p Prepared<'w>,
+    migration: &Migration<'_>,
+) -> impl Iterator<Item = Selected<'w>> + use<'p, 'w> {
+    let targets = migration.targets();
+    let all = push.selection.iter().copied();
+    all.filter(move |selected| targets.contains(&selected.image.target))
+}
+
 /// Where a plan has what something is to run.
 struct Planned {
     /// The image for its CPU, by its place in the plan.
@@ -87,25 +92,13 @@ struct Planned {
 }
 
 impl Planned {
-    /// An image is found by the moving tag that it alone writes in its repository: names are for people, and two may share one.
     fn of(push: &Prepared<'_>, selected: Selected<'_>) -> Result<Self> {
-        let session = &push.session;
-        let (repository, tag) = (session.repository(selected), session.tag(selected));
-        let arch = session.config.arch(selected.image.target);
-        let tag_of_arch = session.tag_of(selected, arch);
-        let is_its = |image: &PlannedImage| {
-            let publication = image.publication.as_ref();
-            publication.is_some_and(|there| {
-                there.repository == repository
-                    && there.tags.iter().any(|tag| tag.name == tag_of_arch)
-            })
-        };
-        let image = push.plan.images.iter().position(is_its);
+        let arch = push.session.config.arch(selected.image.target);
+        let mut builds = push.builds.iter();
+        let image = builds.position(|build| build.selected.is(&selected) && build.arch == arch);
         let image = image.with_context(|| format!("{} is not in the plan", selected.name()))?;
-        let is_index = |index: &PlannedIndex| {
-            index.repository == repository && index.tags.iter().any(|found| found.name == tag)
-        };
-        let index = push.plan.indexes.iter().position(is_index);
+        let mut indexes = push.plan.indexes.iter();
+        let index = indexes.position(|index| index.images.contains(&image));
         let index = index.filter(|_| selected.image.target.index_use() == IndexUse::Whole);
         Ok(Self { image, index })
     }
@@ -135,13 +128,8 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
     if push.session.is_readable() {
         let migration = Migration::open(context, &push.session, "deploy")?;
         say_what_is_passed_over(context, push);
-        let targets = migration.targets();
-        let moved = push
-            .selection
-            .iter()
-            .filter(|selected| targets.contains(&selected.image.target));
-        let choices = moved
-            .map(|selected| planned(push, *selected))
+        let choices = to_move(push, &migration)
+            .map(|selected| planned(push, selected))
             .collect::<Result<Vec<_>>>()?;
         let workloads = migration.plan(&choices, Options::default())?;
         plan["workloads"] =

@@ -70,14 +70,7 @@ fn images(
 /// What the environment's moving tag names.
 fn image(session: &Session<'_>, selected: Selected<'_>) -> Result<Exported> {
     let (repository, tag) = (session.repository(selected), session.tag(selected));
-    let reader = session.aws.reader();
-    let exists = reader.repository(&repository)?.is_some();
-    let tags = std::slice::from_ref(&tag);
-    let found = if exists {
-        reader.manifests(&repository, tags)?.remove(&tag)
-    } else {
-        None
-    };
+    let found = session.manifest(&repository, &tag)?;
     let environment = &session.environment.name;
     let manifest = found.ok_or_else(|| {
         let problem = format!("`{repository}` of `{environment}` has no image `{tag}`");

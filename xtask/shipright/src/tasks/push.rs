@@ -16,7 +16,7 @@ use crate::{
         revision::Revision,
         tags::TagKind,
     },
-    plan::{self, Plan, PlannedImage, PlatformBuild, PushFacts, Selected, guards, plan_push},
+    plan::{self, Plan, PlatformBuild, PushFacts, Selected, guards, plan_push},
     refused::Refused,
     report::result::Report,
     session::{self, Session},
@@ -67,6 +67,8 @@ pub(super) struct Prepared<'w> {
     pub session: Session<'w>,
     /// The images.
     pub selection: Vec<Selected<'w>>,
+    /// Their builds, in the order of the plan's images.
+    pub builds: Vec<PlatformBuild<'w>>,
     /// What will be done.
     pub plan: Plan,
     docker: Docker,
@@ -133,7 +135,7 @@ impl<'w> Prepared<'w> {
             )?;
         }
         if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
-            say_if_promotion_would_do(context, config, environment, &plan);
+            say_if_promotion_would_do(context, config, environment, &plan, &platform_builds);
         }
         let docker = session.docker();
         // A sandbox that is not there yet has no engine to ask.
@@ -143,6 +145,7 @@ impl<'w> Prepared<'w> {
         Ok(Some(Self {
             session,
             selection,
+            builds: platform_builds,
             plan,
             docker,
             _turn: turn,
@@ -211,7 +214,7 @@ impl<'w> Look<'_, 'w> {
         if both.is_empty() {
             return Ok((platform_builds, read));
         }
-        let is_index = |selected: &Selected<'_>| both.contains(&selected.name());
+        let is_index = |selected: &Selected<'_>| both.iter().any(|one| one.is(selected));
         let platform_builds = plan::platform_builds(config, self.selection, |selected| {
             multi_arch || is_index(selected)
         });
@@ -219,7 +222,7 @@ impl<'w> Look<'_, 'w> {
         Ok((platform_builds, read))
     }
 
-    fn indexes(&self, platform_builds: &[PlatformBuild<'_>], read: &Read) -> Vec<String> {
+    fn indexes(&self, platform_builds: &[PlatformBuild<'w>], read: &Read) -> Vec<Selected<'w>> {
         let Some(revision) = self.revision else {
             return Vec::new();
         };
@@ -231,15 +234,17 @@ impl<'w> Look<'_, 'w> {
         let indexes = single.filter(|(platform_build, published)| {
             plan::has_index(config, environment, **platform_build, revision, published)
         });
-        let names: Vec<_> = indexes
-            .map(|(platform_build, _)| platform_build.selected.name())
+        let images: Vec<_> = indexes
+            .map(|(platform_build, _)| platform_build.selected)
             .collect();
-        for name in &names {
-            let text =
-                format!("{name} of this commit is an image index for both CPUs, and stays one");
+        for image in &images {
+            let text = format!(
+                "{} of this commit is an image index for both CPUs, and stays one",
+                image.name()
+            );
             self.context.terminal.note(&text);
         }
-        names
+        images
     }
 }
 
@@ -249,6 +254,7 @@ fn say_if_promotion_would_do(
     config: &Config,
     environment: &Environment,
     plan: &Plan,
+    builds: &[PlatformBuild<'_>],
 ) {
     let others = config
         .environments
@@ -258,8 +264,9 @@ fn say_if_promotion_would_do(
         let Ok(aws) = Aws::connect(&session::connection(other, None)) else {
             continue;
         };
-        let mut built = plan.images.iter().filter(|image| image.build().is_some());
-        if built.all(|image| has_revision(config, other, &aws, plan, image) == Some(true)) {
+        let images = plan.images.iter().zip(builds);
+        let mut built = images.filter(|(image, _)| image.build().is_some());
+        if built.all(|(_, build)| has_revision(config, other, &aws, plan, *build) == Some(true)) {
             let (from, to) = (&other.name, &environment.name);
             context.terminal.note(&format!(
                 "`{from}` has this revision: `cargo xtask promote {from} {to}` takes the very same images, without a build"
@@ -274,32 +281,12 @@ fn has_revision(
     other: &Environment,
     aws: &Aws,
     plan: &Plan,
-    image: &PlannedImage,
+    build: PlatformBuild<'_>,
 ) -> Option<bool> {
-    let service = config.services.get(&image.service)?;
-    let found = service
-        .images
-        .iter()
-        .find(|one| Some(one.target) == image.target)?;
-    let selected = Selected {
-        service,
-        image: found,
-    };
-    let platform_build = PlatformBuild {
-        selected,
-        arch: image.arch,
-        in_index: false,
-    };
-    let tags = plan::tag_set(config, other, platform_build, plan.revision.as_ref()?, "");
-    let tag = tags
-        .plain()
-        .find(|tag| tag.kind == TagKind::Revision)?
-        .name
-        .clone();
-    let repository = other.repository(&config.project, &image.service, found.target);
-    let manifests = aws
-        .reader()
-        .manifests(&repository, std::slice::from_ref(&tag))
-        .ok()?;
-    Some(manifests.contains_key(&tag))
+    let tags = plan::tag_set(config, other, build, plan.revision.as_ref()?, "");
+    let tag = &tags.plain().find(|tag| tag.kind == TagKind::Revision)?.name;
+    let Selected { service, image } = build.selected;
+    let repository = other.repository(&config.project, &service.name, image.target);
+    let found = aws.reader().tagged(&repository, tag).ok()?;
+    Some(found.is_some())
 }

@@ -115,14 +115,8 @@ impl Look<'_> {
     }
 
     fn read_tag(&self, row: &mut Row, repository: &str) -> Result<()> {
-        let tags = std::slice::from_ref(&row.tag);
-        let Some(manifest) = self
-            .session
-            .aws
-            .reader()
-            .manifests(repository, tags)?
-            .remove(&row.tag)
-        else {
+        let reader = self.session.aws.reader();
+        let Some(manifest) = reader.tagged(repository, &row.tag)? else {
             return Ok(());
         };
         row.tag_digest = Some(manifest.digest.clone());

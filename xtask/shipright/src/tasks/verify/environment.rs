@@ -99,14 +99,7 @@ fn tag_report(
         proof: None,
         mismatches: Vec::new(),
     };
-    if session.aws.reader().repository(&repository)?.is_none() {
-        return Ok(report);
-    }
-    let found = session
-        .aws
-        .reader()
-        .manifests(&repository, std::slice::from_ref(&tag))?
-        .remove(&tag);
+    let found = session.manifest(&repository, &tag)?;
     let Some(manifest) = found else {
         return Ok(report);
     };
@@ -274,17 +267,11 @@ fn function_report(
     selected: Selected<'_>,
     name: &str,
 ) -> Result<FunctionReport> {
-    let reader = session.aws.reader();
     let (repository, tag) = (session.repository(selected), session.tag(selected));
-    let function = reader.function(name)?;
+    let function = session.aws.reader().function(name)?;
     let arch = session.config.arch(selected.image.target);
-    let tagged = match reader.repository(&repository)? {
-        Some(_) => reader
-            .manifests(&repository, std::slice::from_ref(&tag))?
-            .remove(&tag)
-            .map(|manifest| manifest.digest),
-        None => None,
-    };
+    let tagged = session.manifest(&repository, &tag)?;
+    let tagged = tagged.map(|manifest| manifest.digest);
     let mut mismatches = Vec::new();
     if let Some(runs) = function.arch.filter(|runs| *runs != arch) {
         mismatches.push(format!("the function is {runs}, and the policy is {arch}"));
