@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -186,6 +187,15 @@ pub enum Network {
     Host,
 }
 
+impl fmt::Display for NamedContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "{}", path.display()),
+            Self::Address(address) => f.write_str(address),
+        }
+    }
+}
+
 impl Network {
     /// As docker has it.
     pub fn name(self) -> &'static str {
@@ -253,9 +263,23 @@ impl Config {
         self.services.values().flat_map(of).collect()
     }
 
-    /// A path as the user would type it: from the directory of deploy.toml where it lies inside.
+    /// A path as the user would type it: from the directory of deploy.toml where it lies inside; that directory
+    /// is `.`.
     pub fn shown<'p>(&self, path: &'p Path) -> &'p Path {
-        path.strip_prefix(&self.root).unwrap_or(path)
+        match path.strip_prefix(&self.root) {
+            Ok(inner) if inner.as_os_str().is_empty() => Path::new("."),
+            Ok(inner) => inner,
+            Err(_) => path,
+        }
+    }
+
+    /// The architectures that an image is built for: both where it goes into an image index.
+    pub fn archs(&self, image: &Image) -> Vec<Arch> {
+        if image.multi_arch {
+            Arch::ALL.to_vec()
+        } else {
+            vec![self.arch(image.target)]
+        }
     }
 }
 
@@ -274,6 +298,24 @@ impl Environment {
 }
 
 impl Image {
+    /// Where the build cache is kept in an environment.
+    pub fn cache_in(&self, environment: &Environment) -> Option<Store> {
+        match self.cache {
+            Some(ImageCache::None) => None,
+            Some(ImageCache::In(store)) => Some(store),
+            None => environment.cache,
+        }
+    }
+
+    /// The named contexts that are directories.
+    pub fn directories(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let contexts = self.contexts.iter();
+        contexts.filter_map(|(name, context)| match context {
+            NamedContext::Directory(path) => Some((name.as_str(), path.as_path())),
+            NamedContext::Address(_) => None,
+        })
+    }
+
     /// The name of the Lambda function that the image is for in an environment.
     pub fn function(&self, project: &str, environment: &str, service: &str) -> String {
         fill_names(&self.function, project, environment, service)

@@ -8,7 +8,7 @@ use std::{
 use chrono::DateTime;
 
 use crate::{
-    Build, BuildSecret, Plan, Selected,
+    Build, BuildSecret, Plan,
     arch::Arch,
     model::{
         config::{Config, Environment, Image, Secret, SecretSource, Service, TargetRule},
@@ -17,7 +17,6 @@ use crate::{
         revision::Revision,
         target::Target,
     },
-    needs::needs,
 };
 
 /// The plan, unless there is a reason not to.
@@ -194,25 +193,6 @@ impl Maker<'_> {
             }
         });
         found.collect()
-    }
-
-    /// What is in the way of a build.
-    pub(super) fn refusals(&self, build: &Build) -> Vec<Refusal> {
-        match self.image {
-            Some(image) => {
-                let service = self.service;
-                needs(self.config, Selected { service, image }, self.facts)
-            }
-            None => self
-                .facts
-                .is_gone(self.config, "context", &build.context, "")
-                .or_else(|| {
-                    self.facts
-                        .is_gone(self.config, "dockerfile", &build.dockerfile, "")
-                })
-                .into_iter()
-                .collect(),
-        }
     }
 }
 

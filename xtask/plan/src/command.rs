@@ -103,11 +103,7 @@ fn source(file: &str) -> String {
 }
 
 fn named_context((name, context): (&String, &NamedContext)) -> [String; 2] {
-    let field = match context {
-        NamedContext::Directory(path) => format!("{name}={}", path.display()),
-        NamedContext::Address(address) => format!("{name}={address}"),
-    };
-    ["--build-context".to_owned(), field]
+    ["--build-context".to_owned(), format!("{name}={context}")]
 }
 
 /// The build machine's own network is an entitlement. Source: `--allow` in docker's reference of `buildx build`.

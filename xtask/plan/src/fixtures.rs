@@ -2,9 +2,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use crate::model::{
-    config::{Config, Environment, Image, Service, TargetRule},
-    target::Target,
+use crate::{
+    Selected,
+    arch::Arch,
+    model::{
+        config::{Config, Environment, Image, Service, TargetRule},
+        function::Code,
+        target::Target,
+    },
+    targets::Choice,
 };
 
 /// An environment that nothing protects.
@@ -84,5 +90,24 @@ pub(crate) fn config(service: Service) -> Config {
         environments: environments.map(|one| (one.name.clone(), one)).into(),
         services: BTreeMap::from([(service.name.clone(), service)]),
         stand_ins: BTreeMap::new(),
+    }
+}
+
+/// The one image of a service, in a registry: what is to run of it, and the CPUs that it can run on.
+pub(crate) fn choice<'s>(service: &'s Service, arch: Arch, archs: &[Arch]) -> Choice<'s> {
+    let code = Code {
+        image: "r/x@sha256:new".into(),
+        digest: "sha256:new".into(),
+        arch,
+    };
+    let selected = Selected {
+        service,
+        image: &service.images[0],
+    };
+    Choice {
+        selected,
+        code,
+        archs: archs.to_vec(),
+        version: None,
     }
 }

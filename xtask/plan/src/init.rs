@@ -1,9 +1,9 @@
 //! A first deploy.toml for a repository, from what was found in it. Each guess has a comment that says where it comes from, and
 //! what nobody can guess is a `TODO`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
-use crate::model::{name, target::Target};
+use crate::model::{name, path, target::Target};
 
 /// A Dockerfile of a repository. Paths are from the repository's directory, with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,15 +71,11 @@ pub fn deploy_toml(survey: &Survey) -> String {
     environments(&mut text, survey, services.keys());
     for (service, images) in &services {
         let _ = writeln!(text, "\n[services.{}]", key(service));
-        let context = images
-            .first()
-            .map(|image| image.found.context.as_str())
-            .unwrap_or_default();
-        if images.iter().all(|image| image.found.context == context) && context != "." {
-            let because = images
-                .first()
-                .map(|image| image.found.because.as_str())
-                .unwrap_or_default();
+        let Some(first) = images.first().map(|image| image.found) else {
+            continue;
+        };
+        let (context, because) = (&first.context, &first.because);
+        if images.iter().all(|image| image.found.context == *context) && context != "." {
             let _ = writeln!(text, "# {because}\ncontext = {}", quoted(context));
         }
         for image in images {
@@ -172,7 +168,7 @@ fn write_image(text: &mut String, service: &str, image: &Image<'_>, context: &st
     } else if context == "." {
         let _ = writeln!(text, "# {}", found.because);
     }
-    let dockerfile = from_context(&found.path, &found.context);
+    let dockerfile = path::relative(Path::new(&found.path), Path::new(&found.context));
     let _ = writeln!(text, "dockerfile = {}", quoted(&dockerfile));
     if !image.is_said {
         let _ = writeln!(
@@ -204,7 +200,7 @@ fn services(survey: &Survey) -> BTreeMap<String, Vec<Image<'_>>> {
 }
 
 fn image<'s>(found: &'s FoundDockerfile, kubernetes: Option<&str>) -> Image<'s> {
-    let said = Target::from_dockerfile(std::path::Path::new(&found.path));
+    let said = Target::from_dockerfile(Path::new(&found.path));
     let base = found.base.as_deref().unwrap_or_default();
     let (target, because) = match (said, kubernetes) {
         (Some(target), _) => (target, String::new()),
@@ -233,6 +229,12 @@ fn directory(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
+/// What tells a Dockerfile from others beside it: `worker`, of `Dockerfile.worker` and `worker.Dockerfile`.
+pub fn suffix(file: &str) -> Option<&str> {
+    file.strip_prefix("Dockerfile.")
+        .or_else(|| file.strip_suffix(".Dockerfile"))
+}
+
 /// What a service is called: after its directory, or after its Dockerfile where that stands among others.
 fn service_name(path: &str, project: &str, is_target: bool) -> String {
     const SHARED: [&str; 7] = [
@@ -245,10 +247,7 @@ fn service_name(path: &str, project: &str, is_target: bool) -> String {
         ".docker",
     ];
     let (above, file) = path.rsplit_once('/').unwrap_or(("", path));
-    let suffix = file
-        .strip_prefix("Dockerfile.")
-        .or_else(|| file.strip_suffix(".Dockerfile"))
-        .filter(|_| !is_target);
+    let suffix = suffix(file).filter(|_| !is_target);
     let mut parts = above
         .split('/')
         .filter(|part| !part.is_empty() && !SHARED.contains(part));
@@ -281,20 +280,6 @@ fn unique(services: &BTreeMap<String, Vec<Image<'_>>>, name: &str, path: &str) -
         .map(|number| format!("{name}-{number}"))
         .find(|name| !services.contains_key(name));
     longer.or(numbered).unwrap_or_else(|| name.to_owned())
-}
-
-/// A path as a Dockerfile is named from a context.
-fn from_context(path: &str, context: &str) -> String {
-    if context == "." {
-        return path.to_owned();
-    }
-    match path
-        .strip_prefix(context)
-        .and_then(|rest| rest.strip_prefix('/'))
-    {
-        Some(inner) => inner.to_owned(),
-        None => format!("{}{path}", "../".repeat(context.split('/').count())),
-    }
 }
 
 fn key(service: &str) -> String {
@@ -364,26 +349,6 @@ mod tests {
         assert_eq!(
             named,
             expected.map(|(name, count)| (name.to_owned(), count))
-        );
-    }
-
-    #[test]
-    fn dockerfiles_are_named_from_their_context() {
-        assert_eq!(
-            from_context("src/cart/Dockerfile", "src/cart"),
-            "Dockerfile"
-        );
-        assert_eq!(
-            from_context("docker/cart.Dockerfile", "src/cart"),
-            "../../docker/cart.Dockerfile"
-        );
-        assert_eq!(
-            from_context("src/cartoon/Dockerfile", "src/cart"),
-            "../../src/cartoon/Dockerfile"
-        );
-        assert_eq!(
-            from_context("docker/cart.Dockerfile", "."),
-            "docker/cart.Dockerfile"
         );
     }
 }

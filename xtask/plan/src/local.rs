@@ -15,6 +15,7 @@ use crate::{
         revision::Revision,
         target::Target,
     },
+    needs::needs,
     select::{Selected, Wanted, image, no_default, no_such_image, unknown_services},
 };
 
@@ -200,7 +201,10 @@ impl One<'_> {
             String::new()
         };
         let name = format!("{}{suffix}", service.name);
-        let refusals = maker.refusals(&build);
+        let refusals = match known {
+            Some(image) => needs(config, Selected { service, image }, facts),
+            None => Vec::from_iter(facts.is_gone(config, "context", &build.context, "")),
+        };
         let image = PlannedImage {
             name,
             service: service.name.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     BuildFacts, Selected,
     model::{
-        config::{Config, Image, NamedContext, Secret, SecretSource},
+        config::{Config, Image, Secret, SecretSource},
         refusal::Refusal,
         suggestion::suggestion,
     },
@@ -45,13 +45,8 @@ pub fn needs(config: &Config, selected: Selected<'_>, facts: &BuildFacts) -> Vec
 
 /// The files and directories of an image, with the key of deploy.toml that says each.
 fn paths(image: &Image) -> impl Iterator<Item = (String, &Path)> {
-    let named = image
-        .contexts
-        .iter()
-        .filter_map(|(name, context)| match context {
-            NamedContext::Directory(path) => Some((format!("contexts.{name}"), path.as_path())),
-            NamedContext::Address(_) => None,
-        });
+    let named = image.directories();
+    let named = named.map(|(name, path)| (format!("contexts.{name}"), path));
     let own = [("context", &image.context), ("dockerfile", &image.file)];
     own.into_iter()
         .map(|(key, path)| (key.to_owned(), path.as_path()))

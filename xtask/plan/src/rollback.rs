@@ -123,12 +123,6 @@ pub fn image_before<'c>(
 /// is known to be bad.
 pub fn version_before<'v>(facts: &'v lambda::Facts, bad: &BTreeSet<String>) -> Option<&'v Version> {
     let number = |text: &str| text.parse::<u64>().ok();
-    let of = |wanted: &str| {
-        facts
-            .versions
-            .iter()
-            .find(|version| version.number == wanted)
-    };
     let latest = facts.function.code();
     let (current, now) = match facts
         .alias
@@ -137,7 +131,8 @@ pub fn version_before<'v>(facts: &'v lambda::Facts, bad: &BTreeSet<String>) -> O
     {
         Some(alias) => (
             number(&alias.version),
-            of(&alias.version)
+            facts
+                .of_alias()
                 .and_then(|version| version.code.clone())
                 .or(latest),
         ),

@@ -44,6 +44,15 @@ impl Selected<'_> {
     }
 }
 
+/// All images of the configuration.
+pub fn all(config: &Config) -> impl Iterator<Item = Selected<'_>> {
+    let services = config.services.values();
+    services.flat_map(|service| {
+        let images = service.images.iter();
+        images.map(move |image| Selected { service, image })
+    })
+}
+
 /// The environment with this name.
 ///
 /// # Errors
@@ -69,22 +78,9 @@ pub fn select<'c>(
     dockerfile: Option<&str>,
 ) -> Result<Vec<Selected<'c>>, Vec<Refusal>> {
     let mut refusals = unknown_services(config, services);
-    let wanted = |service: &&Service| services.is_empty() || services.contains(&service.name);
-    let of_service = |service: &'c Service| {
-        service
-            .images
-            .iter()
-            .map(move |image| Selected { service, image })
-    };
-    let goes_there =
-        |selected: &Selected<'_>| selected.image.environments.contains(&environment.name);
-    let all: Vec<_> = config
-        .services
-        .values()
-        .filter(wanted)
-        .flat_map(of_service)
-        .filter(goes_there)
-        .collect();
+    let wanted = |one: &Selected<'_>| services.is_empty() || services.contains(&one.service.name);
+    let goes_there = |one: &Selected<'_>| one.image.environments.contains(&environment.name);
+    let all: Vec<_> = all(config).filter(wanted).filter(goes_there).collect();
     let chosen: Vec<_> = all
         .iter()
         .copied()

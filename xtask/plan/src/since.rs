@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::{
     Selected,
-    model::config::{Config, Image, NamedContext, SecretSource},
+    model::config::{Config, Image, SecretSource},
+    secret_file,
 };
 
 /// Whether an image is built, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// What people call the image.
     pub image: String,
@@ -49,15 +47,7 @@ pub fn decide(
             None => input.clone(),
         })
     });
-    let shown = |path: &Path| {
-        let shown = config.shown(path);
-        let text = if shown.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            shown
-        };
-        format!("`{}`", text.display())
-    };
+    let shown = |path: &Path| format!("`{}`", config.shown(path).display());
     let because = match &found {
         Some(path) => format!("{} differs", shown(path)),
         None => {
@@ -83,17 +73,14 @@ pub fn decide(
 /// What a build reads: deploy.toml, the Dockerfile, its `.dockerignore`, the context, named contexts and secrets' files. What
 /// is in the context counts once.
 fn inputs(config: &Config, image: &Image) -> Vec<PathBuf> {
-    let named = image.contexts.values().filter_map(|context| match context {
-        NamedContext::Directory(path) => Some(path.clone()),
-        NamedContext::Address(_) => None,
-    });
+    let named = image.directories().map(|(_, path)| path.to_path_buf());
     let mut ignore = image.file.clone().into_os_string();
     ignore.push(IGNORE);
     let secrets = image
         .secrets
         .iter()
         .filter_map(|secret| match &secret.source {
-            SecretSource::File(file) => Some(config.root.join(file)),
+            SecretSource::File(file) => Some(secret_file(&config.root, None, file)),
             SecretSource::Env(_) => None,
         });
     let all = [
@@ -120,7 +107,7 @@ mod tests {
     use super::*;
     use crate::{
         fixtures::{config, image, service},
-        model::target::Target,
+        model::{config::NamedContext, target::Target},
     };
 
     #[test]

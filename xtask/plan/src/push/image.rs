@@ -7,7 +7,6 @@ use crate::{
     build::{Maker, because},
     model::{
         cache::{self, Cache, Store},
-        config::ImageCache,
         label,
         published::Published,
         revision::Revision,
@@ -103,12 +102,7 @@ impl One<'_> {
             ..
         } = self.planner;
         let (selected, arch) = (self.build.selected, self.build.arch);
-        let store = match selected.image.cache {
-            Some(ImageCache::None) => return None,
-            Some(ImageCache::In(store)) => store,
-            None => environment.cache?,
-        };
-        match store {
+        match selected.image.cache_in(environment)? {
             Store::Registry => facts.repositories.contains_key(repository).then(|| {
                 let tag = cache::tag(&selected.image.tag_prefix, &environment.name, arch);
                 let reference = format!("{}/{repository}:{tag}", facts.place.registry);

@@ -23,6 +23,7 @@ use crate::{
         revision::Revision,
         tags::TagSet,
     },
+    needs::needs,
     select::Selected,
 };
 
@@ -78,11 +79,10 @@ pub fn platform_builds<'c>(
 ) -> Vec<PlatformBuild<'c>> {
     let of = |selected: &Selected<'c>| {
         let in_index = selected.image.multi_arch || is_index(selected);
-        let own = config.arch(selected.image.target);
         let archs = if in_index {
             Arch::ALL.to_vec()
         } else {
-            vec![own]
+            config.archs(selected.image)
         };
         let selected = *selected;
         let build = move |arch| PlatformBuild {
@@ -180,8 +180,12 @@ impl One<'_> {
         } else {
             plan.notes.extend(index::index_of_before(self));
         }
-        if let Some(build) = image.build() {
-            found.extend(self.maker().refusals(build));
+        if image.build().is_some() {
+            found.extend(needs(
+                self.planner.config,
+                self.build.selected,
+                &facts.build,
+            ));
         }
         if let Some(repository) = repository {
             found.extend(refusals::immovable(&image, &name, repository));

@@ -142,29 +142,10 @@ fn express_mode(shape: &Shape, image: &str, region: &str) -> String {
 mod tests {
     use super::*;
     use crate::{
-        Selected,
         arch::Arch,
-        fixtures::{image, service},
-        model::{config::Service, target::Target},
+        fixtures::{choice, image, service},
+        model::target::Target,
     };
-
-    fn choice(service: &Service) -> Choice<'_> {
-        let code = Code {
-            image: "r/x@sha256:new".into(),
-            digest: "sha256:new".into(),
-            arch: Arch::Amd64,
-        };
-        let selected = Selected {
-            service,
-            image: &service.images[0],
-        };
-        Choice {
-            selected,
-            code,
-            archs: vec![Arch::Amd64],
-            version: None,
-        }
-    }
 
     #[test]
     fn a_service_is_done_when_it_runs_the_image_and_its_newest_operation_succeeded() {
@@ -177,7 +158,12 @@ mod tests {
                 newest_succeeded,
                 ..Facts::default()
             };
-            decide(&choice(&service), "api", "eu-west-1", Some(&facts))
+            decide(
+                &choice(&service, Arch::Amd64, &[Arch::Amd64]),
+                "api",
+                "eu-west-1",
+                Some(&facts),
+            )
         };
         let is_done =
             |image, running, succeeded| decided(Some(image), running, succeeded).unwrap().is_done;
@@ -197,7 +183,13 @@ mod tests {
                 .problem
                 .contains("built from source code")
         );
-        let missing = decide(&choice(&service), "api", "eu-west-1", None).unwrap_err();
+        let missing = decide(
+            &choice(&service, Arch::Amd64, &[Arch::Amd64]),
+            "api",
+            "eu-west-1",
+            None,
+        )
+        .unwrap_err();
         assert!(
             missing
                 .cure
@@ -221,7 +213,13 @@ mod tests {
             shape,
             ..Facts::default()
         };
-        let plan = decide(&choice(&service), "api", "eu-west-1", Some(&facts)).unwrap();
+        let plan = decide(
+            &choice(&service, Arch::Amd64, &[Arch::Amd64]),
+            "api",
+            "eu-west-1",
+            Some(&facts),
+        )
+        .unwrap();
         let lines = plan.lines().join("\n");
         for part in [
             "service api runs old",

@@ -162,28 +162,9 @@ impl EksPlan {
 mod tests {
     use super::*;
     use crate::{
-        Selected,
-        fixtures::{environment, image, service},
-        model::{config::Service, target::Target},
+        fixtures::{choice, environment, image, service},
+        model::target::Target,
     };
-
-    fn choice<'s>(service: &'s Service, archs: &[Arch]) -> Choice<'s> {
-        let code = Code {
-            image: "r/x@sha256:new".into(),
-            digest: "sha256:new".into(),
-            arch: Arch::Arm64,
-        };
-        let selected = Selected {
-            service,
-            image: &service.images[0],
-        };
-        Choice {
-            selected,
-            code,
-            archs: archs.to_vec(),
-            version: None,
-        }
-    }
 
     fn deployment(image: &str, more: &str, updated: u8) -> Deployment {
         let text = format!(
@@ -198,7 +179,7 @@ mod tests {
         let service = service(image(Target::Eks));
         let decided = |found: Option<&Deployment>| {
             decide(
-                &choice(&service, &[Arch::Arm64]),
+                &choice(&service, Arch::Arm64, &[Arch::Arm64]),
                 &environment("dev"),
                 "api",
                 found,
@@ -250,7 +231,7 @@ mod tests {
         let refused = |archs: &[Arch], selects: Option<Arch>, known: &[Arch]| {
             let found = deployment("old", "", 1);
             let plan = decide(
-                &choice(&service, archs),
+                &choice(&service, Arch::Arm64, archs),
                 &environment("dev"),
                 "api",
                 Some(&found),

@@ -10,7 +10,7 @@ use crate::{
     arch::Arch,
     model::{
         cache::{self, Store},
-        config::{Config, Environment, Image, ImageCache, Service},
+        config::{Config, Environment, Image, Service},
         name,
         tags::{self, Tag, TagKind, TagSet},
     },
@@ -68,11 +68,8 @@ pub(super) fn collisions(
             finding.problem(&owner.span(raw), title, cure);
         }
     }
-    let is_cached = |owner: &Owner<'_>| match owner.image.cache {
-        Some(ImageCache::None) => false,
-        Some(ImageCache::In(store)) => store == Store::Registry,
-        None => owner.environment.cache == Some(Store::Registry),
-    };
+    let is_cached =
+        |owner: &Owner<'_>| owner.image.cache_in(owner.environment) == Some(Store::Registry);
     for owner in placements(config).filter(is_cached) {
         for arch in Arch::ALL {
             let name = &owner.environment.name;

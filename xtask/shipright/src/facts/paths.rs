@@ -9,7 +9,7 @@ use dockerfile_rules::Model;
 
 use crate::{
     facts::host,
-    model::config::{Config, Image, NamedContext, SecretSource},
+    model::config::{Config, Image, SecretSource},
     plan::{BuildFacts, secret_file},
 };
 
@@ -58,14 +58,10 @@ fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
         real.is_some_and(|(real, root)| real.starts_with(root))
     };
     let services = config.services.values();
-    let named = images(config).flat_map(|image| image.contexts.values());
-    let named = named.filter_map(|context| match context {
-        NamedContext::Directory(path) => Some(path),
-        NamedContext::Address(_) => None,
-    });
-    let own = services.map(|service| &service.context);
+    let named = images(config).flat_map(|image| image.directories().map(|(_, path)| path));
+    let own = services.map(|service| service.context.as_path());
     let directories = own
-        .chain(images(config).map(|image| &image.context))
+        .chain(images(config).map(|image| image.context.as_path()))
         .chain(named);
     let extra = extra.into_iter().flat_map(|name| {
         let contexts = config.services.values().map(|service| &service.context);
@@ -76,7 +72,7 @@ fn missing(config: &Config, extra: Option<&str>) -> Vec<PathBuf> {
     let files = images(config).map(|image| image.file.clone()).chain(extra);
     let gone = directories
         .filter(|path| !is_inside(path) || !path.is_dir())
-        .cloned();
+        .map(Path::to_path_buf);
     gone.chain(files.filter(|path| !is_inside(path) || !path.is_file()))
         .collect()
 }

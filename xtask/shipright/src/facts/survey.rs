@@ -10,7 +10,7 @@ use git2::{DiffOptions, Repository};
 
 use crate::{
     model::name,
-    plan::init::{FoundDockerfile, FoundRepository, Survey},
+    plan::init::{FoundDockerfile, FoundRepository, Survey, suffix},
 };
 
 /// Larger files are data and not configuration, in bytes.
@@ -121,10 +121,8 @@ fn files(root: &Path) -> Result<Vec<String>, git2::Error> {
 }
 
 fn is_dockerfile(name: &str) -> bool {
-    let other = name
-        .strip_prefix("Dockerfile.")
-        .or_else(|| name.strip_suffix(".Dockerfile"));
-    name == "Dockerfile" || other.is_some_and(|rest| !rest.is_empty() && rest != "dockerignore")
+    let is_told = |suffix: &str| !suffix.is_empty() && suffix != "dockerignore";
+    name == "Dockerfile" || suffix(name).is_some_and(is_told)
 }
 
 fn dockerfile(

@@ -7,8 +7,11 @@ use serde_json::json;
 
 use crate::{
     arch::Arch,
-    model::config::{Config, NamedContext, Secret, SecretSource},
-    plan::Selected,
+    model::{
+        config::{Config, NamedContext, Secret, SecretSource},
+        path,
+    },
+    plan::{self, Selected},
 };
 
 /// An image by its digest.
@@ -88,22 +91,19 @@ pub fn bake(config: &Config) -> String {
     let mut body = Body::builder();
     let mut names = Vec::new();
     let mut reads_home = false;
-    for service in config.services.values() {
-        for image in &service.images {
-            let selected = Selected { service, image };
-            let name = bake_name(selected);
-            let mut target = hcl::Block::builder("target").add_label(&name);
-            for (key, value) in bake_target(config, selected) {
-                target = target.add_attribute((key, expression(&value)));
-            }
-            if !image.secrets.is_empty() {
-                let secrets = image.secrets.iter().map(secret);
-                target = target.add_attribute(("secret", Expression::Array(secrets.collect())));
-                reads_home |= image.secrets.iter().any(is_at_home);
-            }
-            body = body.add_block(target.build());
-            names.push(name);
+    for selected in plan::all(config) {
+        let (name, secrets) = (bake_name(selected), &selected.image.secrets);
+        let mut target = hcl::Block::builder("target").add_label(&name);
+        for (key, value) in bake_target(config, selected) {
+            target = target.add_attribute((key, expression(&value)));
         }
+        if !secrets.is_empty() {
+            let all = secrets.iter().map(secret);
+            target = target.add_attribute(("secret", Expression::Array(all.collect())));
+            reads_home |= secrets.iter().any(is_at_home);
+        }
+        body = body.add_block(target.build());
+        names.push(name);
     }
     if reads_home {
         // A variable of bake's has the value of the environment's variable of its name.
@@ -129,17 +129,9 @@ fn expression(value: &serde_json::Value) -> Expression {
 
 fn bake_target(config: &Config, selected: Selected<'_>) -> Vec<(&'static str, serde_json::Value)> {
     let Selected { service, image } = selected;
-    let own = vec![config.arch(image.target)];
-    let archs = if image.multi_arch {
-        Arch::ALL.to_vec()
-    } else {
-        own
-    };
-    let platforms: Vec<_> = archs.into_iter().map(Arch::platform).collect();
-    let context = match config.shown(&image.context) {
-        shown if shown.as_os_str().is_empty() => ".".to_owned(),
-        shown => shown.display().to_string(),
-    };
+    let platforms = config.archs(image).into_iter().map(Arch::platform);
+    let platforms: Vec<_> = platforms.collect();
+    let context = config.shown(&image.context);
     let mut args = image.build_args.clone();
     args.insert("SERVICE_FOLDER".to_owned(), service.folder.clone());
     let mut labels = config.labels.clone();
@@ -150,15 +142,7 @@ fn bake_target(config: &Config, selected: Selected<'_>) -> Vec<(&'static str, se
         .map(|(name, context)| (name, place(config, context)))
         .collect();
     // From the context, as bake looks it up; above it, by its way back.
-    let depth = config.shown(&image.context).components().count();
-    let dockerfile = match image.file.strip_prefix(&image.context) {
-        Ok(inner) => inner.display().to_string(),
-        Err(_) => format!(
-            "{}{}",
-            "../".repeat(depth),
-            config.shown(&image.file).display()
-        ),
-    };
+    let dockerfile = path::relative(config.shown(&image.file), context);
     let attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"];
     let tag = format!("{}:{}", config.project, selected.name());
     let all = [

@@ -3,11 +3,7 @@
 use std::fmt;
 
 use crate::{
-    model::{
-        builder::Builder,
-        cache::Cache,
-        config::{NamedContext, SecretSource},
-    },
+    model::{builder::Builder, cache::Cache, config::SecretSource},
     plan::{Build, Plan, PlannedImage, Source, TagAction, command},
     report::terminal::printable,
 };
@@ -141,15 +137,11 @@ fn show_inputs(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
         writeln!(f, "    stage        {}", printable(stage))?;
     }
     for (name, context) in &build.contexts {
-        let place = match context {
-            NamedContext::Directory(path) => path.display().to_string(),
-            NamedContext::Address(address) => address.clone(),
-        };
         writeln!(
             f,
             "    context      {} is {}",
             printable(name),
-            printable(&place)
+            printable(&context.to_string())
         )?;
     }
     for secret in &build.secrets {

@@ -1,4 +1,4 @@
-//! `builders`: where each CPU's images are built, and mode.
+//! `builders`: where each CPU's images are built, and how.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     docker::Docker,
     model::{builder::Builder, config::Config},
-    plan::{BuildMode, Selected},
+    plan::{self, BuildMode},
     workspace::Workspace,
 };
 
@@ -63,19 +63,9 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
 /// What is built for each architecture.
 fn images(config: &Config) -> BTreeMap<Arch, Vec<String>> {
     let mut images: BTreeMap<Arch, Vec<String>> = BTreeMap::new();
-    for service in config.services.values() {
-        for image in &service.images {
-            let own = vec![config.arch(image.target)];
-            for arch in if image.multi_arch {
-                Arch::ALL.to_vec()
-            } else {
-                own
-            } {
-                images
-                    .entry(arch)
-                    .or_default()
-                    .push(Selected { service, image }.name());
-            }
+    for selected in plan::all(config) {
+        for arch in config.archs(selected.image) {
+            images.entry(arch).or_default().push(selected.name());
         }
     }
     images

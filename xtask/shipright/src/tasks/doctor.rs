@@ -102,11 +102,7 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
 
 fn files(config: &Config) -> Vec<Check> {
     let facts = paths::build_facts(config, None);
-    let images = config.services.values().flat_map(|service| {
-        let images = service.images.iter();
-        images.map(move |image| Selected { service, image })
-    });
-    let missing: BTreeSet<_> = images
+    let missing: BTreeSet<_> = plan::all(config)
         .flat_map(|selected| plan::needs(config, selected, &facts))
         .map(|refusal| (refusal.problem, refusal.cure))
         .collect();
@@ -285,21 +281,12 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) 
         }
         Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
     };
-    let selected = || {
-        let services = config.services.values();
-        services.flat_map(|service| {
-            service
-                .images
-                .iter()
-                .map(move |image| Selected { service, image })
-        })
-    };
     let repository = |one: Selected<'_>| {
         environment.repository(&config.project, &one.service.name, one.image.target)
     };
-    let names: BTreeSet<_> = selected().map(repository).collect();
+    let names: BTreeSet<_> = plan::all(config).map(repository).collect();
     let goes_there = |one: &Selected<'_>| one.image.environments.contains(&environment.name);
-    let functions = selected().filter(goes_there);
+    let functions = plan::all(config).filter(goes_there);
     let functions = functions.filter_map(|one| plan::function_name(config, environment, one));
     let mut checks = vec![login(&aws, environment), account];
     checks.extend(names.iter().map(|name| registry(&aws, environment, name)));

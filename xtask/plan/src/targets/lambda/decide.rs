@@ -32,12 +32,7 @@ pub fn decide(facts: Facts, wanted: Wanted, place: &Place) -> Result<LambdaPlan,
             facts.alias.as_ref(),
         )?;
     }
-    let previous = previous_code(
-        now.as_ref(),
-        &wanted.code,
-        facts.alias.as_ref(),
-        &facts.versions,
-    );
+    let previous = previous_code(now.as_ref(), &wanted.code, &facts);
     let is_half_done = runs_it && !callers_have_it(&facts, &wanted, version.is_some());
     Ok(LambdaPlan {
         image: wanted.image,
@@ -145,13 +140,7 @@ fn alias_steps(alias: Option<&Alias>, wanted: &Wanted, version: Option<&String>)
 
 /// Whether what callers get of a function that runs the image is that image, or something that cannot be told.
 fn callers_have_it(facts: &Facts, wanted: &Wanted, has_version: bool) -> bool {
-    let named = facts.alias.as_ref();
-    let called = named.and_then(|alias| {
-        facts
-            .versions
-            .iter()
-            .find(|version| version.number == alias.version)
-    });
+    let called = facts.of_alias();
     match (
         &wanted.alias,
         called.and_then(|version| version.code.as_ref()),
@@ -197,19 +186,13 @@ fn canary_guard(
 }
 
 /// What is restored when something fails: what ran before, also before an earlier run that was killed.
-fn previous_code(
-    now: Option<&Code>,
-    to: &Code,
-    alias: Option<&Alias>,
-    versions: &[Version],
-) -> Option<Code> {
+fn previous_code(now: Option<&Code>, to: &Code, facts: &Facts) -> Option<Code> {
     let other = |code: &&Code| !code.is(to);
-    let of_alias = alias.and_then(|alias| {
-        versions
-            .iter()
-            .find(|version| version.number == alias.version)
-    });
-    let earlier = versions.iter().filter_map(|version| version.code.as_ref());
+    let of_alias = facts.of_alias();
+    let earlier = facts
+        .versions
+        .iter()
+        .filter_map(|version| version.code.as_ref());
     now.into_iter()
         .chain(of_alias.and_then(|version| version.code.as_ref()))
         .chain(earlier)

@@ -89,6 +89,19 @@ pub struct Facts {
     pub alias: Option<Alias>,
 }
 
+impl Facts {
+    /// One of the versions.
+    pub fn version(&self, number: &str) -> Option<&Version> {
+        let mut versions = self.versions.iter();
+        versions.find(|version| version.number == number)
+    }
+
+    /// The version that the alias names, where it is one of these.
+    pub(crate) fn of_alias(&self) -> Option<&Version> {
+        self.version(&self.alias.as_ref()?.version)
+    }
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -110,11 +110,7 @@ pub fn facts(
 /// # Errors
 /// A function that cannot be read.
 pub fn read_version(session: &Session<'_>, facts: &Facts, number: &str) -> Result<Option<Version>> {
-    if let Some(known) = facts
-        .versions
-        .iter()
-        .find(|version| version.number == number)
-    {
+    if let Some(known) = facts.version(number) {
         return Ok(Some(known.clone()));
     }
     let found = session.aws.reader().version(&facts.function.name, number)?;
