@@ -30,6 +30,17 @@ impl<'c> Workspace<'c> {
         Ok(Self::with(context, context.config()?))
     }
 
+    /// The same where there is one: images can be looked at anywhere.
+    ///
+    /// # Errors
+    /// Every problem in deploy.toml, where it `is_needed`.
+    pub fn if_any(context: &'c Context, is_needed: bool) -> Result<Option<Self>> {
+        match Self::of(context) {
+            Err(error) if is_needed => Err(error),
+            other => Ok(other.ok()),
+        }
+    }
+
     /// The same of a deploy.toml that was read.
     pub fn with(context: &'c Context, mut config: Config) -> Self {
         if context.global.sandbox {

@@ -54,6 +54,26 @@ where
     anyhow!("{head}: {all}{request}{}", cure(&all))
 }
 
+/// The answer of a call, or none where AWS says that there is no such thing. Otherwise as [`explain`].
+///
+/// # Errors
+/// A call that fails for another reason.
+pub(super) fn if_there<T, E>(
+    outcome: Result<T, SdkError<E, HttpResponse>>,
+    is_missing: fn(&E) -> bool,
+    operation: &str,
+    about: &str,
+) -> anyhow::Result<Option<T>>
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match outcome {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.as_service_error().is_some_and(is_missing) => Ok(None),
+        Err(error) => Err(explain(operation, about, &error)),
+    }
+}
+
 /// What helps against the errors that everybody meets once.
 fn cure(words: &str) -> &'static str {
     let cures = [

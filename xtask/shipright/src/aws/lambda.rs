@@ -9,13 +9,17 @@ use anyhow::{Context, Result, anyhow};
 use aws_sdk_lambda::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
+    operation::{get_alias::GetAliasError, get_function::GetFunctionError},
     primitives::Blob,
     types::{
         AliasRoutingConfiguration, Architecture, FunctionCode, LastUpdateStatus, PackageType, State,
     },
 };
 
-use super::{Reader, Writer, error::explain};
+use super::{
+    Reader, Writer,
+    error::{explain, if_there},
+};
 use crate::model::function::{Alias, Code, Condition, Function, Version};
 
 /// A change that AWS did not take now.
@@ -68,22 +72,14 @@ impl Reader<'_> {
             .function_name(name)
             .set_qualifier(qualifier.map(str::to_owned))
             .send();
-        let answer = match self.0.runtime.block_on(call) {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_resource_not_found_exception()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => {
-                return Err(explain(
-                    "lambda:GetFunction",
-                    &format!("function `{name}`"),
-                    &error,
-                ));
-            }
+        let Some(answer) = if_there(
+            self.0.runtime.block_on(call),
+            GetFunctionError::is_resource_not_found_exception,
+            "lambda:GetFunction",
+            &format!("function `{name}`"),
+        )?
+        else {
+            return Ok(None);
         };
         let resolved = answer
             .code()
@@ -174,29 +170,16 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails.
     pub fn alias(&self, function: &str, alias: &str) -> Result<Option<Alias>> {
-        let answer = match self.0.runtime.block_on(
-            self.0
-                .lambda
-                .get_alias()
-                .function_name(function)
-                .name(alias)
-                .send(),
-        ) {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_resource_not_found_exception()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => {
-                return Err(explain(
-                    "lambda:GetAlias",
-                    &format!("alias `{alias}` of `{function}`"),
-                    &error,
-                ));
-            }
+        let call = self.0.lambda.get_alias();
+        let call = call.function_name(function).name(alias).send();
+        let Some(answer) = if_there(
+            self.0.runtime.block_on(call),
+            GetAliasError::is_resource_not_found_exception,
+            "lambda:GetAlias",
+            &format!("alias `{alias}` of `{function}`"),
+        )?
+        else {
+            return Ok(None);
         };
         let weights = answer
             .routing_config()

@@ -3,11 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use aws_sdk_ecr::types::{ImageIdentifier, ImageTagMutability};
+use aws_sdk_ecr::{
+    operation::{
+        describe_images::DescribeImagesError, describe_repositories::DescribeRepositoriesError,
+    },
+    types::{ImageIdentifier, ImageTagMutability},
+};
 use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
 use tokio::task::JoinSet;
 
-use super::{Aws, error::explain};
+use super::{
+    Aws,
+    error::{explain, if_there},
+};
 use crate::{
     model::nodes::Nodes,
     model::published::{Mutability, Repository, Stored},
@@ -80,22 +88,14 @@ impl Reader<'_> {
             .registry_id(&self.0.account)
             .repository_names(name)
             .send();
-        let answer = match self.0.runtime.block_on(call) {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_repository_not_found_exception()) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => {
-                return Err(explain(
-                    "ecr:DescribeRepositories",
-                    &format!("repository `{name}`"),
-                    &error,
-                ));
-            }
+        let Some(answer) = if_there(
+            self.0.runtime.block_on(call),
+            DescribeRepositoriesError::is_repository_not_found_exception,
+            "ecr:DescribeRepositories",
+            &format!("repository `{name}`"),
+        )?
+        else {
+            return Ok(None);
         };
         let Some(found) = answer.repositories().first() else {
             return Ok(None);
@@ -301,22 +301,14 @@ impl Reader<'_> {
             .repository_name(repository)
             .image_ids(id)
             .send();
-        let answer = match self.0.runtime.block_on(call) {
-            Ok(answer) => answer,
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_image_not_found_exception()) =>
-            {
-                return Ok(BTreeSet::new());
-            }
-            Err(error) => {
-                return Err(explain(
-                    "ecr:DescribeImages",
-                    &format!("{digest} in `{repository}`"),
-                    &error,
-                ));
-            }
+        let Some(answer) = if_there(
+            self.0.runtime.block_on(call),
+            DescribeImagesError::is_image_not_found_exception,
+            "ecr:DescribeImages",
+            &format!("{digest} in `{repository}`"),
+        )?
+        else {
+            return Ok(BTreeSet::new());
         };
         let tags = answer
             .image_details()

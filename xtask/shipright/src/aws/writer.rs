@@ -88,11 +88,8 @@ impl Writer<'_> {
                     .as_service_error()
                     .is_some_and(|e| e.is_image_tag_already_exists_exception()) =>
             {
-                let current = self.0.reader().manifests(repository, &[tag.to_owned()])?;
-                if current
-                    .get(tag)
-                    .is_some_and(|current| current.digest == manifest.digest)
-                {
+                let current = self.0.reader().tagged(repository, tag)?;
+                if current.is_some_and(|current| current.digest == manifest.digest) {
                     return Ok(());
                 }
                 Err(explain(

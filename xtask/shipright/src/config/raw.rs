@@ -60,6 +60,14 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
 /// A map from names to values, each name with its place in the file.
 pub(super) type Named<T> = BTreeMap<Key, T>;
 
+/// The texts of a table, without their places.
+pub(super) fn texts(table: &Named<Located<String>>) -> BTreeMap<String, String> {
+    let pairs = table.iter();
+    pairs
+        .map(|(key, text)| (key.name().to_owned(), text.value.clone()))
+        .collect()
+}
+
 /// A table's key and where it stands. Ordered and compared by its text alone.
 #[derive(Debug, Clone)]
 pub(super) struct Key(pub Located<String>);

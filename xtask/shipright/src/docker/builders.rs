@@ -107,7 +107,7 @@ impl Docker {
         Ok(self.builder(None, true)?.platforms())
     }
 
-    /// The platforms that a builder says it builds, and mode it builds for a CPU; docker's current one where none is named. With
+    /// The platforms that a builder says it builds, and how it builds for a CPU; docker's current one where none is named. With
     /// `start` it is made where it is not there yet, and started.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Docker {
         ))
     }
 
-    /// Says of each build of a plan mode it is done, as far as that can be told without starting anything. Every builder is
+    /// Says of each build of a plan how it is done, as far as that can be told without starting anything. Every builder is
     /// asked once.
     pub fn resolve_build_modes(&self, plan: &mut Plan) {
         let mut asked: Vec<(Option<Builder>, Arch, Option<BuildMode>)> = Vec::new();

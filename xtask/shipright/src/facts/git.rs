@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use git2::{
     Delta, DescribeFormatOptions, DescribeOptions, DiffDelta, DiffOptions, ErrorCode,
-    IndexEntryExtendedFlag, Repository, StatusOptions,
+    IndexEntryExtendedFlag, Repository, StatusOptions, Tree,
 };
 
 use crate::{
@@ -79,6 +79,26 @@ fn changed_by_library(
         other => other?,
     };
     let tree = repository.find_commit(base)?.tree()?;
+    Ok(Ok(differing(repository, root, Some(&tree))?
+        .into_iter()
+        .collect()))
+}
+
+/// The files of a directory's repository: what git tracks, and what is new there and not ignored. Absolute paths, without
+/// links above the repository.
+///
+/// # Errors
+/// A directory that lies in no repository, and a repository that git2 cannot read.
+pub fn files(root: &Path) -> Result<BTreeSet<PathBuf>, git2::Error> {
+    differing(&Repository::discover(root)?, root, None)
+}
+
+/// What differs from a tree, or is there at all.
+fn differing(
+    repository: &Repository,
+    root: &Path,
+    tree: Option<&Tree<'_>>,
+) -> Result<BTreeSet<PathBuf>, git2::Error> {
     let index = repository.index()?;
     // A sparse checkout leaves files out that do not differ.
     let is_left_out = |delta: &DiffDelta<'_>| {
@@ -90,7 +110,7 @@ fn changed_by_library(
     };
     let mut options = DiffOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true);
-    let diff = repository.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options))?;
+    let diff = repository.diff_tree_to_workdir_with_index(tree, Some(&mut options))?;
     let place = repository.workdir().unwrap_or(root);
     let place = place.canonicalize().unwrap_or_else(|_| place.to_path_buf());
     let files = diff
@@ -100,8 +120,7 @@ fn changed_by_library(
             [delta.old_file().path(), delta.new_file().path()]
                 .map(|path| path.map(|path| place.join(path)))
         });
-    let paths: BTreeSet<PathBuf> = files.flatten().collect();
-    Ok(Ok(paths.into_iter().collect()))
+    Ok(files.flatten().collect())
 }
 
 fn changed_by_program(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unreadable> {

@@ -6,9 +6,9 @@ use std::{
 };
 
 use dockerfile_rules::Model;
-use git2::{DiffOptions, Repository};
 
 use crate::{
+    facts::git,
     model::name,
     plan::init::{FoundDockerfile, FoundRepository, Survey, suffix},
 };
@@ -98,25 +98,14 @@ pub fn survey(root: &Path) -> Result<Survey, git2::Error> {
 /// The files below a directory, by path from it, with `/`. A name that is no UTF-8 or has a control character is none that a
 /// deploy.toml could have.
 fn files(root: &Path) -> Result<Vec<String>, git2::Error> {
-    let repository = Repository::discover(root)?;
-    let place = repository.workdir().unwrap_or(root).to_path_buf();
-    let place = fs::canonicalize(&place).unwrap_or(place);
-    let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
-    let mut options = DiffOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true);
-    let diff = repository.diff_tree_to_workdir_with_index(None, Some(&mut options))?;
-    let paths = diff
-        .deltas()
-        .filter_map(|delta| delta.new_file().path().map(Path::to_path_buf));
-    let inner = paths.filter_map(|path: PathBuf| {
-        let path = place.join(path);
-        let path = path.strip_prefix(&root).ok()?.to_str()?.to_owned();
+    let real = fs::canonicalize(root).unwrap_or_else(|_| root.to_path_buf());
+    let inner = |path: &PathBuf| {
+        let path = path.strip_prefix(&real).ok()?.to_str()?;
         let is_ours = path.split('/').all(|part| !FOREIGN.contains(&part));
-        (is_ours && !path.contains(char::is_control)).then_some(path)
-    });
-    let mut inner: Vec<String> = inner.collect();
+        (is_ours && !path.contains(char::is_control)).then(|| path.to_owned())
+    };
+    let mut inner: Vec<String> = git::files(root)?.iter().filter_map(inner).collect();
     inner.sort();
-    inner.dedup();
     Ok(inner)
 }
 

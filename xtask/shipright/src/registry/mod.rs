@@ -29,7 +29,6 @@ pub use access::{Actions, Login};
 use failure::Failure;
 pub use failure::NoAnswer;
 pub use reference::{Reference, is_loopback};
-pub use write::BlobUpload;
 
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;

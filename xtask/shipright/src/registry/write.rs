@@ -3,13 +3,14 @@
 use std::{io::Read, time::Duration};
 
 use anyhow::{Result, anyhow};
+use image_oci::Manifest;
 use ureq::{AsSendBody, Body, SendBody, http::Response};
 
 use super::{Failure, Registry};
 
 /// How a blob came to be where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BlobUpload {
+enum BlobUpload {
     /// It was there.
     Present,
     /// The registry had it in another repository.
@@ -39,12 +40,38 @@ impl Registry {
         })
     }
 
+    /// Takes an image over from a repository of a registry: its blobs, and then its manifest under its digest. Within one
+    /// registry (`mounts`) the blobs are named where it can. Returns how many bytes were sent.
+    ///
+    /// # Errors
+    /// A manifest or a source that cannot be read, and a registry that cannot be reached or refuses.
+    pub fn take(
+        &self,
+        repository: &str,
+        manifest: &Manifest,
+        (source, from): (&Self, &str),
+        mounts: bool,
+    ) -> Result<u64> {
+        let mut sent = 0;
+        for blob in manifest.document()?.blobs() {
+            let read = || source.stream(from, &blob.digest);
+            let (digest, mount) = ((blob.digest.as_str(), blob.size), mounts.then_some(from));
+            match self.put_blob(repository, digest, mount, read)? {
+                BlobUpload::Sent => sent += blob.size,
+                BlobUpload::Present | BlobUpload::Mounted => {}
+            }
+        }
+        let bytes = manifest.bytes.as_bytes();
+        self.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
+        Ok(sent)
+    }
+
     /// Puts a blob into a repository: not at all where it is there already, by name where the registry has it in the
     /// repository `from`, and byte by byte otherwise. The registry compares the digest.
     ///
     /// # Errors
     /// A source that cannot be read, or a registry that cannot be reached or refuses.
-    pub fn put_blob<R: Read>(
+    fn put_blob<R: Read>(
         &self,
         repository: &str,
         (digest, size): (&str, u64),

@@ -42,7 +42,7 @@ impl Network {
         fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
     }
 
-    /// restores what was written down, if anything was. Not to be called while another sandbox's engine runs.
+    /// Restores what was written down, if anything was. Not to be called while another sandbox's engine runs.
     ///
     /// # Errors
     /// Rules that the packet filter does not take back.

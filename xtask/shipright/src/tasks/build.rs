@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::Result;
 
-use super::{images, since};
+use super::{exit_code, images, since};
 use crate::{
     cli::{Archs, LocalSelection},
     context::Context,
@@ -77,7 +77,7 @@ pub(super) fn run(
     };
     let report = run.carry_out(&plan)?;
     context.print(&report);
-    Ok(images::exit_code(&report))
+    Ok(exit_code(report.succeeded()))
 }
 
 /// The same request for those of its services whose image differs. `None` where none does. Without a service all are asked.

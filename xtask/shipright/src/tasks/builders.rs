@@ -11,6 +11,7 @@ use crate::{
     docker::Docker,
     model::{builder::Builder, config::Config},
     plan::{self, BuildMode},
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -53,11 +54,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
     let is_fine = rows
         .iter()
         .all(|row| row.problem.is_none() || row.images.is_empty());
-    Ok(if is_fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_fine))
 }
 
 /// What is built for each architecture.

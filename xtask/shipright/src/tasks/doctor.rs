@@ -20,6 +20,7 @@ use crate::{
     plan::{self, Selected, account_guard, command::let_tags_move, guards},
     sandbox::Sandbox,
     session,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -385,9 +386,5 @@ fn show(context: &Context, checks: &[Check]) -> ExitCode {
         .iter()
         .filter(|check| check.state == State::Bad)
         .count();
-    if bad == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    exit_code(bad == 0)
 }

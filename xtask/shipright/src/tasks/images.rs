@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use dockerfile_rules::Model;
@@ -214,14 +213,5 @@ impl Run<'_> {
                 self.context.terminal.note(&text);
             }
         }
-    }
-}
-
-/// The exit code of a report.
-pub(super) fn exit_code(report: &Report) -> ExitCode {
-    if report.succeeded() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }

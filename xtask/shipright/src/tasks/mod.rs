@@ -36,6 +36,15 @@ use crate::{
     model::target::Target,
 };
 
+/// The exit code of a command that has looked at something, or done something.
+fn exit_code(is_fine: bool) -> ExitCode {
+    if is_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 /// Does what was typed.
 ///
 /// # Errors

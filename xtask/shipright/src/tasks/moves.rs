@@ -9,6 +9,7 @@ use crate::{
     record::Record,
     session::Session,
     targets::{Move, Outcome},
+    tasks::exit_code,
 };
 
 /// Shows what would be done.
@@ -55,11 +56,7 @@ pub(super) fn report(
     let records: Vec<_> = touched.map(|done| record(session, who, done)).collect();
     context.record(session.config, &records);
     let succeeded = moves.iter().all(Move::succeeded) && moves.len() == workloads.len();
-    if succeeded {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    exit_code(succeeded)
 }
 
 fn say(context: &Context, done: &Move) {

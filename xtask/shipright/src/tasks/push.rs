@@ -4,7 +4,7 @@ use std::{fs::File, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use super::{images, since};
+use super::{exit_code, images, since};
 use crate::{
     aws::Aws,
     cli::Push,
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     session::confirm_protected(context, push.session.environment)?;
     let report = push.carry_out(context, selection.jobs)?;
     context.print(&report);
-    Ok(images::exit_code(&report))
+    Ok(exit_code(report.succeeded()))
 }
 
 /// A push that is planned.

@@ -16,6 +16,7 @@ use crate::{
     plan::{self, Selected, Wanted},
     refused::Refused,
     session::Session,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -205,11 +206,7 @@ impl Container<'_> {
                 "where port {outside} is taken, say another: --port {next}"
             ));
         }
-        Ok(if outcome.success() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        Ok(exit_code(outcome.success()))
     }
 }
 

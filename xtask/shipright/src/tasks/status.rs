@@ -16,6 +16,7 @@ use crate::{
     registry::{CONFIG_LIMIT, Registry},
     session::Session,
     targets,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -51,11 +52,7 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     let is_unread = rows.iter().any(|row| row.is_unread);
     let is_unsure = has_drift || is_unread || !unreached.is_empty();
     let fails = arguments.check && is_unsure || !unreached.is_empty() && rows.is_empty();
-    Ok(if fails {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(exit_code(!fails))
 }
 
 fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {

@@ -8,7 +8,6 @@ use crate::{
     arch::Arch,
     model::tags::TagKind,
     plan::{MOVABLE_TAGS, Selected, promotion::PromotedTag},
-    registry::BlobUpload,
     report::terminal::Terminal,
     resolver::ImageResolver,
     session::Session,
@@ -152,42 +151,17 @@ impl Transfer<'_> {
         } else {
             (&image.children[..], Some(&image.manifest))
         };
-        let mount = same_registry.then_some(image.from_repository.as_str());
+        let from = (self.source.registry(), image.from_repository.as_str());
+        let (destination, to) = (self.destination.registry(), &image.to_repository);
         let mut sent = 0;
         for manifest in singles {
-            sent += self.blobs(image, manifest, mount)?;
-            self.store(image, manifest)?;
+            sent += destination.take(to, manifest, from, same_registry)?;
         }
-        index.map_or(Ok(()), |index| self.store(image, index))?;
-        Ok(sent)
-    }
-
-    fn blobs(&self, image: &Image<'_>, manifest: &Manifest, mount: Option<&str>) -> Result<u64> {
-        let (source, destination) = (self.source.registry(), self.destination.registry());
-        let mut sent = 0;
-        for blob in manifest.document()?.blobs() {
-            let read = || source.stream(&image.from_repository, &blob.digest);
-            match destination.put_blob(
-                &image.to_repository,
-                (&blob.digest, blob.size),
-                mount,
-                read,
-            )? {
-                BlobUpload::Sent => sent += blob.size,
-                BlobUpload::Present | BlobUpload::Mounted => {}
-            }
+        if let Some(index) = index {
+            let bytes = index.bytes.as_bytes();
+            destination.put_manifest(to, &index.digest, &index.media_type, bytes)?;
         }
         Ok(sent)
-    }
-
-    fn store(&self, image: &Image<'_>, manifest: &Manifest) -> Result<()> {
-        let (digest, bytes) = (&manifest.digest, manifest.bytes.as_bytes());
-        self.destination.registry().put_manifest(
-            &image.to_repository,
-            digest,
-            &manifest.media_type,
-            bytes,
-        )
     }
 
     /// Writes the tags of one kind.

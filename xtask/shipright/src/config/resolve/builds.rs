@@ -133,14 +133,9 @@ impl Finding<'_> {
                     "use a name such as `com.example.team`, in quotes",
                 );
             }
-            if value.value.chars().any(char::is_control) {
-                let title = format!("`{path}.labels.{name}` has a control character");
-                self.problem(&value.span, title, "write one line of printable text");
-            }
+            self.one_line(&format!("{path}.labels.{name}"), value);
         }
-        said.iter()
-            .map(|(key, value)| (key.name().to_owned(), value.value.clone()))
-            .collect()
+        raw::texts(said)
     }
 
     pub(super) fn secrets(&mut self, path: &str, said: &[raw::Secret]) -> Vec<Secret> {
@@ -260,15 +255,26 @@ impl Finding<'_> {
         if said.value == "none" {
             return Some(ImageCache::None);
         }
-        let store = Store::ALL
-            .into_iter()
-            .find(|store| store.name() == said.value);
+        let store = self.store(path, said, &["none"]);
+        store.map(ImageCache::In)
+    }
+
+    /// A place for the build cache; `others` are words that may stand there as well.
+    pub(super) fn store(
+        &mut self,
+        path: &str,
+        said: &Located<String>,
+        others: &[&'static str],
+    ) -> Option<Store> {
+        let mut all = Store::ALL.into_iter();
+        let store = all.find(|store| store.name() == said.value);
         if store.is_none() {
             let word = said.value.escape_debug();
             let title = format!("`{path}.cache` is `{word}`, which is no place for a cache");
-            let names = Store::ALL.map(Store::name).into_iter().chain(["none"]);
+            let names = Store::ALL.map(Store::name).into_iter();
+            let names = names.chain(others.iter().copied());
             self.problem(&said.span, title, suggestion(&said.value, names));
         }
-        store.map(ImageCache::In)
+        store
     }
 }

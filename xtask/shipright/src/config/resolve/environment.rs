@@ -8,10 +8,8 @@ use super::{
     names::{KUBERNETES, TAG_PART},
 };
 use crate::model::{
-    cache::Store,
     config::{Environment, fill},
     name,
-    suggestion::suggestion,
 };
 
 impl Finding<'_> {
@@ -39,7 +37,10 @@ impl Finding<'_> {
             create_repository: said.create_repository.unwrap_or(false),
             protected: said.protected.unwrap_or(false),
             branch: own(&said.branch).unwrap_or_else(|| "main".to_owned()),
-            cache: said.cache.as_ref().and_then(|said| self.cache(&path, said)),
+            cache: said
+                .cache
+                .as_ref()
+                .and_then(|said| self.store(&path, said, &[])),
             build_args: self.build_args(&path, &said.build_args),
             repository: self.repository(&path, said.repository.as_ref()),
         }
@@ -141,23 +142,5 @@ impl Finding<'_> {
             );
         }
         Some(said.value.clone())
-    }
-
-    fn cache(&mut self, path: &str, said: &Located<String>) -> Option<Store> {
-        let store = Store::ALL
-            .into_iter()
-            .find(|store| store.name() == said.value);
-        if store.is_none() {
-            let title = format!(
-                "`{path}.cache` is `{}`, which is no place for a cache",
-                said.value.escape_debug()
-            );
-            self.problem(
-                &said.span,
-                title,
-                suggestion(&said.value, Store::ALL.map(Store::name)),
-            );
-        }
-        store
     }
 }

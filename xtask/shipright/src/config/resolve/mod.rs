@@ -215,9 +215,6 @@ impl Finding<'_> {
                 );
             }
         }
-        images
-            .iter()
-            .map(|(key, image)| (key.name().to_owned(), image.value.clone()))
-            .collect()
+        raw::texts(images)
     }
 }

@@ -175,17 +175,16 @@ impl Finding<'_> {
                     cure,
                 );
             }
-            if value.value.chars().any(char::is_control) {
-                let cure = "write one line of printable text";
-                self.problem(
-                    &value.span,
-                    format!("`{path}.build-args.{name}` has a control character"),
-                    cure,
-                );
-            }
+            self.one_line(&format!("{path}.build-args.{name}"), value);
         }
-        args.iter()
-            .map(|(key, value)| (key.name().to_owned(), value.value.clone()))
-            .collect()
+        raw::texts(args)
+    }
+
+    /// A text that ends up on a command line.
+    pub(super) fn one_line(&mut self, path: &str, text: &Located<String>) {
+        if text.value.chars().any(char::is_control) {
+            let title = format!("`{path}` has a control character");
+            self.problem(&text.span, title, "write one line of printable text");
+        }
     }
 }

@@ -5,9 +5,12 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::super::{
-    Deployer, Move, Outcome,
-    wait::{self, Heed, LONG},
+use super::{
+    super::{
+        Deployer, Move, Outcome,
+        wait::{self, Heed, LONG},
+    },
+    newest_succeeded,
 };
 use crate::{
     aws::Service, interrupt, model::target::Target, plan::targets::apprunner::AppRunnerPlan,
@@ -16,7 +19,7 @@ use crate::{
 impl Deployer<'_> {
     /// Gives a service its image, and follows the operation to its end.
     pub fn migrate_apprunner(&self, plan: &AppRunnerPlan) -> Move {
-        let mut done = Move::new(
+        let done = Move::new(
             &plan.image,
             Target::AppRunner,
             &plan.service,
@@ -28,14 +31,15 @@ impl Deployer<'_> {
         }
         let _deferral = interrupt::defer();
         match self.deploy(plan) {
-            Ok(()) => done.outcome = Outcome::Moved,
+            Ok(()) => Move {
+                outcome: Outcome::Moved,
+                ..done
+            },
             Err((outcome, error)) => {
                 self.terminal.failed(&plan.image, &error);
-                done.outcome = outcome;
-                done.error = Some(format!("{error:#}"));
+                done.failed(outcome, &error)
             }
         }
-        done
     }
 
     fn deploy(&self, plan: &AppRunnerPlan) -> Result<(), (Outcome, anyhow::Error)> {
@@ -43,7 +47,7 @@ impl Deployer<'_> {
         wait::check(Heed::Interrupts).map_err(failed)?;
         let service = self.idle(&plan.service).map_err(failed)?;
         let operation = if service.image.as_deref() == Some(plan.to.image.as_str()) {
-            if self.newest_succeeded(&service).map_err(failed)? {
+            if newest_succeeded(self.aws.reader(), &service.arn).map_err(failed)? {
                 return Ok(());
             }
             self.terminal
@@ -135,13 +139,6 @@ impl Deployer<'_> {
                 }
             },
         )
-    }
-
-    fn newest_succeeded(&self, service: &Service) -> Result<bool> {
-        let operations = self.aws.reader().apprunner_operations(&service.arn)?;
-        Ok(operations
-            .first()
-            .is_none_or(|operation| operation.succeeded))
     }
 
     fn follow(&self, name: &str, arn: &str, id: &str) -> Result<String> {

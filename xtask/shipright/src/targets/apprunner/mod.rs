@@ -5,6 +5,7 @@ mod apply;
 use anyhow::Result;
 
 use crate::{
+    aws::Reader,
     model::running::Running,
     plan::{
         Selected,
@@ -49,15 +50,19 @@ fn facts(session: &Session<'_>, name: &str) -> Result<Option<Facts>> {
     let Some(service) = reader.apprunner_service(name)? else {
         return Ok(None);
     };
-    let newest = reader
-        .apprunner_operations(&service.arn)?
-        .into_iter()
-        .next();
     Ok(Some(Facts {
         is_running: service.status == "RUNNING",
-        newest_succeeded: newest.is_none_or(|operation| operation.succeeded),
+        newest_succeeded: newest_succeeded(reader, &service.arn)?,
         image: service.image,
         deploys_by_itself: service.deploys_by_itself,
         shape: service.shape,
     }))
+}
+
+/// Whether the newest operation on a service has succeeded. A service that had none is as it was made.
+fn newest_succeeded(reader: Reader<'_>, arn: &str) -> Result<bool> {
+    let operations = reader.apprunner_operations(arn)?;
+    Ok(operations
+        .first()
+        .is_none_or(|operation| operation.succeeded))
 }

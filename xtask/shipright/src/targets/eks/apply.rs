@@ -21,7 +21,7 @@ const TIMEOUT: &str = "--timeout=5m";
 impl Deployer<'_> {
     /// Gives a deployment its image, and waits for its pods. When they do not come, the rollout is undone.
     pub fn migrate_eks(&self, kubectl: &Kubectl, plan: &EksPlan) -> Move {
-        let mut done = Move::new(
+        let done = Move::new(
             &plan.image,
             Target::Eks,
             &plan.deployment,
@@ -34,27 +34,35 @@ impl Deployer<'_> {
         let _deferral = interrupt::defer();
         let mut changed = false;
         match self.roll_out(kubectl, plan, &mut changed) {
-            Ok(()) => done.outcome = Outcome::Moved,
+            Ok(()) => Move {
+                outcome: Outcome::Moved,
+                ..done
+            },
             Err(error) => {
                 self.terminal.failed(&plan.image, &error);
-                let mut told = format!("{error:#}");
-                done.outcome = match self.undo(kubectl, plan, changed) {
-                    Ok(true) => Outcome::Restored,
-                    Ok(false) => Outcome::Failed,
-                    Err(problem) => {
-                        let text = format!(
-                            "deployment {} could NOT be restored: {problem:#}",
-                            plan.deployment
-                        );
-                        self.terminal.error(&text);
-                        told = format!("{told}\n{text}");
-                        Outcome::Failed
-                    }
-                };
-                done.error = Some(told);
+                self.undone(kubectl, plan, changed, done, &error)
             }
         }
-        done
+    }
+
+    fn undone(
+        &self,
+        kubectl: &Kubectl,
+        plan: &EksPlan,
+        changed: bool,
+        done: Move,
+        error: &anyhow::Error,
+    ) -> Move {
+        match self.undo(kubectl, plan, changed) {
+            Ok(true) => done.failed(Outcome::Restored, error),
+            Ok(false) => done.failed(Outcome::Failed, error),
+            Err(problem) => {
+                let name = &plan.deployment;
+                let text = format!("deployment {name} could NOT be restored: {problem:#}");
+                self.terminal.error(&text);
+                done.failed(Outcome::Failed, &anyhow!("{error:#}\n{text}"))
+            }
+        }
     }
 
     fn roll_out(&self, kubectl: &Kubectl, plan: &EksPlan, changed: &mut bool) -> Result<()> {

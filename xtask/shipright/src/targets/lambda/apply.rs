@@ -7,6 +7,7 @@ use super::{
         Deployer, Move, Outcome,
         wait::{self, Heed},
     },
+    alias_of,
     restore::Changed,
     update::patiently,
 };
@@ -86,12 +87,7 @@ impl Deployer<'_> {
             (Some(now), Some(then)) => now.is(&then),
             (now, then) => now == then,
         };
-        let alias = plan
-            .alias
-            .as_deref()
-            .map(|alias| self.aws.reader().alias(name, alias))
-            .transpose()?
-            .flatten();
+        let alias = alias_of(self.aws.reader(), name, plan.alias.as_deref())?;
         let named = |alias: &Option<Alias>| {
             alias
                 .as_ref()

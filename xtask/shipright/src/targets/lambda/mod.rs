@@ -10,8 +10,9 @@ use anyhow::Result;
 
 use super::Deployer;
 use crate::{
+    aws::Reader,
     model::{
-        function::{Condition, Version},
+        function::{Alias, Condition, Version},
         running::Running,
     },
     plan::{
@@ -33,17 +34,16 @@ fn name(session: &Session<'_>, selected: Selected<'_>) -> String {
         .function(project, environment, &selected.service.name)
 }
 
+/// The alias of a function, where deploy.toml names one and it exists.
+fn alias_of(reader: Reader<'_>, function: &str, alias: Option<&str>) -> Result<Option<Alias>> {
+    alias.map_or(Ok(None), |alias| reader.alias(function, alias))
+}
+
 /// What callers of a function get: what its alias names, and not the newest code.
 pub(super) fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running> {
     let name = name(session, selected);
     let reader = session.aws.reader();
-    let alias = selected
-        .image
-        .alias
-        .as_deref()
-        .map(|alias| reader.alias(&name, alias))
-        .transpose()?
-        .flatten();
+    let alias = alias_of(reader, &name, selected.image.alias.as_deref())?;
     let version = alias.filter(|alias| alias.version != "$LATEST");
     let called = version
         .map(|alias| reader.version(&name, &alias.version))
@@ -91,13 +91,7 @@ pub fn facts(
             alias: None,
         });
     }
-    let alias = selected
-        .image
-        .alias
-        .as_deref()
-        .map(|alias| reader.alias(&name, alias))
-        .transpose()?
-        .flatten();
+    let alias = alias_of(reader, &name, selected.image.alias.as_deref())?;
     Ok(Facts {
         versions: reader.versions(&name)?,
         function,

@@ -20,6 +20,7 @@ use crate::{
     registry::{Actions, Reference, Registry},
     sandbox::Sandbox,
     session,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -40,11 +41,7 @@ struct Registries {
 
 impl Registries {
     fn of(context: &Context) -> Result<Self> {
-        let workspace = if context.global.sandbox {
-            Some(Workspace::of(context)?)
-        } else {
-            Workspace::of(context).ok()
-        };
+        let workspace = Workspace::if_any(context, context.global.sandbox)?;
         let sandbox = workspace
             .as_ref()
             .map(Workspace::sandbox)
@@ -132,9 +129,5 @@ fn inspect(context: &Context, image: &str) -> Result<ExitCode> {
     for problem in &problems {
         context.terminal.error(problem);
     }
-    Ok(if problems.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(problems.is_empty()))
 }

@@ -9,7 +9,7 @@ use super::{Registries, draft::DraftFile, reference, show};
 use crate::{
     context::Context,
     index_check::problems,
-    registry::{Actions, BlobUpload, Reference, Registry},
+    registry::{Actions, Reference, Registry},
 };
 
 pub(super) fn push(context: &Context, name: &str) -> Result<ExitCode> {
@@ -82,15 +82,7 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
             .context("a manifest is not text")?,
         "",
     );
-    let mut sent = 0;
-    for blob in manifest.document()?.blobs() {
-        let source = || registry.stream(from, &blob.digest);
-        if registry.put_blob(to, (&blob.digest, blob.size), Some(from), source)? == BlobUpload::Sent
-        {
-            sent += blob.size;
-        }
-    }
-    registry.put_manifest(to, digest, &manifest.media_type, manifest.bytes.as_bytes())?;
+    let sent = registry.take(to, &manifest, (registry, from), true)?;
     context
         .terminal
         .status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));

@@ -10,6 +10,7 @@ use crate::{
     facts::paths,
     problem::{Problem, Problems},
     report::{document, terminal},
+    tasks::exit_code,
 };
 
 /// Checks the files that are named, or every Dockerfile of the build context.
@@ -59,9 +60,5 @@ pub(super) fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCo
     if context.global.json {
         document::print(&serde_json::json!({ "problems": reports }));
     }
-    Ok(if wrong == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(wrong == 0))
 }

@@ -10,6 +10,7 @@ use crate::{
     plan::{Selected, nodes::NodeReport},
     session::Session,
     targets::look_at_nodes,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -53,9 +54,5 @@ fn show(context: &Context, report: &NodeReport) -> ExitCode {
     for mismatch in &report.mismatches {
         terminal.error(mismatch);
     }
-    if report.mismatches.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    exit_code(report.mismatches.is_empty())
 }

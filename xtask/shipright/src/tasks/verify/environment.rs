@@ -18,6 +18,7 @@ use crate::{
     registry::{NoAnswer, Registry},
     report::document,
     session::Session,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -306,9 +307,5 @@ fn finish<T: Serialize>(context: &Context, reports: &[T], is_fine: bool) -> Exit
     if context.global.json {
         document::print(&reports);
     }
-    if is_fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    exit_code(is_fine)
 }

@@ -15,6 +15,7 @@ use crate::{
     refused::Refused,
     registry::{Actions, Reference},
     session,
+    tasks::exit_code,
     workspace::Workspace,
 };
 
@@ -34,11 +35,7 @@ struct Document<'p> {
 pub(super) fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCode> {
     // An image can be looked at anywhere; only `--target` and `--sandbox` need to know the project.
     let needs_project = arguments.target.is_some() || context.global.sandbox;
-    let workspace = if needs_project {
-        Some(Workspace::of(context)?)
-    } else {
-        Workspace::of(context).ok()
-    };
+    let workspace = Workspace::if_any(context, needs_project)?;
     let config = workspace.as_ref().map(|workspace| &workspace.config);
     let arch = wanted(config, arguments)?;
     let prover = config.map_or_else(Prover::without_memory, |config| {
@@ -63,11 +60,7 @@ pub(super) fn image(context: &Context, arguments: &VerifyImage) -> Result<ExitCo
             mismatches,
         },
     );
-    Ok(if is_fine {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit_code(is_fine))
 }
 
 /// A function takes one image, whatever the index of it says.

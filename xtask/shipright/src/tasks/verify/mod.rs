@@ -14,6 +14,7 @@ use crate::{
     cli::{Global, Verify, VerifyEnvironment},
     context::Context,
     report::document,
+    tasks::exit_code,
 };
 
 /// Checks one thing.
@@ -99,9 +100,6 @@ pub(super) fn everything(context: &Context) -> Result<ExitCode> {
     context
         .terminal
         .block(&format!("\n{}", lines.collect::<Vec<_>>().join("\n")));
-    Ok(if rows.iter().any(|row| row.state == "mismatch") {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let has_mismatch = rows.iter().any(|row| row.state == "mismatch");
+    Ok(exit_code(!has_mismatch))
 }
