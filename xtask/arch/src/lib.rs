@@ -1,7 +1,7 @@
 //! The one file that knows how a CPU architecture is spelled.
 //!
-//! Docker and OCI say `amd64`/`arm64`, Lambda says `x86_64`/`arm64`, the kernel says `x86_64`/`aarch64`. Everywhere else
-//! in this program an architecture is an [`Arch`].
+//! Docker and OCI say `amd64`/`arm64`, Lambda says `x86_64`/`arm64`, ECS says `X86_64`/`ARM64`, the kernel says
+//! `x86_64`/`aarch64`. Everywhere else in this program an architecture is an [`Arch`].
 
 use std::{fmt, str::FromStr};
 
@@ -48,6 +48,14 @@ impl Arch {
         match self {
             Self::Amd64 => "x86_64",
             Self::Arm64 => "arm64",
+        }
+    }
+
+    /// ECS' spelling, of `cpuArchitecture`: `X86_64` or `ARM64`.
+    pub fn ecs(self) -> &'static str {
+        match self {
+            Self::Amd64 => "X86_64",
+            Self::Arm64 => "ARM64",
         }
     }
 
@@ -114,6 +122,7 @@ mod tests {
                 arch.oci(),
                 arch.uname(),
                 arch.lambda(),
+                arch.ecs(),
                 &arch.oci().to_uppercase(),
             ] {
                 assert_eq!(spelling.parse(), Ok(arch), "{spelling}");

@@ -67,6 +67,8 @@ pub struct Environment {
     pub kube_context: Option<String>,
     /// The Kubernetes namespace.
     pub namespace: String,
+    /// The ECS cluster.
+    pub ecs_cluster: String,
     /// Whether a deployment is written to tags of the Lambda function.
     pub function_tags: bool,
     /// The address of a stand-in for AWS.
@@ -131,9 +133,11 @@ pub struct Image {
     pub smoke_payload: Option<String>,
     /// The pattern of the App Runner services' names, likewise.
     pub apprunner_service: String,
+    /// The pattern of the ECS services' names, likewise.
+    pub ecs_service: String,
     /// The pattern of the Kubernetes deployments' names, likewise.
     pub deployment: String,
-    /// The container of the Kubernetes deployment, if it is not the only one.
+    /// The container of the Kubernetes deployment or the ECS task definition, if it is not the only one.
     pub container: Option<String>,
     /// Whether it is built for both CPUs.
     pub multi_arch: bool,
@@ -324,6 +328,11 @@ impl Image {
     /// The name of the App Runner service that the image is for in an environment.
     pub fn apprunner_service(&self, project: &str, environment: &str, service: &str) -> String {
         fill_names(&self.apprunner_service, project, environment, service)
+    }
+
+    /// The name of the ECS service that the image is for in an environment.
+    pub fn ecs_service(&self, project: &str, environment: &str, service: &str) -> String {
+        fill_names(&self.ecs_service, project, environment, service)
     }
 
     /// The name of the Kubernetes deployment that the image is for in an environment.

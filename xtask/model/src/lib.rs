@@ -5,6 +5,7 @@ pub mod base_image;
 pub mod builder;
 pub mod cache;
 pub mod config;
+pub mod ecs;
 pub mod function;
 pub mod kubernetes;
 pub mod label;

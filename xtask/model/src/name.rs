@@ -90,6 +90,15 @@ pub fn is_apprunner_service(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
+/// A cluster, service or container of ECS: letters, digits, `-` and `_`. Source: `CreateCluster`, `CreateService` and
+/// `ContainerDefinition` in ECS' API reference.
+pub fn is_ecs(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
 /// A Kubernetes namespace, deployment or container. Source: RFC 1123 labels, as Kubernetes' "Object Names and IDs" has them.
 pub fn is_kubernetes(name: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();

@@ -28,19 +28,22 @@ pub enum Target {
     Lambda,
     /// Amazon Elastic Kubernetes Service.
     Eks,
+    /// Amazon Elastic Container Service: Fargate, EC2 instances, or Express Mode.
+    Ecs,
     /// AWS App Runner.
     AppRunner,
 }
 
 impl Target {
     /// Every target, in the order in which people are shown them.
-    pub const ALL: [Self; 3] = [Self::Lambda, Self::Eks, Self::AppRunner];
+    pub const ALL: [Self; 4] = [Self::Lambda, Self::Eks, Self::Ecs, Self::AppRunner];
 
     /// The name in deploy.toml, and the Dockerfile suffix that stands for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Lambda => "lambda",
             Self::Eks => "eks",
+            Self::Ecs => "ecs",
             Self::AppRunner => "apprunner",
         }
     }
@@ -50,6 +53,7 @@ impl Target {
         match self {
             Self::Lambda => "AWS Lambda",
             Self::Eks => "Amazon EKS",
+            Self::Ecs => "Amazon ECS",
             Self::AppRunner => "AWS App Runner",
         }
     }
@@ -59,7 +63,7 @@ impl Target {
         match self {
             Self::Lambda => "function",
             Self::Eks => "deployment",
-            Self::AppRunner => "service",
+            Self::Ecs | Self::AppRunner => "service",
         }
     }
 
@@ -80,7 +84,7 @@ impl Target {
     /// The architecture when deploy.toml says nothing.
     pub fn default_arch(self) -> Arch {
         match self {
-            Self::Lambda | Self::Eks => Arch::Arm64,
+            Self::Lambda | Self::Eks | Self::Ecs => Arch::Arm64,
             Self::AppRunner => Arch::Amd64,
         }
     }
@@ -88,29 +92,31 @@ impl Target {
     /// Whether AWS can run this architecture on this target at all.
     ///
     /// Source: App Runner's API has no architecture member, and support for Arm is an open request since 2021
-    /// (aws/apprunner-roadmap#98). A Lambda function has exactly one of two; EKS takes what its nodes are.
+    /// (aws/apprunner-roadmap#98). A Lambda function has exactly one of two, and so has a task definition of ECS;
+    /// EKS takes what its nodes are.
     pub fn can_run(self, arch: Arch) -> bool {
         match self {
-            Self::Lambda | Self::Eks => true,
+            Self::Lambda | Self::Eks | Self::Ecs => true,
             Self::AppRunner => arch == Arch::Amd64,
         }
     }
 
     /// What it does with an image index.
     ///
-    /// Source: Lambda's documentation, "Create a Lambda function using a container image"; an App Runner service has one CPU.
+    /// Source: Lambda's documentation, "Create a Lambda function using a container image"; an App Runner service has one CPU,
+    /// and so has a task definition of ECS.
     pub fn index_use(self) -> IndexUse {
         match self {
             Self::Lambda => IndexUse::Refused,
-            Self::AppRunner => IndexUse::OneImage,
+            Self::Ecs | Self::AppRunner => IndexUse::OneImage,
             Self::Eks => IndexUse::Whole,
         }
     }
 
-    /// Whether its images run on nodes that somebody chose, and that may be of either CPU.
+    /// Whether its images run on nodes of a Kubernetes cluster, which may be of either CPU.
     pub fn runs_on_nodes(self) -> bool {
         match self {
-            Self::Lambda | Self::AppRunner => false,
+            Self::Lambda | Self::Ecs | Self::AppRunner => false,
             Self::Eks => true,
         }
     }
@@ -119,14 +125,14 @@ impl Target {
     pub fn runs_functions(self) -> bool {
         match self {
             Self::Lambda => true,
-            Self::Eks | Self::AppRunner => false,
+            Self::Eks | Self::Ecs | Self::AppRunner => false,
         }
     }
 
     /// Whether the sandbox has it.
     pub fn is_in_sandbox(self) -> bool {
         match self {
-            Self::Lambda => true,
+            Self::Lambda | Self::Ecs => true,
             Self::Eks | Self::AppRunner => false,
         }
     }
@@ -135,7 +141,7 @@ impl Target {
     pub fn usual_port(self) -> u16 {
         match self {
             Self::Lambda => 9000,
-            Self::Eks | Self::AppRunner => 8080,
+            Self::Eks | Self::Ecs | Self::AppRunner => 8080,
         }
     }
 
@@ -152,6 +158,12 @@ impl Target {
             (Self::Eks, Arch::Amd64) => {
                 "about 25 % more an instance-hour than the same size with Graviton"
             }
+            (Self::Ecs, Arch::Arm64) => {
+                "about 20 % less a vCPU-hour and GB-hour of Fargate than x86_64"
+            }
+            (Self::Ecs, Arch::Amd64) => {
+                "about 25 % more a vCPU-hour and GB-hour of Fargate than arm64"
+            }
             (Self::AppRunner, _) => "no choice: App Runner has one price and one CPU",
         }
     }
@@ -164,6 +176,9 @@ impl Target {
             }
             Self::Eks => {
                 "the pods' nodes must be of the same architecture (t4g, m7g, c7g, r8g … are Graviton)"
+            }
+            Self::Ecs => {
+                "a task definition has one architecture (`runtimePlatform`), and does not check its images'"
             }
             Self::AppRunner => "App Runner has only x86_64 instances",
         }
@@ -185,6 +200,7 @@ mod tests {
         let cases = [
             ("Dockerfile.lambda", Some(Target::Lambda)),
             ("api/Dockerfile.eks", Some(Target::Eks)),
+            ("Dockerfile.ecs", Some(Target::Ecs)),
             ("Dockerfile.apprunner", Some(Target::AppRunner)),
             ("apprunner/Dockerfile.lambda", Some(Target::Lambda)),
             ("Dockerfile", None),
@@ -214,6 +230,7 @@ mod tests {
             [
                 ("lambda", "arm64", true),
                 ("eks", "arm64", true),
+                ("ecs", "arm64", true),
                 ("apprunner", "amd64", false)
             ]
         );

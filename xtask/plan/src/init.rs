@@ -214,7 +214,7 @@ fn image<'s>(found: &'s FoundDockerfile, kubernetes: Option<&str>) -> Image<'s> 
         ),
         (None, None) => (
             Target::Eks,
-            "TODO: what runs it: \"lambda\", \"eks\" or \"apprunner\".".to_owned(),
+            "TODO: what runs it: \"lambda\", \"eks\", \"ecs\" or \"apprunner\".".to_owned(),
         ),
     };
     Image {

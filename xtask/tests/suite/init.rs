@@ -121,7 +121,7 @@ repository = "team/{service}"
 [[services.api.images]]
 # The nearest directory that has all that its Dockerfile copies: `go.mod` is not in `deploy/docker`.
 dockerfile = "deploy/docker/api.Dockerfile"
-# TODO: what runs it: "lambda", "eks" or "apprunner".
+# TODO: what runs it: "lambda", "eks", "ecs" or "apprunner".
 target = "eks"
 "#;
     assert!(text.starts_with(expected), "{text}");

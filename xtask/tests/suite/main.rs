@@ -12,6 +12,7 @@
 
 mod build;
 mod deploy;
+mod ecs;
 mod end_to_end;
 mod export;
 mod init;

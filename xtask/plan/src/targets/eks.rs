@@ -105,7 +105,7 @@ pub fn node_refusals(
     let known: Vec<Arch> = nodes.nodes.iter().filter_map(|nodes| nodes.arch).collect();
     let plans = workloads.iter().filter_map(|workload| match workload {
         Workload::Eks(plan) => Some(plan),
-        Workload::Lambda(_) | Workload::AppRunner(_) => None,
+        Workload::Lambda(_) | Workload::AppRunner(_) | Workload::Ecs(_) => None,
     });
     mismatches
         .chain(plans.filter_map(|plan| plan.selector_refusal(&environment.namespace, &known)))

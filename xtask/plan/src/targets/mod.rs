@@ -4,6 +4,7 @@
 //! anywhere is resumed by the same command, and one that finds everything as wanted does nothing.
 
 pub mod apprunner;
+pub mod ecs;
 pub mod eks;
 pub mod lambda;
 
@@ -39,6 +40,8 @@ pub enum Workload {
     AppRunner(Box<apprunner::AppRunnerPlan>),
     /// A Kubernetes deployment.
     Eks(Box<eks::EksPlan>),
+    /// An ECS service.
+    Ecs(Box<ecs::EcsPlan>),
 }
 
 impl Workload {
@@ -48,6 +51,7 @@ impl Workload {
             Self::Lambda(_) => Target::Lambda,
             Self::AppRunner(_) => Target::AppRunner,
             Self::Eks(_) => Target::Eks,
+            Self::Ecs(_) => Target::Ecs,
         }
     }
 
@@ -57,6 +61,7 @@ impl Workload {
             Self::Lambda(plan) => plan.steps.is_empty(),
             Self::AppRunner(plan) => plan.is_done,
             Self::Eks(plan) => plan.is_done,
+            Self::Ecs(plan) => plan.is_done(),
         }
     }
 
@@ -66,6 +71,7 @@ impl Workload {
             Self::Lambda(plan) => plan.lines(),
             Self::AppRunner(plan) => plan.lines(),
             Self::Eks(plan) => plan.lines(),
+            Self::Ecs(plan) => plan.lines(),
         }
     }
 
@@ -73,7 +79,7 @@ impl Workload {
     pub fn note(&self) -> Option<String> {
         match self {
             Self::AppRunner(plan) => Some(plan.note()),
-            Self::Lambda(_) | Self::Eks(_) => None,
+            Self::Lambda(_) | Self::Eks(_) | Self::Ecs(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! here has an attempt and an operation timeout.
 
 mod apprunner;
+mod ecs;
 mod error;
 mod lambda;
 mod reader;
@@ -46,6 +47,7 @@ pub struct Aws {
     apprunner: aws_sdk_apprunner::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     ecr: aws_sdk_ecr::Client,
+    ecs: aws_sdk_ecs::Client,
     eks: aws_sdk_eks::Client,
     lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
@@ -105,6 +107,7 @@ impl Aws {
         let apprunner = aws_sdk_apprunner::Client::new(&shared);
         let cloudwatch = aws_sdk_cloudwatch::Client::new(&shared);
         let ecr = aws_sdk_ecr::Client::new(&shared);
+        let ecs = aws_sdk_ecs::Client::new(&shared);
         let eks = aws_sdk_eks::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
@@ -114,6 +117,7 @@ impl Aws {
             apprunner,
             cloudwatch,
             ecr,
+            ecs,
             eks,
             lambda,
             sts,

@@ -135,6 +135,14 @@ pub enum Task {
                             Example:\n  cargo xtask migrate-eks dev --service api"
     )]
     MigrateEks(Migrate),
+    /// Move ECS services to the image of an environment's tag, with its CPU; restore what fails
+    #[command(
+        after_help = "A revision of the task definition is registered with the image by its digest and `cpuArchitecture`, all else \
+                            as it is, and the deployment followed to its end. `ecs-cluster` and `ecs-service` in deploy.toml say \
+                            which service.\n\nExamples:\n  cargo xtask migrate-ecs dev\n  \
+                            cargo xtask migrate-ecs dev --service api --dry-run"
+    )]
+    MigrateEcs(Migrate),
     /// Go back to the image that ran before, with its architecture
     #[command(
         after_help = "Examples:\n  cargo xtask rollback dev --service api\n  cargo xtask rollback dev --service api --to 41\n  \

@@ -31,6 +31,9 @@ pub enum Verify {
     /// Compare an environment's EKS nodes, and instance types in Terraform files, with the images meant for them
     #[command(after_help = "Example:\n  cargo xtask verify eks dev")]
     Eks(VerifyEnvironment),
+    /// Compare an environment's ECS services with its tags, with `[targets]`, and with the instances that they may use
+    #[command(after_help = "Example:\n  cargo xtask verify ecs dev")]
+    Ecs(VerifyEnvironment),
     /// Compare an environment's Lambda functions with its tags and with `[targets]`
     #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
     Lambda(VerifyEnvironment),
@@ -63,7 +66,7 @@ pub struct VerifyImage {
     /// The image
     #[arg(value_name = "REF")]
     pub image: String,
-    /// What will run it: lambda, eks or apprunner [default: the image's own config says the CPU]
+    /// What will run it: lambda, eks, ecs or apprunner [default: the image's own config says the CPU]
     #[arg(long, value_name = "TARGET", conflicts_with = "arch")]
     pub target: Option<String>,
     /// The CPU that it is meant for: arm64 or amd64

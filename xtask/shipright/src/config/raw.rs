@@ -119,7 +119,7 @@ pub(super) struct Root {
     /// What all services share.
     #[serde(default)]
     pub project: Project,
-    /// Which CPU each target runs. Left out, a target has its default: lambda and eks arm64, apprunner amd64.
+    /// Which CPU each target runs. Left out, a target has its default: lambda, eks and ecs arm64, apprunner amd64.
     #[serde(default)]
     pub targets: Targets,
     /// Where images of each CPU are built. Left out: by docker's current builder, natively or with emulation.
@@ -192,6 +192,9 @@ pub(super) struct Targets {
     /// Amazon EKS: must match the node groups. Default: arm64.
     #[schemars(with = "Option<crate::arch::Arch>")]
     pub eks: Option<Located<String>>,
+    /// Amazon ECS, by `runtimePlatform` of the task definition. Default: arm64.
+    #[schemars(with = "Option<crate::arch::Arch>")]
+    pub ecs: Option<Located<String>>,
     /// AWS App Runner has x86_64 instances alone: only amd64 is accepted.
     #[schemars(with = "Option<OnlyAmd64>")]
     pub apprunner: Option<Located<String>>,
@@ -234,6 +237,8 @@ pub(super) struct Environment {
     pub kube_context: Option<Located<String>>,
     /// The Kubernetes namespace; `{env}` and `{project}` are filled in. Default: `default`.
     pub namespace: Option<Located<String>>,
+    /// The ECS cluster; `{env}` and `{project}` are filled in. Default: `default`, which is ECS' own.
+    pub ecs_cluster: Option<Located<String>>,
     /// Whether a deployment is also written to tags of the Lambda function, for other machines to see. Default: false.
     pub function_tags: Option<bool>,
     /// The address of a stand-in for AWS, such as LocalStack; its registry is there too. Default: AWS itself.
@@ -277,8 +282,8 @@ pub(super) struct Service {
 #[serde(rename_all = "kebab-case")]
 #[schemars(deny_unknown_fields, extend("required" = ["dockerfile"]))]
 pub(super) struct Image {
-    /// The Dockerfile, from the build context; it may lie outside of it (`../Dockerfile`). The suffix `.lambda`, `.eks` or
-    /// `.apprunner` says the target.
+    /// The Dockerfile, from the build context; it may lie outside of it (`../Dockerfile`). The suffix `.lambda`, `.eks`,
+    /// `.ecs` or `.apprunner` says the target.
     #[serde(default)]
     pub dockerfile: Located<String>,
     /// The build context, from deploy.toml's directory. Default: the service's.
@@ -315,9 +320,13 @@ pub(super) struct Image {
     pub smoke_payload: Option<Located<String>>,
     /// The App Runner service's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{project}-{env}-{service}`.
     pub apprunner_service: Option<Located<String>>,
+    /// The ECS service's name; its task definition is read from it. `{project}`, `{env}` and `{service}` are filled in. Default:
+    /// `{project}-{env}-{service}`.
+    pub ecs_service: Option<Located<String>>,
     /// The Kubernetes deployment's name. `{project}`, `{env}` and `{service}` are filled in. Default: `{service}`.
     pub deployment: Option<Located<String>>,
-    /// The container of that deployment. Default: its only one.
+    /// The container of that deployment, or of the ECS task definition. Default: its only one; for ECS also the only one whose image
+    /// is of the environment's repository.
     pub container: Option<Located<String>>,
     /// Whether the image is built for both CPUs, and its plain tags name an image index of the two. Not for Lambda. Default: false.
     pub multi_arch: Option<Located<bool>>,

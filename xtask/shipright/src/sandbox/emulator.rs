@@ -67,7 +67,7 @@ pub(super) fn start(
         let mut tool = Tool::new(&python)
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
-            .env("SERVICES", "ecr,lambda,sts,iam")
+            .env("SERVICES", "ecr,ecs,lambda,sts,iam")
             .env("IOT_MTLS_ENABLED", "0")
             .env("MINISTACK_ACCOUNT_ID", ACCOUNT)
             .env("MINISTACK_REGION", REGION)

@@ -5,6 +5,7 @@
 //! ([`crate::model::function::Code`]). A new target is a new module, and the compiler names every `match` below that has to know it.
 
 mod apprunner;
+mod ecs;
 mod eks;
 mod lambda;
 mod outcome;
@@ -45,6 +46,7 @@ pub fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<Running>
         Target::Lambda => lambda::running(session, selected),
         Target::AppRunner => apprunner::running(session, selected),
         Target::Eks => eks::running(session, selected),
+        Target::Ecs => ecs::running(session, selected),
     }
 }
 
@@ -63,6 +65,7 @@ pub fn plan(
         Target::Lambda => lambda::plan(session, terminal, choice, options, dry_run),
         Target::AppRunner => apprunner::plan(session, choice),
         Target::Eks => eks::plan(session, choice),
+        Target::Ecs => ecs::plan(session, choice),
     }
 }
 
@@ -86,6 +89,7 @@ pub fn apply(
             done
         }
         Workload::AppRunner(plan) => deployer.migrate_apprunner(plan),
+        Workload::Ecs(plan) => deployer.migrate_ecs(plan),
         Workload::Eks(plan) => deployer.migrate_eks(&eks::kubectl(session.environment), plan),
     }
 }

@@ -176,7 +176,7 @@ fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Result<Choice<'c>
 
 fn say_what_is_passed_over(context: &Context, push: &Prepared<'_>) {
     if push.session.sandbox.is_some() {
-        let text = "the sandbox has neither App Runner nor a cluster: only Lambda functions are moved there";
+        let text = "the sandbox has neither App Runner nor Kubernetes: only Lambda functions and ECS services are moved there";
         context.terminal.note(text);
     }
 }

@@ -1,4 +1,4 @@
-//! `migrate-lambda`, `migrate-apprunner`, `migrate-eks`: what runs is moved to the image that the environment's tag names.
+//! `migrate-lambda`, `migrate-apprunner`, `migrate-eks`, `migrate-ecs`: what runs is moved to the image that the environment's tag names.
 
 use std::process::ExitCode;
 

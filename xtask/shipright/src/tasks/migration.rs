@@ -59,7 +59,7 @@ impl<'m> Migration<'m> {
         ImageResolver::open(&self.context.terminal, self.session)
     }
 
-    /// The targets that can be moved here: a sandbox has neither App Runner nor a cluster.
+    /// The targets that can be moved here: a sandbox has neither App Runner nor Kubernetes.
     pub(super) fn targets(&self) -> Vec<Target> {
         let is_there = |target: &Target| self.session.sandbox.is_none() || target.is_in_sandbox();
         Target::ALL.into_iter().filter(is_there).collect()
@@ -86,9 +86,9 @@ impl<'m> Migration<'m> {
         if let Some(other) = all.first().filter(|_| self.session.sandbox.is_some()) {
             let (name, target) = (other.name(), other.image.target.title());
             let problem = format!(
-                "{name} is for {target}, and the sandbox has neither App Runner nor a cluster"
+                "{name} is for {target}, and the sandbox has neither App Runner nor Kubernetes"
             );
-            let cure = "name a service with a Lambda image, or leave `--sandbox` out";
+            let cure = "name a service with an image for Lambda or ECS, or leave `--sandbox` out";
             return Err(Refusal::new(problem, cure).into());
         }
         let names: Vec<_> = targets.iter().map(|target| target.title()).collect();

@@ -64,6 +64,7 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Deploy(arguments) => deploy::run(context, &arguments),
         Task::MigrateLambda(arguments) => migrate::lambda(context, &arguments),
         Task::MigrateApprunner(arguments) => migrate::run(context, &arguments, Target::AppRunner),
+        Task::MigrateEcs(arguments) => migrate::run(context, &arguments, Target::Ecs),
         Task::MigrateEks(arguments) => migrate::run(context, &arguments, Target::Eks),
         Task::Rollback(arguments) => rollback::run(context, &arguments),
         Task::Promote(arguments) => promote::run(context, &arguments),

@@ -59,7 +59,7 @@ impl Search<'_> {
     fn choose<'c>(&self, selected: Selected<'c>) -> Result<Choice<'c>> {
         match selected.image.target {
             Target::Lambda => self.version(selected),
-            Target::AppRunner | Target::Eks => self.image(selected),
+            Target::AppRunner | Target::Ecs | Target::Eks => self.image(selected),
         }
     }
 

@@ -188,7 +188,7 @@ impl Container<'_> {
             Target::Lambda => {
                 format!("call it: curl http://localhost:{outside}/2015-03-31/functions/function/invocations --data '{{}}'")
             }
-            Target::AppRunner | Target::Eks => format!("look at it: http://localhost:{outside}/"),
+            Target::AppRunner | Target::Ecs | Target::Eks => format!("look at it: http://localhost:{outside}/"),
         });
         let words = self.words();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -106,6 +106,44 @@ pub(super) fn a_function_is_moved_to_the_other_cpu_and_back(clone: &Clone) {
     assert_eq!(answers_of(clone, "backend-dev-api"), "aarch64");
 }
 
+/// Tasks that really run: in containers, for the CPU of the task definition.
+pub(super) fn an_ecs_service_is_made_and_restored_when_its_tasks_end(clone: &Clone) {
+    println!("--- an ECS service");
+    let (file, dockerfile) = ("deploy.toml", "backend/Dockerfile.eks");
+    let read = |name: &str| fs::read_to_string(clone.directory.path().join(name)).unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(clone.directory.path().join(name), text).unwrap();
+        clone.commit("ecs");
+    };
+    let (policy, good) = (read(file), read(dockerfile));
+    let shop = "[services.shop]\nfolder = \"api\"\n\
+                images = [{ dockerfile = \"Dockerfile.eks\", target = \"ecs\" }]\n\n[services.demo]";
+    write(file, &policy.replace("[services.demo]", shop));
+    let deploy = "deploy dev --sandbox --service shop --json";
+    let outcome = |code| {
+        let run = clone.run(deploy).expect(code);
+        let moved = run.json()["moves"][0]["outcome"].clone();
+        (moved.as_str().unwrap_or_default().to_owned(), run.stderr)
+    };
+    assert_eq!(outcome(0).0, "moved");
+    clone.run("verify ecs dev --sandbox").expect(0);
+    let again = clone.run("migrate-ecs dev --sandbox --json").expect(0);
+    assert_eq!(again.json()["moves"][0]["outcome"], "unchanged");
+    write(dockerfile, &format!("{good}\nCMD [\"/bin/false\"]\n"));
+    let (failed, said) = outcome(1);
+    assert_eq!(failed, "restored", "{said}");
+    assert!(said.contains("circuit breaker"), "{said}");
+    assert!(said.contains("shop: exit code 1"), "{said}");
+    let verified = clone.run("verify ecs dev --sandbox").expect(1);
+    assert!(
+        verified.stderr.contains("is sha256:"),
+        "{}",
+        verified.stderr
+    );
+    write(dockerfile, &good);
+    write(file, &policy);
+}
+
 fn pushed(clone: &Clone) -> String {
     let report = clone
         .run("push dev --sandbox --service worker --json")

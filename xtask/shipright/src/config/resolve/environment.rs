@@ -5,7 +5,7 @@ use super::{
         finding::Finding,
         raw::{self, Located},
     },
-    names::{KUBERNETES, TAG_PART},
+    names::{ECS, KUBERNETES, NameRule, TAG_PART},
 };
 use crate::model::{
     config::{Environment, fill},
@@ -31,7 +31,18 @@ impl Finding<'_> {
             profile: own(&said.profile),
             cluster: own(&said.cluster),
             kube_context: own(&said.kube_context),
-            namespace: self.namespace(&path, key.name(), said.namespace.as_ref(), project),
+            namespace: self.default_name(
+                (&path, "namespace"),
+                said.namespace.as_ref(),
+                (key.name(), project),
+                &KUBERNETES,
+            ),
+            ecs_cluster: self.default_name(
+                (&path, "ecs-cluster"),
+                said.ecs_cluster.as_ref(),
+                (key.name(), project),
+                &ECS,
+            ),
             function_tags: said.function_tags.unwrap_or(false),
             endpoint: self.endpoint(&path, said.endpoint.as_ref()),
             create_repository: said.create_repository.unwrap_or(false),
@@ -97,28 +108,29 @@ impl Finding<'_> {
         said.value.clone()
     }
 
-    fn namespace(
+    /// A name that is `default` where nobody says it.
+    fn default_name(
         &mut self,
-        path: &str,
-        environment: &str,
+        (path, key): (&str, &str),
         said: Option<&Located<String>>,
-        project: &str,
+        (environment, project): (&str, &str),
+        rule: &NameRule,
     ) -> String {
         let Some(said) = said else {
             return "default".to_owned();
         };
         let name = fill(&said.value, &[("env", environment), ("project", project)]);
-        if !name::is_kubernetes(&name) {
+        if !(rule.is_legal)(&name) {
             self.problem(
                 &said.span,
                 format!(
-                    "`{path}.namespace` is `{}`, which is no {}",
+                    "`{path}.{key}` is `{}`, which is no {}",
                     said.value.escape_debug(),
-                    KUBERNETES.what
+                    rule.what
                 ),
                 format!(
                     "use {}; `{{env}}` and `{{project}}` are filled in",
-                    KUBERNETES.form
+                    rule.form
                 ),
             );
         }

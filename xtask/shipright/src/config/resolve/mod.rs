@@ -119,6 +119,7 @@ impl Finding<'_> {
         let said = |target: Target| match target {
             Target::Lambda => targets.lambda.as_ref(),
             Target::Eks => targets.eks.as_ref(),
+            Target::Ecs => targets.ecs.as_ref(),
             Target::AppRunner => targets.apprunner.as_ref(),
         };
         let mut table = BTreeMap::new();

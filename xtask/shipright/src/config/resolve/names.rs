@@ -55,6 +55,11 @@ pub(super) const APPRUNNER: NameRule = NameRule {
     form: "4 to 40 letters, digits, `-` and `_`, starting with a letter or digit",
     is_legal: name::is_apprunner_service,
 };
+pub(super) const ECS: NameRule = NameRule {
+    what: "ECS name",
+    form: "1 to 255 letters, digits, `-` and `_`",
+    is_legal: name::is_ecs,
+};
 pub(super) const KUBERNETES: NameRule = NameRule {
     what: "Kubernetes name",
     form: "1 to 63 lower-case letters, digits and `-`, starting and ending with a letter or digit",

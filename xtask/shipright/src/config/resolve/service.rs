@@ -10,7 +10,7 @@ use super::{
         finding::Finding,
         raw::{self, Located},
     },
-    names::{ALIAS, APPRUNNER, FUNCTION, KUBERNETES, TAG_PART},
+    names::{ALIAS, APPRUNNER, ECS, FUNCTION, KUBERNETES, TAG_PART},
 };
 use crate::model::{
     config::{Environment, Foreign, Image, Service, TargetRule},
@@ -58,6 +58,7 @@ struct Names {
     function: String,
     alias: Option<String>,
     apprunner_service: String,
+    ecs_service: String,
     deployment: String,
     container: Option<String>,
 }
@@ -118,7 +119,7 @@ impl Finding<'_> {
         let file = self.dockerfile(path, &image.dockerfile, (root, &context));
         let target = self.target(path, image);
         let environments = self.environments_of(said);
-        let names = self.names(path, image);
+        let names = self.names(path, image, target.map(|(target, _)| target));
         self.smoke_payload(path, image.smoke_payload.as_ref());
         let multi_arch = self.multi_arch(path, image, target.map(|(target, _)| target));
         let stage = self.stage(path, image.stage.as_ref());
@@ -145,6 +146,7 @@ impl Finding<'_> {
                 .as_ref()
                 .map(|payload| payload.value.clone()),
             apprunner_service: names.apprunner_service,
+            ecs_service: names.ecs_service,
             deployment: names.deployment,
             container: names.container,
             dockerfile: PathBuf::new(),
@@ -179,13 +181,17 @@ impl Finding<'_> {
         names.iter().map(|name| name.value.clone()).collect()
     }
 
-    fn names(&mut self, path: &str, image: &raw::Image) -> Names {
+    fn names(&mut self, path: &str, image: &raw::Image, target: Option<Target>) -> Names {
         const DEFAULT: &str = "{project}-{env}-{service}";
+        let container = match target {
+            Some(Target::Ecs) => &ECS,
+            Some(Target::Lambda | Target::Eks | Target::AppRunner) | None => &KUBERNETES,
+        };
         let mut optional = |key, said: Option<&Located<String>>, rule| {
             said.map(|said| self.pattern(path, key, Some(said), "", rule))
         };
         Names {
-            container: optional("container", image.container.as_ref(), &KUBERNETES),
+            container: optional("container", image.container.as_ref(), container),
             alias: optional("alias", image.alias.as_ref(), &ALIAS),
             function: self.pattern(
                 path,
@@ -200,6 +206,13 @@ impl Finding<'_> {
                 image.apprunner_service.as_ref(),
                 DEFAULT,
                 &APPRUNNER,
+            ),
+            ecs_service: self.pattern(
+                path,
+                "ecs-service",
+                image.ecs_service.as_ref(),
+                DEFAULT,
+                &ECS,
             ),
             deployment: self.pattern(
                 path,

@@ -294,7 +294,7 @@ fn function_report(
     })
 }
 
-fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {
+pub(super) fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {
     context
         .terminal
         .status("Looked at", &format!("{image}: {text}"));
@@ -303,7 +303,7 @@ fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {
     }
 }
 
-fn finish<T: Serialize>(context: &Context, reports: &[T], is_fine: bool) -> ExitCode {
+pub(super) fn finish<T: Serialize>(context: &Context, reports: &[T], is_fine: bool) -> ExitCode {
     if context.global.json {
         document::print(&reports);
     }

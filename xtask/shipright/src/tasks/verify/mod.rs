@@ -1,6 +1,7 @@
 //! `verify`: what is, compared with what should be. Nothing is changed; a mismatch is exit code 1.
 
 mod dockerfiles;
+mod ecs;
 mod eks;
 mod environment;
 mod image;
@@ -26,6 +27,7 @@ pub(super) fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
         Verify::Image(arguments) => image::image(context, arguments),
         Verify::Dockerfiles { files } => dockerfiles::dockerfiles(context, files),
         Verify::Ecr(arguments) => environment::ecr(context, arguments),
+        Verify::Ecs(arguments) => ecs::ecs(context, arguments),
         Verify::Eks(arguments) => eks::eks(context, arguments),
         Verify::Lambda(arguments) => environment::lambda(context, arguments),
     }
@@ -67,6 +69,7 @@ pub(super) fn everything(context: &Context) -> Result<ExitCode> {
             Verify::Lambda(of(environment)),
         ));
         checks.push((format!("eks {environment}"), Verify::Eks(of(environment))));
+        checks.push((format!("ecs {environment}"), Verify::Ecs(of(environment))));
     }
     let row = |(check, what): (String, Verify)| match run(&inner, &what) {
         Ok(code) if code == ExitCode::SUCCESS => Row {

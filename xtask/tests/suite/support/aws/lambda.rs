@@ -181,24 +181,12 @@ fn act(
         Ok(digest.to_owned())
     };
     let wanted = body["ImageUri"].as_str().map(image).transpose()?;
-    let image_arch = |state: &State, digest: &str| {
-        let of = |repository: &super::Repository| {
-            let (_, manifest) = repository.manifests.get(digest)?;
-            let manifest: Value = serde_json::from_str(manifest).ok()?;
-            let config = repository
-                .blobs
-                .get(manifest["config"]["digest"].as_str()?)?;
-            let config: Value = serde_json::from_slice(config).ok()?;
-            Some(config["architecture"].as_str()?.to_owned())
-        };
-        state.repositories.values().find_map(of)
-    };
     let running = state
         .functions
         .get(name)
         .map(|function| function.digest.clone())
         .unwrap_or_default();
-    let running_arch = image_arch(state, &running);
+    let running_arch = state.image_arch(&running);
     let function = state.functions.get_mut(name).ok_or_else(missing)?;
     let stale = |known: u64| {
         (

@@ -6,6 +6,7 @@
 
 mod apprunner;
 mod ecr;
+mod ecs;
 mod lambda;
 mod registry;
 
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use apprunner::Service;
+pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
 
 /// The registry's password: no test's output may contain it.
@@ -53,6 +55,8 @@ pub(crate) struct State {
     pub lambda: lambda::Rules,
     /// App Runner services by name.
     pub services: BTreeMap<String, Service>,
+    /// ECS.
+    pub ecs: ecs::Ecs,
     /// A process that is killed as soon as this many calls have been carried out, before it hears of the last.
     pub kill: Option<(u32, u32)>,
     /// Bytes of blobs that were sent.
@@ -65,6 +69,20 @@ pub(crate) struct State {
     pub calls: Vec<String>,
     /// Faults to play: an operation's name, how many times, and what to do.
     pub faults: Vec<(String, u32, Fault)>,
+}
+
+impl State {
+    /// The CPU that the config of an image says.
+    pub(crate) fn image_arch(&self, digest: &str) -> Option<String> {
+        let of = |repository: &Repository| {
+            let (_, manifest) = repository.manifests.get(digest)?;
+            let manifest: Value = serde_json::from_str(manifest).ok()?;
+            let config = manifest["config"]["digest"].as_str()?;
+            let config: Value = serde_json::from_slice(repository.blobs.get(config)?).ok()?;
+            Some(config["architecture"].as_str()?.to_owned())
+        };
+        self.repositories.values().find_map(of)
+    }
 }
 
 /// What goes wrong.
@@ -268,18 +286,17 @@ impl Aws {
         };
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         state.calls.push(describe(&operation, &body));
-        let is_apprunner = request
-            .header("x-amz-target")
-            .is_some_and(|target| target.starts_with("AppRunner."));
+        let target = request.header("x-amz-target").unwrap_or_default();
+        let service = target.split('.').next().unwrap_or_default().to_owned();
         Self::played(&mut state, &operation, |state| {
             if operation == "GetCallerIdentity" {
                 return identity(&state.account);
             }
             let kind = vec![("content-type", "application/x-amz-json-1.1".to_owned())];
-            let outcome = if is_apprunner {
-                apprunner(state, &operation, &body)
-            } else {
-                ecr(state, &operation, &body)
+            let outcome = match service.as_str() {
+                "AppRunner" => apprunner(state, &operation, &body),
+                "AmazonEC2ContainerServiceV20141113" => ecs::ecs(state, &operation, &body),
+                _ => ecr(state, &operation, &body),
             };
             match outcome {
                 Ok(value) => (200, kind, value.to_string().into_bytes()),
