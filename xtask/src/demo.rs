@@ -229,7 +229,7 @@ impl Story<'_> {
         session
             .aws
             .writer()
-            .create_repository(&config.project, &MOVABLE_TAGS)?;
+            .create_repository(&config.project, &MOVABLE_TAGS.map(str::to_owned))?;
         let login = LoginSession::open(
             docker,
             registry,

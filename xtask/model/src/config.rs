@@ -2,14 +2,20 @@
 //! target and architecture.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
-use crate::{arch::Arch, builder::Builder, cache::Store, target::Target};
+use crate::{
+    arch::Arch,
+    builder::Builder,
+    cache::Store,
+    pattern::{TagPattern, VersionSource},
+    target::Target,
+};
 
 /// A deploy.toml without mistakes.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +37,8 @@ pub struct Config {
     pub source: Option<String>,
     /// Labels of every image that is pushed, beside those of the commit.
     pub labels: BTreeMap<String, String>,
+    /// Tags of every image, besides the six.
+    pub tags: Vec<TagPattern>,
     /// Which CPU each target runs.
     pub targets: BTreeMap<Target, Arch>,
     /// Where images of each architecture are built, if not by docker's current builder.
@@ -77,6 +85,8 @@ pub struct Environment {
     pub cache: Option<Store>,
     /// For every image of this environment.
     pub build_args: BTreeMap<String, String>,
+    /// Tags of its images, besides the six.
+    pub tags: Vec<TagPattern>,
     /// The pattern of its repositories' names, with `{project}`, `{service}` and `{target}`.
     pub repository: String,
 }
@@ -143,6 +153,10 @@ pub struct Image {
     pub multi_arch: bool,
     /// What stands before every tag.
     pub tag_prefix: String,
+    /// Tags besides the six.
+    pub tags: Vec<TagPattern>,
+    /// Where `{version}` of a tag is read.
+    pub version: VersionSource,
     /// Besides the environment's, and before them.
     pub build_args: BTreeMap<String, String>,
     /// Machine code for another CPU that is there on purpose.
@@ -265,6 +279,32 @@ impl Config {
                 .collect::<Vec<_>>()
         };
         self.services.values().flat_map(of).collect()
+    }
+
+    /// Patterns of tags that an image has in an environment, besides the six.
+    pub fn patterns<'c>(
+        &'c self,
+        environment: &'c Environment,
+        image: &'c Image,
+    ) -> impl Iterator<Item = &'c TagPattern> {
+        self.tags.iter().chain(&environment.tags).chain(&image.tags)
+    }
+
+    /// The files that a `{version}` is read from.
+    pub fn version_files(&self) -> BTreeSet<&str> {
+        let images = self.services.values().flat_map(|service| &service.images);
+        let is_asked = |image: &&Image| {
+            let environments = image.environments.iter();
+            let mut environments = environments.filter_map(|name| self.environments.get(name));
+            environments.any(|one| self.patterns(one, image).any(TagPattern::names_version))
+        };
+        let files = images
+            .filter(is_asked)
+            .filter_map(|image| match &image.version {
+                VersionSource::File(file) => Some(file.as_str()),
+                VersionSource::Git => None,
+            });
+        files.collect()
     }
 
     /// A path as the user would type it: from the directory of deploy.toml where it lies inside; that directory

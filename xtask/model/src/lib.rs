@@ -12,6 +12,7 @@ pub mod label;
 pub mod name;
 pub mod nodes;
 pub mod path;
+pub mod pattern;
 pub mod place;
 pub mod published;
 pub mod refusal;

@@ -35,6 +35,11 @@ pub fn is_tag_part(name: &str) -> bool {
         && name.chars().all(|c| alphanumeric(c) || ".-_".contains(c))
 }
 
+/// A tag. Source: the OCI distribution specification's `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
+pub fn is_tag(name: &str) -> bool {
+    !name.is_empty() && is_tag_prefix(name)
+}
+
 /// The beginning of a tag, or nothing.
 pub fn is_tag_prefix(prefix: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -1,5 +1,7 @@
 //! The commit that images are labelled and tagged with.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// A commit and the state of the tree above it.
@@ -14,6 +16,12 @@ pub struct Revision {
     pub time: i64,
     /// The branch, unless `HEAD` is detached.
     pub branch: Option<String>,
+    /// The git tags of this very commit, the highest version first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// What files of packages say as the version, by the paths that deploy.toml names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
     /// The nearest tag with the distance from it, or the short commit.
     pub description: String,
     /// The URL of `origin` without user and password.
@@ -28,6 +36,8 @@ impl Revision {
             dirty,
             time: 0,
             branch: None,
+            tags: Vec::new(),
+            versions: BTreeMap::new(),
             description: String::new(),
             origin: None,
         }

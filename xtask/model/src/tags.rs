@@ -1,4 +1,4 @@
-//! The six tags of an image.
+//! The six tags of an image, and those of the user's own.
 //!
 //! `P` is the image's tag prefix:
 //!
@@ -25,6 +25,8 @@ pub enum TagKind {
     Timestamp,
     /// Names this revision; from a clean tree it never changes.
     Revision,
+    /// Names a release of the user's own, and never moves.
+    Fixed,
     /// Names what the environment has now.
     Moving,
 }
@@ -107,6 +109,22 @@ impl TagSet {
             ),
             tag(TagKind::Moving, format!("{environment}-latest"), false),
         ])
+    }
+
+    /// The same with tags of the user's own. One that is there already is not there twice.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Tag>) -> Self {
+        for tag in more {
+            if self.all().any(|name| name == tag.name) {
+                continue;
+            }
+            let moving = self.0.iter().position(|one| one.kind == TagKind::Moving);
+            match moving.filter(|_| tag.kind != TagKind::Moving) {
+                Some(place) => self.0.insert(place, tag),
+                None => self.0.push(tag),
+            }
+        }
+        self
     }
 
     /// The tags with signs that no tag can have in place of time and commit: for finding collisions ahead of time.

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Build, BuildSecret, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication,
-    Source, TagAction,
+    Build, BuildSecret, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
+    TagAction,
     model::{
         builder::Builder,
         cache::Cache,
@@ -172,11 +172,10 @@ pub fn script(plan: &Plan) -> Vec<String> {
     let Some(place) = &plan.place else {
         return lines;
     };
-    lines.extend(
-        plan.create_repositories
-            .iter()
-            .map(|name| create_repository(place, name)),
-    );
+    lines.extend(plan.create_repositories.iter().map(|name| {
+        let movable = plan.movable_tags.get(name).map_or(&[][..], Vec::as_slice);
+        create_repository(place, name, movable)
+    }));
     lines.extend(after);
     lines.extend(
         builds()
@@ -231,24 +230,27 @@ fn docker_line(words: &[String]) -> String {
     format!("docker {}", quoted(words.iter().map(String::as_str)))
 }
 
-fn create_repository(place: &Place, name: &str) -> String {
+fn create_repository(place: &Place, name: &str, movable: &[String]) -> String {
     format!(
         "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true {} {}",
-        mutability(),
+        mutability(movable),
         place.flags()
     )
 }
 
-/// The command that lets the tags of [`MOVABLE_TAGS`] move in a repository, and no others.
-pub fn let_tags_move(name: &str) -> String {
+/// The command that lets tags move in a repository, and no others; `movable` are wildcards.
+pub fn let_tags_move(name: &str, movable: &[String]) -> String {
     format!(
         "aws ecr put-image-tag-mutability --repository-name {name} {}",
-        mutability()
+        mutability(movable)
     )
 }
 
-fn mutability() -> String {
-    let filters = MOVABLE_TAGS.map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
+fn mutability(movable: &[String]) -> String {
+    let filters = movable
+        .iter()
+        .map(|filter| format!("filterType=WILDCARD,filter='{filter}'"));
+    let filters: Vec<_> = filters.collect();
     format!(
         "--image-tag-mutability IMMUTABLE_WITH_EXCLUSION --image-tag-mutability-exclusion-filters {}",
         filters.join(" ")

@@ -8,6 +8,7 @@ use crate::{
     model::{
         config::{Config, Environment, Image, Service, TargetRule},
         function::Code,
+        pattern::VersionSource,
         target::Target,
     },
     targets::Choice,
@@ -31,6 +32,7 @@ pub(crate) fn environment(name: &str) -> Environment {
         endpoint: None,
         cache: None,
         build_args: BTreeMap::new(),
+        tags: Vec::new(),
         repository: "{project}".into(),
     }
 }
@@ -60,6 +62,8 @@ pub(crate) fn image(target: Target) -> Image {
         container: None,
         multi_arch: false,
         tag_prefix: "api-".into(),
+        tags: Vec::new(),
+        version: VersionSource::Git,
         build_args: BTreeMap::new(),
         foreign: Vec::new(),
     }
@@ -87,6 +91,7 @@ pub(crate) fn config(service: Service) -> Config {
         revision_length: 7,
         source: None,
         labels: BTreeMap::new(),
+        tags: Vec::new(),
         targets: BTreeMap::new(),
         builders: BTreeMap::new(),
         environments: environments.map(|one| (one.name.clone(), one)).into(),

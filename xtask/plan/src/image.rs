@@ -31,6 +31,9 @@ pub struct Plan {
     pub revision: Option<Revision>,
     /// Repositories that will be created first.
     pub create_repositories: Vec<String>,
+    /// What each of them lets move, as wildcards.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub movable_tags: BTreeMap<String, Vec<String>>,
     /// The images.
     pub images: Vec<PlannedImage>,
     /// Image indexes for both CPUs.

@@ -17,6 +17,7 @@ pub mod instance;
 mod local;
 mod needs;
 pub mod nodes;
+mod own_tags;
 pub mod promotion;
 mod push;
 pub mod rollback;
@@ -37,6 +38,7 @@ pub use image::{
 };
 pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
 pub use needs::needs;
+pub use own_tags::{movable_tags, own_tags};
 pub use push::{
     PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set,
     timestamp,

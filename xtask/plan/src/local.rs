@@ -126,6 +126,7 @@ pub fn plan_local(
             place: None,
             revision,
             create_repositories,
+            movable_tags: BTreeMap::new(),
             images,
             indexes,
             notes,

@@ -24,5 +24,6 @@ mod run;
 mod since;
 mod snapshots;
 mod support;
+mod tags;
 mod tidy;
 mod verify;

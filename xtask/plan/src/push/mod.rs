@@ -21,9 +21,10 @@ use crate::{
         published::{Published, Repository},
         refusal::Refusal,
         revision::Revision,
-        tags::TagSet,
+        tags::{Tag, TagSet},
     },
     needs::needs,
+    own_tags::{movable_tags, own_tags},
     select::Selected,
 };
 
@@ -111,6 +112,7 @@ pub fn plan_push(
         place: Some(facts.place.clone()),
         revision: facts.revision.clone(),
         create_repositories: Vec::new(),
+        movable_tags: BTreeMap::new(),
         images: Vec::new(),
         indexes: Vec::new(),
         notes: Vec::new(),
@@ -165,6 +167,8 @@ impl One<'_> {
         let repository = facts.repositories.get(&name);
         if repository.is_none() && !plan.create_repositories.contains(&name) {
             if environment.create_repository {
+                let movable = movable_tags(self.planner.config, environment, &name);
+                plan.movable_tags.insert(name.clone(), movable);
                 plan.create_repositories.push(name.clone());
             } else {
                 found.push(refusals::missing_repository(
@@ -188,8 +192,13 @@ impl One<'_> {
             ));
         }
         if let Some(repository) = repository {
-            found.extend(refusals::immovable(&image, &name, repository));
+            let movable = movable_tags(self.planner.config, environment, &name);
+            found.extend(refusals::immovable(&image, &name, repository, &movable));
+            if environment.protected {
+                found.extend(refusals::released(&image));
+            }
         }
+        plan.notes.extend(self.own_tags().1);
         plan.images.push(image);
         found
     }
@@ -202,6 +211,23 @@ impl One<'_> {
         } = self.planner;
         let Selected { service, image } = self.build.selected;
         environment.repository(&config.project, &service.name, image.target)
+    }
+
+    /// Tags of the user's own, and what to say of those that are left out.
+    fn own_tags(&self) -> (Vec<Tag>, Vec<String>) {
+        let Planner {
+            config,
+            environment,
+            facts,
+            revision,
+        } = self.planner;
+        own_tags(
+            (config, environment),
+            self.build.selected,
+            self.build.arch,
+            revision,
+            &timestamp(&facts.now),
+        )
     }
 
     fn tag_set(&self) -> TagSet {
@@ -254,5 +280,15 @@ pub fn tag_set(
         timestamp,
         short,
         revision.dirty,
+    )
+    .with(
+        own_tags(
+            (config, environment),
+            build.selected,
+            build.arch,
+            revision,
+            timestamp,
+        )
+        .0,
     )
 }

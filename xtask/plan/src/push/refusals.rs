@@ -41,12 +41,18 @@ pub(super) fn missing_repository(environment: &Environment, place: &Place, name:
 }
 
 /// A repository that cannot take the tags that this push has to write.
-pub(super) fn immovable(image: &PlannedImage, name: &str, repository: &Repository) -> Vec<Refusal> {
+pub(super) fn immovable(
+    image: &PlannedImage,
+    name: &str,
+    repository: &Repository,
+    movable: &[String],
+) -> Vec<Refusal> {
     let Some(publication) = &image.publication else {
         return Vec::new();
     };
-    let is_stuck =
-        |tag: &&PlannedTag| tag.action == TagAction::Kept && !tag.name.ends_with("-dirty");
+    let is_stuck = |tag: &&PlannedTag| {
+        tag.action == TagAction::Kept && tag.kind != TagKind::Fixed && !tag.name.ends_with("-dirty")
+    };
     let stuck: Vec<_> = publication.tags.iter().filter(is_stuck).collect();
     let is_mutable = repository.mutability == Mutability::Mutable;
     debug_assert!(
@@ -59,9 +65,9 @@ pub(super) fn immovable(image: &PlannedImage, name: &str, repository: &Repositor
                 "tag `{}` of repository `{name}` has to move, and the repository is immutable",
                 tag.name
             ),
-            let_tags_move(name),
+            let_tags_move(name, movable),
         ),
-        TagKind::Timestamp | TagKind::Revision => Refusal::new(
+        TagKind::Timestamp | TagKind::Revision | TagKind::Fixed => Refusal::new(
             format!(
                 "tag `{}` of repository `{name}` names another image than this commit's, and cannot be moved",
                 tag.name
@@ -70,6 +76,22 @@ pub(super) fn immovable(image: &PlannedImage, name: &str, repository: &Repositor
         ),
     };
     stuck.iter().map(by_kind).collect()
+}
+
+/// A release that is there already, as another image.
+pub(super) fn released(image: &PlannedImage) -> Vec<Refusal> {
+    let tags = image.publication.iter().flat_map(|one| &one.tags);
+    let stuck = tags.filter(|tag| tag.action == TagAction::Kept && tag.kind == TagKind::Fixed);
+    let refusal = |tag: &PlannedTag| {
+        Refusal::new(
+            format!(
+                "`{}` names another image than this commit's, and a release never moves",
+                tag.name
+            ),
+            "raise the version, or take the pattern from `tags` in deploy.toml",
+        )
+    };
+    stuck.map(refusal).collect()
 }
 
 /// An index of which an image is still to be built is a new one: it cannot have a tag that names something else and may not move.

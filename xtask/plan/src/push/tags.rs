@@ -103,7 +103,9 @@ impl One<'_> {
         digest: Option<&str>,
         mutability: Option<&Mutability>,
     ) -> PlannedTag {
-        let may_not_move = mutability.is_some_and(|mutability| !mutability.can_move(&tag.name));
+        // A release never moves, whatever the repository lets move.
+        let may_not_move = tag.kind == TagKind::Fixed
+            || mutability.is_some_and(|mutability| !mutability.can_move(&tag.name));
         let action = match (self.published.tags.get(&tag.name), digest) {
             (Some(named), Some(digest)) if named == digest => TagAction::Present,
             (Some(_), _) if may_not_move => TagAction::Kept,

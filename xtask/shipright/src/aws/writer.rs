@@ -19,7 +19,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// A call that fails.
-    pub fn create_repository(&self, name: &str, movable_tags: &[&str]) -> Result<()> {
+    pub fn create_repository(&self, name: &str, movable_tags: &[String]) -> Result<()> {
         let mut call = self
             .0
             .ecr
@@ -35,7 +35,7 @@ impl Writer<'_> {
         for pattern in movable_tags {
             let filter = ImageTagMutabilityExclusionFilter::builder()
                 .filter_type(ImageTagMutabilityExclusionFilterType::Wildcard)
-                .filter(*pattern)
+                .filter(pattern)
                 .build()?;
             call = call.image_tag_mutability_exclusion_filters(filter);
         }

@@ -179,6 +179,13 @@ pub(super) struct Project {
     /// Labels of every image that is pushed, beside those of the commit.
     #[serde(default)]
     pub labels: Named<Located<String>>,
+    /// Tags of every image besides the six: `["{env}-{branch}", "v{version}"]`, after the image's `tag-prefix`. Words are `{env}`,
+    /// `{service}`, `{arch}`, `{sha}`, `{short-sha}`, `{timestamp}`, `{branch}`, `{tag}` (git's) and `{version}`. A tag with one of
+    /// the last six but `{branch}` never moves; others move with each push.
+    pub tags: Option<Vec<Located<String>>>,
+    /// Where `{version}` is read: a `Cargo.toml`, `package.json` or `pyproject.toml`, from deploy.toml's directory. Default: `git`, a
+    /// git tag of the commit.
+    pub version: Option<Located<String>>,
 }
 
 /// Which CPU each target runs: `arm64` or `amd64`.
@@ -223,6 +230,8 @@ pub(super) struct Environment {
     pub region: Located<String>,
     /// The profile of `~/.aws/config` to use. Default: what `AWS_PROFILE` and the SDK's usual chain find.
     pub profile: Option<Located<String>>,
+    /// Tags of its images besides the six, as in `[project]`.
+    pub tags: Option<Vec<Located<String>>>,
     /// The ECR repository. `{project}`, `{service}` and `{target}` are filled in. Default: `{project}`.
     pub repository: Option<Located<String>>,
     /// Whether a push creates the repository when it is missing. Default: false.
@@ -272,6 +281,8 @@ pub(super) struct Service {
     pub folder: Option<Located<String>>,
     /// The build context of its images, from deploy.toml's directory. Default: the project's.
     pub context: Option<Located<String>>,
+    /// Where `{version}` of its tags is read. Default: as `[project]` says.
+    pub version: Option<Located<String>>,
     /// The images that are made of this service.
     #[serde(default)]
     pub images: Located<Vec<Image>>,
@@ -338,6 +349,8 @@ pub(super) struct Image {
     /// What stands before every tag. Default: `SERVICE-`, or `SERVICE-TARGET-` when the service has several images.
     /// Empty gives plain tags, for a repository that holds one image.
     pub tag_prefix: Option<Located<String>>,
+    /// Tags besides the six, as in `[project]`.
+    pub tags: Option<Vec<Located<String>>>,
 }
 
 /// Something that a build may read, and that ends up in no layer, cache or history.
@@ -447,6 +460,8 @@ enum TargetName {
     Lambda,
     /// Amazon EKS.
     Eks,
+    /// Amazon ECS.
+    Ecs,
     /// AWS App Runner.
     Apprunner,
 }

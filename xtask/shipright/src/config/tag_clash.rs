@@ -113,7 +113,22 @@ impl Owner<'_> {
 
     fn tags(&self, config: &Config) -> TagSet {
         let arch = config.arch(self.image.target);
-        TagSet::symbolic(self.image, self.environment, arch, config.revision_length)
+        let (environment, service) = (&self.environment.name, &self.service.name);
+        let own = config
+            .patterns(self.environment, self.image)
+            .map(|pattern| {
+                let text = pattern.symbolic(environment, service, arch);
+                Tag {
+                    name: format!("{}{text}", self.image.tag_prefix),
+                    kind: if pattern.moves() {
+                        TagKind::Moving
+                    } else {
+                        TagKind::Fixed
+                    },
+                    names_arch: pattern.names_arch(),
+                }
+            });
+        TagSet::symbolic(self.image, self.environment, arch, config.revision_length).with(own)
     }
 
     fn place(&self, config: &Config, tag: &str) -> Place {
@@ -130,8 +145,8 @@ impl Owner<'_> {
 
     fn clash(&self, other: Owner<'_>, tag: &Tag) -> Option<Clash> {
         let is_same = other.service.name == self.service.name && other.index == self.index;
-        // The tag of a revision names the same image for every environment, if it is built alike for all.
-        if tag.kind != TagKind::Revision || !is_same {
+        // The tag of a revision, or a release, names the same image for every environment, if it is built alike for all.
+        if !matches!(tag.kind, TagKind::Revision | TagKind::Fixed) || !is_same {
             return Some(Clash::SameTag);
         }
         let is_alike = other.environment.build_args == self.environment.build_args;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     aws::Aws,
-    model::tags::TagKind,
+    model::tags::{Tag, TagKind},
     plan::{
         PlannedIndex,
         index::{Child, assemble, stuck},
@@ -39,7 +39,10 @@ impl Executor<'_> {
             anyhow!("{}", problems.join("; "))
         })?;
         // Before anything of the index is written: what this commit's plain tags name may be a single image, that stays.
-        let lasting = index.tags.iter().filter(|tag| tag.kind != TagKind::Moving);
+        let lasting = index
+            .tags
+            .iter()
+            .filter(|tag| matches!(tag.kind, TagKind::Timestamp | TagKind::Revision));
         let lasting: Vec<_> = lasting.map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(repository, &lasting)?;
         let current = current
@@ -81,25 +84,26 @@ impl Executor<'_> {
         aws: &Aws,
         which: Which,
     ) -> Result<bool> {
-        let names: Vec<_> = index
-            .tags
-            .iter()
-            .filter(|tag| which.includes(tag.kind))
-            .map(|tag| tag.name.clone())
-            .collect();
+        let tags = index.tags.iter().filter(|tag| which.includes(tag.kind));
+        let tags: Vec<_> = tags.collect();
+        let names: Vec<_> = tags.iter().map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let mut changed = false;
-        for name in names {
-            if current
-                .get(&name)
-                .is_some_and(|known| known.digest == manifest.digest)
-            {
-                continue;
+        for tag in tags {
+            let name = &tag.name;
+            match current.get(name) {
+                Some(known) if known.digest == manifest.digest => continue,
+                Some(_) if tag.kind == TagKind::Fixed => {
+                    let text = format!("`{name}` stays on an earlier image: it never moves");
+                    self.terminal.note(&text);
+                    continue;
+                }
+                Some(_) | None => {}
             }
             changed = true;
             self.terminal
                 .status("Tagging", &format!("{}:{name}", index.repository));
-            aws.writer().tag(&index.repository, manifest, &name)?;
+            aws.writer().tag(&index.repository, manifest, name)?;
         }
         Ok(changed)
     }
@@ -115,6 +119,12 @@ impl Executor<'_> {
         let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
         let current = aws.reader().manifests(&index.repository, &names)?;
         let digest = &manifest.digest;
+        let is_earlier = |tag: &&Tag| {
+            let named = current.get(&tag.name);
+            tag.kind == TagKind::Fixed && named.is_some_and(|known| known.digest != *digest)
+        };
+        let ours = index.tags.iter().filter(|tag| !is_earlier(tag));
+        let names: Vec<_> = ours.map(|tag| tag.name.clone()).collect();
         let is_wrong = |name: &&String| {
             current
                 .get(*name)

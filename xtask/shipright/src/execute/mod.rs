@@ -21,7 +21,7 @@ use tags::Which;
 use crate::{
     aws::Aws,
     docker::{Docker, ExistingLogins, LoginSession},
-    plan::{MOVABLE_TAGS, Plan, PlannedImage},
+    plan::{Plan, PlannedImage},
     proof::Prover,
     registry::Registry,
     report::{
@@ -107,7 +107,8 @@ impl Executor<'_> {
         for name in &plan.create_repositories {
             self.terminal
                 .status("Creating", &format!("repository {name}"));
-            aws.writer().create_repository(name, &MOVABLE_TAGS)?;
+            let movable = plan.movable_tags.get(name).map_or(&[][..], Vec::as_slice);
+            aws.writer().create_repository(name, movable)?;
         }
         if made.iter().any(|made| matches!(made, Made::Built { .. })) {
             let session = LoginSession::open(

@@ -4,14 +4,14 @@
 //! program is asked where it fails.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use git2::{
     Delta, DescribeFormatOptions, DescribeOptions, DiffDelta, DiffOptions, ErrorCode,
-    IndexEntryExtendedFlag, Repository, StatusOptions, Tree,
+    IndexEntryExtendedFlag, Oid, Repository, StatusOptions, Tree,
 };
 
 use crate::{
@@ -212,6 +212,8 @@ fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
         .and_then(|remote| remote.url().ok().map(without_credentials));
     Ok(Revision {
         commit: commit.id().to_string(),
+        tags: tags_of(repository, commit.id())?,
+        versions: BTreeMap::new(),
         dirty,
         time: commit.time().seconds(),
         branch: head
@@ -224,6 +226,31 @@ fn from_library(repository: &Repository) -> Result<Revision, git2::Error> {
         ),
         origin,
     })
+}
+
+/// The tags of a commit, the highest version first.
+fn tags_of(repository: &Repository, commit: Oid) -> Result<Vec<String>, git2::Error> {
+    let mut tags = Vec::new();
+    for reference in repository.references_glob("refs/tags/*")? {
+        let reference = reference?;
+        // A tag may name a file, or what a shallow clone lacks.
+        let is_its = reference
+            .peel_to_commit()
+            .is_ok_and(|named| named.id() == commit);
+        let name = reference
+            .name()
+            .ok()
+            .and_then(|name| name.strip_prefix("refs/tags/"));
+        tags.extend(name.filter(|_| is_its).map(str::to_owned));
+    }
+    tags.sort_by_key(|tag| std::cmp::Reverse(numbers(tag)));
+    Ok(tags)
+}
+
+/// The numbers in a name: `v1.10.0` is more than `v1.9.2`.
+fn numbers(name: &str) -> Vec<u64> {
+    let words = name.split(|c: char| !c.is_ascii_digit());
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn from_program(directory: &Path) -> Result<Option<Revision>> {
@@ -251,6 +278,11 @@ fn from_program(directory: &Path) -> Result<Option<Revision>> {
         time: time
             .parse()
             .with_context(|| format!("failed to read git's commit time `{time}`"))?,
+        tags: git
+            .read(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])
+            .map(|said| said.lines().map(str::to_owned).collect())
+            .unwrap_or_default(),
+        versions: BTreeMap::new(),
         branch: git
             .read(&["symbolic-ref", "--quiet", "--short", "HEAD"])
             .ok(),

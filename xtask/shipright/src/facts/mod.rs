@@ -8,3 +8,4 @@ pub mod paths;
 pub mod published;
 pub mod survey;
 pub mod terraform;
+pub mod version;

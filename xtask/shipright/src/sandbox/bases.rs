@@ -115,7 +115,7 @@ pub(super) fn make(
                 &format!("{reference}, which stands in for {}", stand_in.image),
             );
             aws.writer()
-                .create_repository(stand_in.repository, &["*"])?;
+                .create_repository(stand_in.repository, &["*".to_owned()])?;
             let file = context.join(format!(
                 "{}.Dockerfile",
                 stand_in.repository.replace('/', "-")

@@ -290,7 +290,11 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) 
     let functions = plan::all(config).filter(goes_there);
     let functions = functions.filter_map(|one| plan::function_name(config, environment, one));
     let mut checks = vec![login(&aws, environment), account];
-    checks.extend(names.iter().map(|name| registry(&aws, environment, name)));
+    checks.extend(
+        names
+            .iter()
+            .map(|name| registry(&aws, (config, environment), name)),
+    );
     checks.extend(functions.map(|name| function(config, &aws, &name)));
     checks
 }
@@ -333,7 +337,7 @@ fn function(config: &Config, aws: &Aws, name: &str) -> Check {
     }
 }
 
-fn registry(aws: &Aws, environment: &Environment, name: &str) -> Check {
+fn registry(aws: &Aws, (config, environment): (&Config, &Environment), name: &str) -> Check {
     let what = format!("repository {name} of {}", environment.name);
     match aws.reader().repository(name) {
         Ok(Some(repository)) if repository.mutability.can_move("x-latest") => {
@@ -349,7 +353,7 @@ fn registry(aws: &Aws, environment: &Environment, name: &str) -> Check {
         Ok(Some(_)) => Check::bad(
             &what,
             "is immutable: `latest` cannot move",
-            let_tags_move(name),
+            let_tags_move(name, &plan::movable_tags(config, environment, name)),
         ),
         Ok(None) if environment.create_repository => {
             Check::good(&what, "does not exist; a push creates it")

@@ -11,8 +11,8 @@ use crate::{
     aws::Identity,
     cli::Promote,
     context::Context,
-    facts::host,
-    model::{label, published::Found, refusal::Refusal, tags::TagKind},
+    facts::{git, host, version},
+    model::{label, published::Found, refusal::Refusal, revision::Revision, tags::TagKind},
     plan::{
         self, Selected,
         promotion::{self, Child, PromotedTag, Tagged, Tags, Taken},
@@ -92,7 +92,12 @@ fn carry_out(transfer: &Transfer<'_>, images: &mut [Image<'_>]) -> Result<()> {
     for image in &mut *images {
         transfer.send(image)?;
     }
-    for kind in [TagKind::Revision, TagKind::Timestamp, TagKind::Moving] {
+    for kind in [
+        TagKind::Revision,
+        TagKind::Timestamp,
+        TagKind::Fixed,
+        TagKind::Moving,
+    ] {
         for image in &*images {
             transfer.tag(image, kind)?;
         }
@@ -175,13 +180,17 @@ impl<'p> Planner<'p> {
         let to = self.to.environment;
         let revision =
             promotion::revision(&selected.name(), &labels, from, to).map_err(Refused::from)?;
+        let revision = self.known(revision)?;
         let tags = Tags {
-            prefix: &selected.image.tag_prefix,
-            environment: &to.name,
+            config: self.to.config,
+            environment: to,
+            selected,
             timestamp: &plan::timestamp(&host::now()),
-            revision: revision.short(self.to.config.revision_length),
-            dirty: revision.dirty,
+            revision: &revision,
         };
+        for note in tags.notes(arch) {
+            self.context.terminal.note(&note);
+        }
         let of_index: Vec<_> = children.iter().map(|(_, child)| child.clone()).collect();
         let all = tags.all(arch, &manifest.digest, &of_index);
         let (tags, creates_repository) = self.tags(all, &to_repository)?;
@@ -199,6 +208,19 @@ impl<'p> Planner<'p> {
             manifest,
             children: children.into_iter().map(|(manifest, _)| manifest).collect(),
         })
+    }
+
+    /// The revision with all that is known of it here: its branch, tags and versions, where this checkout is at it.
+    fn known(&self, of_label: Revision) -> Result<Revision> {
+        let config = self.to.config;
+        let here = git::project_revision(config)?;
+        let is_it =
+            |here: &Revision| here.commit == of_label.commit && here.dirty == of_label.dirty;
+        let Some(mut here) = here.filter(is_it) else {
+            return Ok(of_label);
+        };
+        version::read(config, &mut here).map_err(Refused)?;
+        Ok(here)
     }
 
     /// The tag or digest that is taken: what runs, or what the moving tag names where nothing that can be read runs.

@@ -10,7 +10,7 @@ use crate::{
     cli::Push,
     context::Context,
     docker::Docker,
-    facts::{git, host, paths, published::Read},
+    facts::{git, host, paths, published::Read, version},
     model::{
         config::{Config, Environment},
         revision::Revision,
@@ -95,7 +95,10 @@ impl<'w> Prepared<'w> {
         if selection.is_empty() {
             return Ok(None);
         }
-        let revision = git::project_revision(config)?;
+        let mut revision = git::project_revision(config)?;
+        if let Some(revision) = &mut revision {
+            version::read(config, revision).map_err(Refused)?;
+        }
         Refused::unless_none(guards(environment, revision.as_ref()))?;
 
         // Two pushes of one project at once would give their images the same names in the local engine.

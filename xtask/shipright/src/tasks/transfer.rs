@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     model::tags::TagKind,
-    plan::{MOVABLE_TAGS, Selected, promotion::PromotedTag},
+    plan::{self, Selected, promotion::PromotedTag},
     report::terminal::Terminal,
     resolver::ImageResolver,
     session::Session,
@@ -104,10 +104,12 @@ impl Transfer<'_> {
         if image.creates_repository {
             self.terminal
                 .status("Creating", &format!("repository {repository}"));
+            let (config, environment) = (self.to.config, self.to.environment);
+            let movable = plan::movable_tags(config, environment, repository);
             self.to
                 .aws
                 .writer()
-                .create_repository(repository, &MOVABLE_TAGS)?;
+                .create_repository(repository, &movable)?;
         }
         let same_registry = self.from.place.registry == self.to.place.registry;
         if !(same_registry && image.from_repository == *repository) {

@@ -53,6 +53,7 @@ impl Finding<'_> {
                 .as_ref()
                 .and_then(|said| self.store(&path, said, &[])),
             build_args: self.build_args(&path, &said.build_args),
+            tags: self.tags(&path, said.tags.as_ref()),
             repository: self.repository(&path, said.repository.as_ref()),
         }
     }

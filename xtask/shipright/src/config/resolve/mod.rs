@@ -5,6 +5,7 @@ mod builds;
 mod environment;
 mod names;
 mod service;
+mod tags;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,6 +24,7 @@ use crate::{
         base_image,
         config::{Config, Service},
         name,
+        pattern::VersionSource,
         suggestion::suggestion,
         target::Target,
     },
@@ -47,6 +49,12 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
         &directory,
     );
     let labels = finding.labels("project", &root.project.labels);
+    let tags = finding.tags("project", root.project.tags.as_ref());
+    let version = finding.version(
+        "project",
+        root.project.version.as_ref(),
+        &VersionSource::Git,
+    );
     let revision_length = finding.revision_length(root.project.revision_length.as_ref());
     let targets = finding.targets(&root.targets);
     let project = root.project.name.value;
@@ -69,6 +77,7 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
                     root: &directory,
                     context: &context,
                     environments: &environments,
+                    version: &version,
                 },
             ),
         );
@@ -89,6 +98,7 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
         default_service,
         revision_length,
         source: root.project.source.map(|source| source.value),
+        tags,
         targets,
         environments,
         services,

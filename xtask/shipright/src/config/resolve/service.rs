@@ -15,6 +15,7 @@ use super::{
 use crate::model::{
     config::{Environment, Foreign, Image, Service, TargetRule},
     name,
+    pattern::VersionSource,
     suggestion::suggestion,
     target::{IndexUse, Target},
 };
@@ -27,6 +28,8 @@ struct Said<'s> {
     /// Whether the service has others.
     several: bool,
     surroundings: &'s Surroundings<'s>,
+    /// Where the service's version is read.
+    version: &'s VersionSource,
     /// The service's build context.
     context: &'s Path,
 }
@@ -39,6 +42,8 @@ pub(super) struct Surroundings<'s> {
     pub context: &'s Path,
     /// All environments.
     pub environments: &'s BTreeMap<String, Environment>,
+    /// Where the project's version is read.
+    pub version: &'s VersionSource,
 }
 
 impl Said<'_> {
@@ -85,6 +90,7 @@ impl Finding<'_> {
         }
         let (root, project) = (surroundings.root, surroundings.context);
         let context = self.context(&path, service.context.as_ref(), root, project);
+        let version = self.version(&path, service.version.as_ref(), surroundings.version);
         let several = service.images.value.len() > 1;
         let images = service
             .images
@@ -99,6 +105,7 @@ impl Finding<'_> {
                     image,
                     several,
                     surroundings,
+                    version: &version,
                     context: &context,
                 })
             });
@@ -136,6 +143,8 @@ impl Finding<'_> {
             foreign: self.foreign(path, image.foreign.as_deref().unwrap_or_default()),
             build_args: self.build_args(path, &image.build_args),
             tag_prefix: tag_prefix.unwrap_or_else(|| said.tag_prefix(stage.as_deref(), target)),
+            tags: self.tags(path, image.tags.as_ref()),
+            version: said.version.clone(),
             stage,
             target: target?.0,
             target_rule: target?.1,

@@ -276,14 +276,21 @@ pub(super) fn store(
 }
 
 fn may_move(repository: &Repository, tag: &str) -> bool {
-    let fits = |pattern: &String| {
-        pattern
-            .strip_prefix('*')
-            .map_or(tag == pattern, |end| tag.ends_with(end))
-    };
+    let fits = |pattern: &String| fits(pattern, tag);
     match repository.mutability.as_str() {
         "MUTABLE" => true,
         "IMMUTABLE_WITH_EXCLUSION" => repository.exclusions.iter().any(fits),
         _ => false,
+    }
+}
+
+/// Whether a tag fits a pattern, whose `*` stand for any characters.
+fn fits(pattern: &str, tag: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == tag,
+        Some((start, rest)) => tag.strip_prefix(start).is_some_and(|left| {
+            let mut ends = (0..=left.len()).filter(|at| left.is_char_boundary(*at));
+            ends.any(|at| fits(rest, &left[at..]))
+        }),
     }
 }
