@@ -17,6 +17,19 @@ pub fn normal(path: &Path) -> PathBuf {
     normal
 }
 
+/// A path with `/` between its parts; nothing is `.`.
+pub fn slashed(path: &Path) -> String {
+    let parts = path
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy());
+    let whole = parts.collect::<Vec<_>>().join("/");
+    if whole.is_empty() {
+        ".".to_owned()
+    } else {
+        whole
+    }
+}
+
 /// A path as it is named from a directory; both are from the same place, without `..`.
 pub fn relative(path: &Path, directory: &Path) -> String {
     if let Ok(inner) = path.strip_prefix(directory) {

@@ -74,10 +74,17 @@ pub struct Global {
 pub enum Task {
     /// Write a first deploy.toml from what is in this repository
     #[command(
-        after_help = "It never overwrites one. A comment at each guess says where it comes from; look at every TODO.\n\n\
-                            Examples:\n  cargo xtask init --dry-run     see it first\n  cargo xtask init"
+        after_help = "It reads Dockerfiles, Compose, bake and Skaffold files, workflows of GitHub, `docker build` in Makefiles and \
+                            scripts, and Terraform files; it runs nothing, and never overwrites a deploy.toml. A comment at each \
+                            guess says where it comes from; look at every TODO.\n\nExamples:\n  \
+                            cargo xtask init --dry-run     see it first\n  cargo xtask init\n  \
+                            cargo xtask init --check       compare the one that is there with what is found"
     )]
-    Init,
+    Init {
+        /// Compare the deploy.toml that is there with what is found; a difference is exit code 1
+        #[arg(long)]
+        check: bool,
+    },
     /// Image indexes for both CPUs, by hand, in any registry
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -3,17 +3,19 @@
 use std::{
     fs::File,
     io::{ErrorKind, Write},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
 
+use super::exit_code;
 use crate::{
     config,
     context::{Context, load_config},
     facts::survey,
     model::refusal::Refusal,
-    plan::init,
+    plan::init::{self, Survey},
     refused::Refused,
     report::{document, name::as_typed},
 };
@@ -32,19 +34,11 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let root = root.map_or_else(|| here.clone(), |parent| here.join(parent));
-    let found = survey::survey(&root).map_err(|error| {
-        Refused::from(Refusal::new(
-            format!(
-                "`{}` is in no git repository that can be read: {}",
-                root.display(),
-                error.message()
-            ),
-            "go to one, or make one: git init. Images are tagged with its commit",
-        ))
-    })?;
+    let found = survey(&root)?;
+    let left_out = found.left_out();
     if found.dockerfiles.is_empty() {
         let problem = format!("there is no Dockerfile in `{}` or below it", root.display());
-        let cure = match found.left_out.as_slice() {
+        let cure = match left_out.as_slice() {
             [] => "go to the directory that has them".to_owned(),
             left => format!("write one; what was found: {}", left.join("; ")),
         };
@@ -55,7 +49,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
     if !context.global.json {
         document::text_line(&text);
     }
-    for left in &found.left_out {
+    for left in &left_out {
         context.terminal.note(left);
     }
     let is_written = !context.global.dry_run;
@@ -72,13 +66,46 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
         "file": path.display().to_string(),
         "written": is_written,
         "text": text,
-        "left-out": found.left_out,
+        "left-out": left_out,
     }));
     Ok(ExitCode::SUCCESS)
 }
 
+/// Compares the deploy.toml that is there with what is found.
+pub(super) fn check(context: &Context) -> Result<ExitCode> {
+    let config = context.config()?;
+    let found = survey(&config.root)?;
+    let differences = init::check(&config, &found);
+    let left_out = found.left_out();
+    let terminal = &context.terminal;
+    for difference in &differences {
+        terminal.error(difference);
+    }
+    for left in &left_out {
+        terminal.detail(left);
+    }
+    let (dockerfiles, builds) = (found.dockerfiles.len(), found.builds.len());
+    let text = format!("{dockerfiles} Dockerfiles, and {builds} builds that other files describe");
+    terminal.status("Looked at", &text);
+    context.print(&serde_json::json!({ "differences": differences, "left-out": left_out }));
+    Ok(exit_code(differences.is_empty()))
+}
+
+fn survey(root: &Path) -> Result<Survey, Refused> {
+    survey::survey(root).map_err(|error| {
+        Refused::from(Refusal::new(
+            format!(
+                "`{}` is in no git repository that can be read: {}",
+                root.display(),
+                error.message()
+            ),
+            "go to one, or make one: git init. Images are tagged with its commit",
+        ))
+    })
+}
+
 /// Writes a file that must not be there yet.
-fn write(path: &std::path::Path, text: &str) -> Result<()> {
+fn write(path: &Path, text: &str) -> Result<()> {
     let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path).into()),
@@ -86,7 +113,7 @@ fn write(path: &std::path::Path, text: &str) -> Result<()> {
     }
 }
 
-fn exists(path: &std::path::Path) -> Refused {
+fn exists(path: &Path) -> Refused {
     Refused::from(Refusal::new(
         format!("`{}` is already there", path.display()),
         "see what would be written with `cargo xtask init --dry-run`",

@@ -76,7 +76,8 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::ExplainError(arguments) => explain::error(context, arguments.file.as_deref()),
         Task::Sandbox(command) => sandbox::run(context, command),
         Task::Export(what) => export::run(context, &what),
-        Task::Init => init::run(context),
+        Task::Init { check: false } => init::run(context),
+        Task::Init { check: true } => init::check(context),
         Task::Schema => Ok(schema::print()),
         // The command line that they complete is known where it was read.
         Task::Completions(_) => Ok(ExitCode::SUCCESS),
