@@ -26,6 +26,7 @@ pub mod since;
 pub mod status;
 pub mod targets;
 pub mod trouble;
+pub mod workflow;
 
 pub use image_arch as arch;
 pub use shipright_model as model;
@@ -43,4 +44,4 @@ pub use push::{
     PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set,
     timestamp,
 };
-pub use select::{Selected, Wanted, all, environment, one, select};
+pub use select::{Selected, Wanted, all, environment, for_platform, one, select};

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use crate::model::{
-    config::{Config, Environment, Image, Service},
-    path,
-    refusal::Refusal,
-    suggestion::suggestion,
+use crate::{
+    arch::Arch,
+    model::{
+        config::{Config, Environment, Image, Service},
+        path,
+        refusal::Refusal,
+        suggestion::suggestion,
+    },
 };
 
 /// One image of the configuration that a command is about.
@@ -65,6 +68,30 @@ pub fn environment<'c>(config: &'c Config, name: &str) -> Result<&'c Environment
             suggestion(name, known),
         )
     })
+}
+
+/// Of a selection the images that are built for a platform, where one is wanted.
+///
+/// # Errors
+/// A platform for which none is built.
+pub fn for_platform<'c>(
+    config: &Config,
+    selection: Vec<Selected<'c>>,
+    platform: Option<Arch>,
+) -> Result<Vec<Selected<'c>>, Refusal> {
+    let Some(arch) = platform else {
+        return Ok(selection);
+    };
+    let is_for = |one: &Selected<'_>| config.archs(one.image).contains(&arch);
+    let names: Vec<_> = selection.iter().map(Selected::name).collect();
+    let chosen: Vec<_> = selection.into_iter().filter(is_for).collect();
+    if chosen.is_empty() {
+        return Err(Refusal::new(
+            format!("none of {} is for {}", names.join(", "), arch.platform()),
+            "leave `--platform` out, or see `[targets]` in deploy.toml",
+        ));
+    }
+    Ok(chosen)
 }
 
 /// The images that a push is about: those that go to the environment, of these services and this Dockerfile.

@@ -11,6 +11,7 @@
 )]
 
 mod build;
+mod ci_workflow;
 mod deploy;
 mod ecs;
 mod end_to_end;

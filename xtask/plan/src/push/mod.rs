@@ -132,6 +132,9 @@ pub fn plan_push(
             };
             refusals.extend(one.add_to(&mut plan));
         }
+        // With one of its images alone there is no index yet.
+        plan.indexes
+            .retain(|index| index.images.len() == Arch::ALL.len());
         for index in &mut plan.indexes {
             refusals.extend(refusals::index_of_another(index, &plan.images, facts));
             index::keep_time(index, &plan.images);

@@ -1,5 +1,6 @@
 //! The words that users can type. No logic: what is typed becomes a [`Task`], and `tasks/` does it.
 
+mod ci_workflow;
 mod deploy;
 mod export;
 mod parse;
@@ -9,6 +10,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
+pub use ci_workflow::{CiWorkflow, System};
 pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
 pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
@@ -187,6 +189,13 @@ pub enum Task {
     /// Print what deploy.toml says, or what an environment has, as other tools read it
     #[command(subcommand)]
     Export(Export),
+    /// Write the workflow of a CI system: builds on each CPU's own machines, indexes, verification, and deployments behind approvals
+    #[command(
+        after_help = "A file that it has not made itself is never overwritten. What has to be set up by hand is said at the end.\n\n\
+                            Examples:\n  cargo xtask ci-workflow github --dry-run     see it first\n  \
+                            cargo xtask ci-workflow gitlab\n  cargo xtask ci-workflow github --check"
+    )]
+    CiWorkflow(CiWorkflow),
     /// Print the JSON Schema of deploy.toml
     #[command(after_help = "Example:\n  cargo xtask schema > deploy.schema.json")]
     Schema,
@@ -296,9 +305,20 @@ pub struct PushSelection {
     /// Build each image for both CPUs, and make the plain tags name an image index of the two; not for Lambda
     #[arg(long)]
     pub multi_arch: bool,
+    /// Only images for this platform, `linux/arm64` or `linux/amd64`. An image for both is pushed for this one, without its index: a
+    /// push without it, once both are there, makes that
+    #[arg(long, value_name = "PLATFORM", value_parser = platform, conflicts_with = "multi_arch")]
+    pub platform: Option<Arch>,
     /// Not taken: the target table decides.
     #[arg(long, hide = true, value_name = "ARCH", value_parser = refuse_arch)]
     pub arch: Option<Arch>,
+}
+
+/// A platform as docker has it.
+fn platform(word: &str) -> Result<Arch, String> {
+    let name = word.strip_prefix("linux/").unwrap_or(word);
+    let parsed = name.parse::<Arch>();
+    parsed.map_err(|_| format!("`{word}` is no platform: write `linux/arm64` or `linux/amd64`"))
 }
 
 /// A pushed image's architecture comes from the target table; no flag overrides it on the way to a registry.

@@ -93,6 +93,12 @@ pub fn files(root: &Path) -> Result<BTreeSet<PathBuf>, git2::Error> {
     differing(&Repository::discover(root)?, root, None)
 }
 
+/// The directory of the work tree that a directory lies in, without links. `None` where it lies in none.
+pub fn top(directory: &Path) -> Option<PathBuf> {
+    let repository = Repository::discover(directory).ok()?;
+    repository.workdir()?.canonicalize().ok()
+}
+
 /// What differs from a tree, or is there at all.
 fn differing(
     repository: &Repository,

@@ -12,9 +12,14 @@ pub(crate) fn say(name: &str) {
     let _ = TYPED.set(name.to_owned());
 }
 
+/// What was typed to start this program.
+pub fn typed() -> &'static str {
+    TYPED.get().map_or(WRITTEN, String::as_str)
+}
+
 /// A text with the words that were typed.
 pub fn as_typed(text: &str) -> Cow<'_, str> {
-    replaced(text, TYPED.get().map_or(WRITTEN, String::as_str))
+    replaced(text, typed())
 }
 
 fn replaced<'t>(text: &'t str, typed: &str) -> Cow<'t, str> {

@@ -39,6 +39,7 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
         dockerfile: None,
         since,
         multi_arch: false,
+        platform: None,
     };
     let Some(push) = Prepared::of(context, &workspace, request)? else {
         return Ok(since::nothing(context));

@@ -2,6 +2,7 @@
 
 mod build;
 mod builders;
+mod ci_workflow;
 mod deploy;
 mod doctor;
 mod explain;
@@ -75,6 +76,7 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Explain(arguments) => explain::service(context, &arguments.service),
         Task::ExplainError(arguments) => explain::error(context, arguments.file.as_deref()),
         Task::Sandbox(command) => sandbox::run(context, command),
+        Task::CiWorkflow(arguments) => ci_workflow::run(context, &arguments),
         Task::Export(what) => export::run(context, &what),
         Task::Init { check: false } => init::run(context),
         Task::Init { check: true } => init::check(context),

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{exit_code, images, since};
 use crate::{
+    arch::Arch,
     aws::Aws,
     cli::Push,
     context::Context,
@@ -36,6 +37,8 @@ pub(super) struct Request<'r> {
     pub(crate) since: Option<&'r str>,
     /// Whether each image is built for both CPUs.
     pub multi_arch: bool,
+    /// The one platform that is wanted.
+    pub platform: Option<Arch>,
 }
 
 /// Pushes to an environment.
@@ -47,6 +50,7 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         dockerfile: selection.dockerfile.as_deref(),
         since: selection.since.as_deref(),
         multi_arch: selection.multi_arch,
+        platform: selection.platform,
     };
     let workspace = Workspace::of(context)?;
     let Some(push) = Prepared::of(context, &workspace, request)? else {
@@ -91,6 +95,8 @@ impl<'w> Prepared<'w> {
         let environment = workspace.environment(request.environment)?;
         let selection = plan::select(config, environment, request.services, request.dockerfile)
             .map_err(Refused)?;
+        let selection =
+            plan::for_platform(config, selection, request.platform).map_err(Refused::from)?;
         let selection = since::keep(context, config, selection, request.since)?;
         if selection.is_empty() {
             return Ok(None);
@@ -117,6 +123,7 @@ impl<'w> Prepared<'w> {
             session: &session,
             selection: &selection,
             revision: revision.as_ref(),
+            platform: request.platform,
         };
         let (platform_builds, read) = look.read(request.multi_arch)?;
         let facts = PushFacts {
@@ -197,13 +204,14 @@ struct Look<'l, 'w> {
     session: &'l Session<'w>,
     selection: &'l [Selected<'w>],
     revision: Option<&'l Revision>,
+    /// The one platform that is wanted.
+    platform: Option<Arch>,
 }
 
 impl<'w> Look<'_, 'w> {
     /// The builds of each image, and what there is of each. An image of which this commit has an index already stays one.
     fn read(&self, multi_arch: bool) -> Result<(Vec<PlatformBuild<'w>>, Read)> {
-        let config = self.session.config;
-        let platform_builds = plan::platform_builds(config, self.selection, |_| multi_arch);
+        let platform_builds = self.builds(|_| multi_arch);
         if !self.session.is_readable() {
             let nothing = Read::nothing(platform_builds.len());
             return Ok((platform_builds, nothing));
@@ -218,11 +226,15 @@ impl<'w> Look<'_, 'w> {
             return Ok((platform_builds, read));
         }
         let is_index = |selected: &Selected<'_>| both.iter().any(|one| one.is(selected));
-        let platform_builds = plan::platform_builds(config, self.selection, |selected| {
-            multi_arch || is_index(selected)
-        });
+        let platform_builds = self.builds(|selected| multi_arch || is_index(selected));
         let read = Read::of(self.session, &platform_builds, self.revision)?;
         Ok((platform_builds, read))
+    }
+
+    fn builds(&self, is_index: impl Fn(&Selected<'w>) -> bool) -> Vec<PlatformBuild<'w>> {
+        let all = plan::platform_builds(self.session.config, self.selection, is_index);
+        let is_wanted = |one: &PlatformBuild<'_>| self.platform.is_none_or(|arch| one.arch == arch);
+        all.into_iter().filter(is_wanted).collect()
     }
 
     fn indexes(&self, platform_builds: &[PlatformBuild<'w>], read: &Read) -> Vec<Selected<'w>> {

@@ -11,51 +11,76 @@ use tempfile::TempDir;
 use super::clone::{Clone, TOKEN};
 use crate::support::project::Run;
 
-const DEPLOY: &str = r#"
-[project]
-name = "shop"
-context = "."
-default-service = "cart"
+const COMPOSE: &str = r"
+services:
+  page:
+    build: { context: services/page, additional_contexts: { proto: ./protos } }
+  api:
+    build: { context: jobs, target: api }
+  worker:
+    build: { context: jobs, target: worker }
+";
 
-[environments.dev]
-account = "111122223333"
-region = "eu-west-1"
+const TERRAFORM: &str = "resource \"aws_apprunner_service\" \"page\" { service_name = \"page\" }\n";
 
-[services.cart]
-images = [{ dockerfile = "cart/Dockerfile", target = "eks" }]
+const PROGRAM: &str = "FROM scratch\nARG TARGETARCH\nCOPY app-$TARGETARCH /app\n";
+const START: &str = "ENTRYPOINT [\"/app\"]\n";
 
-[services.page]
-images = [{ dockerfile = "page/Dockerfile", target = "apprunner" }]
-"#;
-
-const DOCKERFILE: &str =
-    "FROM scratch\nARG TARGETARCH\nCOPY app-$TARGETARCH /app\nENTRYPOINT [\"/app\"]\n";
+/// A monorepo of the common kinds: a build context a service, a directory that several share, and a Dockerfile of several images.
+fn theirs(root: &Path) {
+    let stages = "FROM scratch AS both\nARG TARGETARCH\nCOPY app-$TARGETARCH /app\n\
+                  FROM both AS api\nENTRYPOINT [\"/app\", \"api\"]\n\
+                  FROM both AS worker\nENTRYPOINT [\"/app\", \"worker\"]\n";
+    let files = [
+        ("services/cart", format!("{PROGRAM}{START}")),
+        (
+            "services/page",
+            format!("{PROGRAM}COPY --from=proto a.proto /\n{START}"),
+        ),
+        ("jobs", stages.to_owned()),
+    ];
+    for (directory, dockerfile) in files {
+        let directory = root.join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+        // Source: the ELF specification's table of machines.
+        for (arch, machine) in [("arm64", 183), ("amd64", 62)] {
+            fs::write(directory.join(format!("app-{arch}")), program(machine)).unwrap();
+        }
+    }
+    fs::create_dir(root.join("protos")).unwrap();
+    fs::write(root.join("protos/a.proto"), "syntax = \"proto3\";\n").unwrap();
+    fs::write(root.join("compose.yaml"), COMPOSE).unwrap();
+    fs::write(root.join("main.tf"), TERRAFORM).unwrap();
+    git(root, "init --quiet --initial-branch=main");
+    git(root, "add --all");
+    git(root, "commit --quiet --message=theirs");
+}
 
 pub(super) fn a_repository_without_rust_adopts_it(clone: &Clone) {
     println!("--- a repository without Rust");
     let repository = TempDir::new().unwrap();
     let root = repository.path();
-    for service in ["cart", "page"] {
-        fs::create_dir(root.join(service)).unwrap();
-        fs::write(root.join(service).join("Dockerfile"), DOCKERFILE).unwrap();
-    }
-    // Source: the ELF specification's table of machines.
-    for (arch, machine) in [("arm64", 183), ("amd64", 62)] {
-        fs::write(root.join(format!("app-{arch}")), program(machine)).unwrap();
-    }
-    git(root, "init --quiet --initial-branch=main");
-    git(root, "add --all");
-    git(root, "commit --quiet --message=theirs");
-    // From here on: what the README says.
-    fs::write(root.join("deploy.toml"), DEPLOY).unwrap();
+    theirs(root);
+    // From here on: what the README says, without a word typed into deploy.toml.
+    let shipright = program_of_the_workspace();
+    run(&shipright, root, "init").expect(0);
+    run(&shipright, root, "init --check").expect(0);
     git(root, "add --all");
     git(root, "commit --quiet --message=adopted");
-    let shipright = program_of_the_workspace();
 
-    let report = run(&shipright, &root.join("cart"), "push-dev --sandbox --json")
+    let cart = root.join("services/cart");
+    let report = run(&shipright, &cart, "push-dev --sandbox --json")
         .expect(0)
         .json();
-    for (image, arch) in [("cart", "arm64"), ("page", "amd64")] {
+    let expected = [
+        ("api", "arm64"),
+        ("cart", "arm64"),
+        ("page", "amd64"),
+        ("worker", "arm64"),
+    ];
+    assert_eq!(report["images"].as_array().unwrap().len(), expected.len());
+    for (image, arch) in expected {
         let images = report["images"].as_array().unwrap();
         let found = images.iter().find(|found| found["name"] == image).unwrap();
         assert_eq!(

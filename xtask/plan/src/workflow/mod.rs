@@ -1,0 +1,247 @@
+//! The workflow of a CI system that builds, proves, pushes and deploys a project, made from its deploy.toml.
+//!
+//! Each service has a job for each CPU, on a machine of that CPU: nothing is emulated. The first environment gets what was built;
+//! the others get the very same images, by promotion, wherever they are built alike.
+
+mod github;
+mod gitlab;
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Selected, all,
+    arch::Arch,
+    model::{
+        cache::Store,
+        config::{Config, Environment},
+        shell::quoted,
+        target::Target,
+    },
+};
+
+/// Which CI system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// GitHub Actions.
+    GitHub,
+    /// GitLab CI/CD.
+    GitLab,
+}
+
+impl System {
+    /// The file that it reads, from the repository's directory.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::GitHub => ".github/workflows/ship.yml",
+            Self::GitLab => ".gitlab-ci.yml",
+        }
+    }
+}
+
+/// How the tool is started there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start<'s> {
+    /// What is typed: `cargo xtask`, or the program's name.
+    pub program: &'s str,
+    /// Where the directory of deploy.toml is, from the repository's: `.` where it is that.
+    pub directory: &'s str,
+}
+
+/// What begins the file: who finds it may make it again.
+pub const MARK: &str = "# Made by `";
+
+/// The file.
+pub fn workflow(config: &Config, system: System, start: &Start<'_>) -> String {
+    let workflow = Workflow::of(config, start);
+    match system {
+        System::GitHub => github::text(&workflow),
+        System::GitLab => gitlab::text(&workflow),
+    }
+}
+
+/// What has to be set up by hand, once.
+pub fn to_do(config: &Config, system: System) -> Vec<String> {
+    let stages = stages(config);
+    let role = |stage: &Stage<'_>| {
+        let (name, variable) = (&stage.environment.name, role_variable(stage.environment));
+        let account = &stage.environment.account;
+        match system {
+            System::GitHub => format!(
+                "the variable {variable} (Settings, Secrets and variables, Actions) is the ARN of a role of account {account} that \
+                 trusts GitHub's OIDC provider, for `{name}`"
+            ),
+            System::GitLab => format!(
+                "the variable {variable} (Settings, CI/CD, Variables) is the ARN of a role of account {account} that trusts \
+                 GitLab's OIDC provider, for `{name}`"
+            ),
+        }
+    };
+    let approval = |stage: &Stage<'_>| {
+        let name = &stage.environment.name;
+        match system {
+            System::GitHub if stage.environment.protected => Some(format!(
+                "the environment `{name}` (Settings, Environments) needs required reviewers: without them nothing waits for an \
+                 approval"
+            )),
+            System::GitHub | System::GitLab => None,
+        }
+    };
+    let cluster = |stage: &Stage<'_>| {
+        let is_there = stage.targets.iter().any(|target| target.runs_on_nodes());
+        let name = &stage.environment.name;
+        (is_there && stage.environment.cluster.is_none()).then(|| {
+            format!("`cluster` of [environments.{name}] says which EKS cluster kubectl is to reach; without it `deploy {name}` fails there")
+        })
+    };
+    let roles = stages.iter().map(role);
+    let roles = roles.chain(stages.iter().filter_map(cluster));
+    roles.chain(stages.iter().filter_map(approval)).collect()
+}
+
+/// One image on one CPU.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Check {
+    image: String,
+    service: String,
+    dockerfile: String,
+    stage: Option<String>,
+    arch: Arch,
+}
+
+/// One environment on the way.
+#[derive(Debug)]
+struct Stage<'c> {
+    environment: &'c Environment,
+    /// The environment whose images it takes. `None` for one that has its own built.
+    from: Option<&'c str>,
+    /// What is pushed to it: services, and CPUs of their images.
+    pushes: BTreeSet<(String, Arch)>,
+    /// Services with an image for both CPUs.
+    indexes: BTreeSet<String>,
+    /// What runs its images.
+    targets: BTreeSet<Target>,
+}
+
+struct Workflow<'w> {
+    program: &'w str,
+    directory: &'w str,
+    branch: &'w str,
+    checks: BTreeSet<Check>,
+    stages: Vec<Stage<'w>>,
+    /// Whether builds keep their cache in that of GitHub.
+    uses_github_cache: bool,
+}
+
+impl<'w> Workflow<'w> {
+    fn of(config: &'w Config, start: &Start<'w>) -> Self {
+        let stages = stages(config);
+        let check = |selected: Selected<'_>| {
+            let image = selected.image;
+            let one = move |arch| Check {
+                image: selected.name(),
+                service: selected.service.name.clone(),
+                dockerfile: image.dockerfile.display().to_string(),
+                stage: image.stage.clone(),
+                arch,
+            };
+            config.archs(image).into_iter().map(one).collect::<Vec<_>>()
+        };
+        let protected = stages.iter().find(|stage| stage.environment.protected);
+        let branch = protected
+            .or(stages.first())
+            .map(|stage| stage.environment.branch.as_str());
+        let is_github = |one: Selected<'_>| {
+            let mut environments = config.environments.values();
+            environments.any(|environment| one.image.cache_in(environment) == Some(Store::GitHub))
+        };
+        Self {
+            program: start.program,
+            directory: start.directory,
+            branch: branch.unwrap_or("main"),
+            checks: all(config).flat_map(check).collect(),
+            uses_github_cache: all(config).any(is_github),
+            stages,
+        }
+    }
+
+    fn is_cargo(&self) -> bool {
+        self.program.starts_with("cargo ")
+    }
+}
+
+impl Stage<'_> {
+    /// The commands that look at what is there and what runs.
+    fn verifications(&self) -> Vec<String> {
+        let name = &self.environment.name;
+        let word = |target: &Target| match target {
+            Target::Lambda => Some("lambda"),
+            Target::Ecs => Some("ecs"),
+            Target::Eks | Target::AppRunner => None,
+        };
+        let words = self.targets.iter().filter_map(word);
+        ["ecr"]
+            .into_iter()
+            .chain(words)
+            .map(|word| format!("verify {word} {name}"))
+            .collect()
+    }
+
+    /// What lets kubectl reach the cluster, where one is named and something runs there.
+    fn kubeconfig(&self) -> Option<String> {
+        let is_there = self.targets.iter().any(|target| target.runs_on_nodes());
+        let cluster = self.environment.cluster.as_ref().filter(|_| is_there)?;
+        let context = self.environment.kube_context.as_ref().unwrap_or(cluster);
+        let words = [
+            "aws",
+            "eks",
+            "update-kubeconfig",
+            "--name",
+            cluster,
+            "--alias",
+            context,
+        ];
+        Some(quoted(words))
+    }
+
+    /// Whether something here is moved to its images.
+    fn deploys(&self) -> bool {
+        !self.targets.is_empty()
+    }
+}
+
+/// The variable that has the role of an environment: `AWS_ROLE_DEV`.
+fn role_variable(environment: &Environment) -> String {
+    let name = environment.name.to_ascii_uppercase();
+    let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("AWS_ROLE_{}", name.chars().map(fits).collect::<String>())
+}
+
+/// The environments in the order in which images reach them: those that are not protected first.
+fn stages(config: &Config) -> Vec<Stage<'_>> {
+    let mut environments: Vec<_> = config.environments.values().collect();
+    environments.sort_by_key(|one| (one.protected, one.name != "dev"));
+    let mut stages: Vec<Stage<'_>> = Vec::new();
+    for environment in environments {
+        let here: Vec<_> = all(config)
+            .filter(|one| one.image.environments.contains(&environment.name))
+            .collect();
+        if here.is_empty() {
+            continue;
+        }
+        let alike = |stage: &&Stage<'_>| stage.environment.build_args == environment.build_args;
+        let from = stages.iter().rev().find(alike);
+        let pushes = here.iter().flat_map(|one| {
+            let archs = config.archs(one.image).into_iter();
+            archs.map(|arch| (one.service.name.clone(), arch))
+        });
+        let indexes = here.iter().filter(|one| one.image.multi_arch);
+        stages.push(Stage {
+            environment,
+            from: from.map(|stage| stage.environment.name.as_str()),
+            pushes: pushes.collect(),
+            indexes: indexes.map(|one| one.service.name.clone()).collect(),
+            targets: here.iter().map(|one| one.image.target).collect(),
+        });
+    }
+    stages
+}
