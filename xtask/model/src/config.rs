@@ -61,6 +61,9 @@ pub struct Environment {
     pub account: String,
     /// Such as `eu-west-1`.
     pub region: String,
+    /// The same environment in its other regions, which get the same images under the same tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_regions: Vec<Environment>,
     /// The profile of `~/.aws/config`, if not the usual one.
     pub profile: Option<String>,
     /// Whether a push creates a missing repository.
@@ -328,6 +331,22 @@ impl Config {
 }
 
 impl Environment {
+    /// The same in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            other_regions: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// All of its regions, the first first.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        let others = self.other_regions.iter().map(|one| one.region.as_str());
+        std::iter::once(self.region.as_str()).chain(others)
+    }
+
     /// The ECR repository of one image in this environment.
     pub fn repository(&self, project: &str, service: &str, target: Target) -> String {
         fill(

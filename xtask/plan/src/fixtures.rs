@@ -20,6 +20,7 @@ pub(crate) fn environment(name: &str) -> Environment {
         name: name.into(),
         account: "111122223333".into(),
         region: "eu-west-1".into(),
+        other_regions: Vec::new(),
         profile: None,
         create_repository: false,
         protected: false,

@@ -27,6 +27,9 @@ pub const MOVABLE_TAGS: [&str; 2] = ["*latest", "*-dirty"];
 pub struct Plan {
     /// Where it will be done. `None` when nothing leaves this machine.
     pub place: Option<Place>,
+    /// The other regions that get the same images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_places: Vec<Place>,
     /// The commit.
     pub revision: Option<Revision>,
     /// Repositories that will be created first.

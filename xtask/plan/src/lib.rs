@@ -41,7 +41,7 @@ pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
 pub use needs::needs;
 pub use own_tags::{movable_tags, own_tags};
 pub use push::{
-    PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds, tag_set,
-    timestamp,
+    PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds,
+    region_refusals, tag_set, timestamp,
 };
 pub use select::{Selected, Wanted, all, environment, for_platform, one, select};

@@ -10,6 +10,9 @@ use crate::{arch::Arch, model::target::Target};
 pub struct Row {
     /// The environment.
     pub environment: String,
+    /// The region, where the environment has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// What people call the image.
     pub image: String,
     /// What runs it.
@@ -46,6 +49,7 @@ impl Row {
     pub fn new(environment: &str, image: String, target: Target, tag: String) -> Self {
         Self {
             environment: environment.to_owned(),
+            region: None,
             image,
             target,
             tag,
@@ -60,6 +64,14 @@ impl Row {
             drift: Vec::new(),
             unknown: Vec::new(),
             is_unread: false,
+        }
+    }
+
+    /// The environment for people, with its region where it has several.
+    pub fn place(&self) -> String {
+        match &self.region {
+            Some(region) => format!("{} {region}", self.environment),
+            None => self.environment.clone(),
         }
     }
 

@@ -57,6 +57,34 @@ impl<'w> Session<'w> {
         })
     }
 
+    /// Opens an environment in each of its regions, the first first.
+    ///
+    /// # Errors
+    /// As for [`Session::open`].
+    pub fn open_all(workspace: &'w Workspace<'_>, name: &str) -> Result<Vec<Self>> {
+        let first = Self::open(workspace, name)?;
+        let others = first.others(workspace)?;
+        Ok(std::iter::once(first).chain(others).collect())
+    }
+
+    /// Its region, where the environment has several.
+    pub fn region(&self) -> Option<String> {
+        let whole = self.config.environments.get(&self.environment.name)?;
+        let is_one_of_several = !whole.other_regions.is_empty();
+        is_one_of_several.then(|| self.place.region.clone())
+    }
+
+    /// The same environment in its other regions.
+    ///
+    /// # Errors
+    /// As for [`Session::open_or_empty`].
+    pub fn others(&self, workspace: &'w Workspace<'_>) -> Result<Vec<Self>> {
+        let others = self.environment.other_regions.iter();
+        others
+            .map(|one| Self::open_or_empty(workspace, one))
+            .collect()
+    }
+
     /// Opens an environment that is to be looked at.
     ///
     /// # Errors
@@ -181,7 +209,9 @@ pub fn registry_of(
             .into_iter()
             .flat_map(|config| config.environments.values());
         let profile = known
-            .filter(|environment| environment.account == account && environment.region == region)
+            .filter(|environment| {
+                environment.account == account && environment.regions().any(|one| one == region)
+            })
             .find_map(|environment| environment.profile.clone());
         let connection = Connection {
             account,

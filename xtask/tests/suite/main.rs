@@ -21,6 +21,7 @@ mod lists;
 mod manifest;
 mod monorepo;
 mod push;
+mod regions;
 mod run;
 mod since;
 mod snapshots;

@@ -27,10 +27,10 @@ pub fn check(config: &Config, survey: &Survey) -> Vec<String> {
         found.extend(differing(config, survey, file, *selected));
     }
     for repository in &survey.repositories {
-        let is_there = config
-            .environments
-            .values()
-            .any(|one| one.account == repository.account && one.region == repository.region);
+        let is_there = config.environments.values().any(|one| {
+            one.account == repository.account
+                && one.regions().any(|region| region == repository.region)
+        });
         if !is_there {
             let (account, region, file) =
                 (&repository.account, &repository.region, &repository.file);

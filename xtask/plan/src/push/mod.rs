@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub use index::has_index;
+pub use refusals::in_region as region_refusals;
 
 /// What a push is planned from, besides the configuration.
 #[derive(Debug)]
@@ -113,6 +114,7 @@ pub fn plan_push(
         revision: facts.revision.clone(),
         create_repositories: Vec::new(),
         movable_tags: BTreeMap::new(),
+        other_places: Vec::new(),
         images: Vec::new(),
         indexes: Vec::new(),
         notes: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::{PlatformBuild, PushFacts};
 use crate::{
-    PlannedImage, PlannedIndex, PlannedTag, TagAction,
+    PlannedImage, PlannedIndex, PlannedTag, Publication, TagAction,
     command::let_tags_move,
     model::{
         config::Environment,
@@ -76,6 +76,38 @@ pub(super) fn immovable(
         ),
     };
     stuck.iter().map(by_kind).collect()
+}
+
+/// What is in the way in another region: a repository that is missing and is not to be made, or in which moving tags cannot move.
+pub fn in_region(
+    environment: &Environment,
+    place: &Place,
+    publication: &Publication,
+    found: Option<&Repository>,
+    movable: &[String],
+) -> Vec<Refusal> {
+    let name = &publication.repository;
+    let Some(found) = found else {
+        let is_made = environment.create_repository;
+        let missing = || missing_repository(environment, place, name);
+        return (!is_made).then(missing).into_iter().collect();
+    };
+    let moving = publication
+        .tags
+        .iter()
+        .filter(|tag| tag.kind == TagKind::Moving);
+    let stuck = moving.filter(|tag| !found.mutability.can_move(&tag.name));
+    let refusal = |tag: &PlannedTag| {
+        let region = &place.region;
+        Refusal::new(
+            format!(
+                "tag `{}` of repository `{name}` in {region} has to move, and the repository is immutable",
+                tag.name
+            ),
+            format!("{} {}", let_tags_move(name, movable), place.flags()),
+        )
+    };
+    stuck.map(refusal).collect()
 }
 
 /// A release that is there already, as another image.

@@ -219,15 +219,16 @@ enum OnlyAmd64 {
 /// An AWS account and region, and what protects it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(deny_unknown_fields, extend("required" = ["account", "region"]))]
+#[schemars(deny_unknown_fields, extend("required" = ["account"]))]
 pub(super) struct Environment {
     /// The AWS account, twelve digits in quotes.
     #[schemars(regex(pattern = r"^[0-9]{12}$"))]
     #[serde(default)]
     pub account: Located<String>,
     /// The AWS region, such as `eu-west-1`.
-    #[serde(default)]
-    pub region: Located<String>,
+    pub region: Option<Located<String>>,
+    /// Several regions in place of one: an image is built once, and all of them get it under its tags, or none does.
+    pub regions: Option<Located<Vec<Located<String>>>>,
     /// The profile of `~/.aws/config` to use. Default: what `AWS_PROFILE` and the SDK's usual chain find.
     pub profile: Option<Located<String>>,
     /// Tags of its images besides the six, as in `[project]`.

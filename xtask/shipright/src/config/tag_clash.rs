@@ -60,8 +60,11 @@ pub(super) fn collisions(
     for owner in placements(config) {
         let tags = owner.tags(config);
         let clash = tags.iter().find_map(|tag| {
-            let other = owners.insert(owner.place(config, &tag.name), owner)?;
-            owner.clash(other, tag).map(|clash| (other, tag, clash))
+            let mut places = owner.places(config, &tag.name).into_iter();
+            places.find_map(|place| {
+                let other = owners.insert(place, owner)?;
+                owner.clash(other, tag).map(|clash| (other, tag, clash))
+            })
         });
         if let Some((other, tag, clash)) = clash {
             let (title, cure) = owner.told(config, other, tag, clash);
@@ -74,7 +77,8 @@ pub(super) fn collisions(
         for arch in Arch::ALL {
             let name = &owner.environment.name;
             let tag = cache::tag(&owner.image.tag_prefix, name, arch);
-            if let Some(other) = owners.get(&owner.place(config, &tag)) {
+            let mut places = owner.places(config, &tag).into_iter();
+            if let Some(other) = places.find_map(|place| owners.get(&place)) {
                 let other = &other.environment.name;
                 finding.problem(
                     &owner.key_span(raw),
@@ -131,16 +135,15 @@ impl Owner<'_> {
         TagSet::symbolic(self.image, self.environment, arch, config.revision_length).with(own)
     }
 
-    fn place(&self, config: &Config, tag: &str) -> Place {
-        let Environment {
-            account, region, ..
-        } = self.environment;
-        (
-            account.clone(),
-            region.clone(),
-            self.repository(config),
-            tag.to_owned(),
-        )
+    /// The tag in each region of the environment.
+    fn places(&self, config: &Config, tag: &str) -> Vec<Place> {
+        let account = &self.environment.account;
+        let repository = self.repository(config);
+        let place = |region: &str| {
+            let (account, region) = (account.clone(), region.to_owned());
+            (account, region, repository.clone(), tag.to_owned())
+        };
+        self.environment.regions().map(place).collect()
     }
 
     fn clash(&self, other: Owner<'_>, tag: &Tag) -> Option<Clash> {

@@ -7,6 +7,7 @@
 mod indexes;
 mod make;
 mod publish;
+mod regions;
 mod stage;
 mod tags;
 
@@ -15,6 +16,8 @@ use image_oci::Manifest;
 
 use make::Made;
 use publish::Destination;
+pub use regions::OtherRegion;
+use regions::index_replicas;
 use stage::Job;
 use tags::Which;
 
@@ -36,6 +39,8 @@ pub struct Executor<'a> {
     pub docker: &'a Docker,
     /// AWS, for plans that have a place there.
     pub aws: Option<&'a Aws>,
+    /// The other regions of the same environment.
+    pub others: &'a [OtherRegion<'a>],
     /// Where people watch.
     pub terminal: &'a Terminal,
     /// What proves images.
@@ -145,10 +150,12 @@ impl Executor<'_> {
         let there = self.stage(jobs, all, "no tag was moved", |job, made| {
             self.read_back(job, destination, made)
         })?;
+        let replicas = self.replicate(destination, jobs, &there)?;
         let all = there.iter().collect();
         self.stage(jobs, all, "no moving tag was written", |job, image| {
             self.tag(job, aws, image, Which::Lasting)
         })?;
+        self.tag_replicas(&replicas, jobs, &there, Which::Lasting)?;
         let about = |name: &str| format!("the index of {name} was not made");
         let manifest = |index| {
             self.index(index, destination, &there)
@@ -162,7 +169,10 @@ impl Executor<'_> {
         let both = || plan.indexes.iter().zip(&manifests);
         let mut changed = Vec::new();
         for (index, manifest) in both() {
-            changed.push(self.tag_index(index, manifest, aws, Which::Lasting)?);
+            index_replicas(&replicas, index, manifest)?;
+            let here = self.tag_index(index, manifest, aws, Which::Lasting)?;
+            let there = self.tag_index_replicas(&replicas, index, manifest, Which::Lasting)?;
+            changed.push(here | there);
         }
         // From here on every image is in the registry as it should be, and what becomes of one is no other's failure.
         self.each(jobs, there.iter().collect(), |job, image| {
@@ -170,10 +180,13 @@ impl Executor<'_> {
         });
         for ((index, manifest), changed) in both().zip(&mut changed) {
             *changed |= self.tag_index(index, manifest, aws, Which::Moving)?;
+            *changed |= self.tag_index_replicas(&replicas, index, manifest, Which::Moving)?;
         }
+        self.tag_replicas(&replicas, jobs, &there, Which::Moving)?;
         self.each(jobs, there.iter().collect(), |job, image| {
             if job.report.error.is_none() {
-                self.confirm(job, aws, image)
+                self.confirm(job, aws, image)?;
+                self.confirm_replicas(&replicas, job, image)
             } else {
                 Ok(())
             }

@@ -24,6 +24,9 @@ impl fmt::Display for Shown<'_> {
                 place.environment, place.account, place.region
             )?;
             writeln!(f, "registry     {}", place.registry)?;
+            for other in &self.0.other_places {
+                writeln!(f, "and in       {}: {}", other.region, other.registry)?;
+            }
         }
         if let Some(revision) = &self.0.revision {
             let dirty = if revision.dirty { ", dirty" } else { "" };

@@ -66,6 +66,9 @@ pub struct ImageReport {
     pub repository: Option<String>,
     /// Tags that were read back, and the digest that each names.
     pub tags: BTreeMap<String, String>,
+    /// Other regions, and the digest that the tags name there.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub regions: BTreeMap<String, String>,
     /// The digest of the index that the image is in, for both CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_index: Option<String>,
@@ -94,6 +97,7 @@ impl ImageReport {
             platform: None,
             repository: publication.map(|publication| publication.repository.clone()),
             tags: BTreeMap::new(),
+            regions: BTreeMap::new(),
             image_index: None,
             proof: None,
             local_names: build.map(|build| build.names.clone()).unwrap_or_default(),

@@ -255,11 +255,12 @@ impl Sandbox {
     }
 }
 
-/// Moves every environment into the sandbox: its account and region, and repositories that a push may make.
+/// Moves every environment into the sandbox: its account and its one region, and repositories that a push may make.
 pub fn move_in(config: &mut Config) {
     for environment in config.environments.values_mut() {
         emulator::ACCOUNT.clone_into(&mut environment.account);
         REGION.clone_into(&mut environment.region);
+        environment.other_regions.clear();
         environment.create_repository = true;
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn run(
         config,
         docker: &docker,
         aws: None,
+        others: &[],
         jobs: selection.jobs,
     };
     let report = run.carry_out(&plan)?;

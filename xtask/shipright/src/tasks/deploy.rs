@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     images,
-    migration::Migration,
+    migration::{Migration, apply_all},
     moves,
     push::{Prepared, Request},
     since,
@@ -20,8 +20,9 @@ use crate::{
         Selected, Source,
         targets::{Choice, lambda::Options},
     },
+    refused::Refused,
     report::result::Report,
-    session,
+    session::{self, Session},
     workspace::Workspace,
 };
 
@@ -54,24 +55,31 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
         context.print(&report);
         return Ok(ExitCode::FAILURE);
     }
-    // The push has asked what there was to ask.
-    let migration = Migration::open(context, &push.session, "deploy")?;
     say_what_is_passed_over(context, &push);
-    let resolver = migration.resolver()?;
-    let mut choices = Vec::new();
-    for selected in to_move(&push, &migration) {
-        let arch = push.session.config.arch(selected.image.target);
-        let digest = arrived(&push, &report, selected)?;
-        let (code, archs) = resolver.choose(selected, digest, arch)?;
-        choices.push(Choice {
-            selected,
-            code,
-            archs,
-            version: None,
-        });
-    }
-    let workloads = migration.plan(&choices, Options::default())?;
-    Ok(migration.apply(&workloads))
+    // The push has asked what there was to ask.
+    let sessions = || std::iter::once(&push.session).chain(&push.others);
+    let plan = |session| {
+        let migration = Migration::open(context, session, "deploy")?;
+        let resolver = migration.resolver()?;
+        let mut choices = Vec::new();
+        for selected in to_move(&push, &migration) {
+            let arch = push.session.config.arch(selected.image.target);
+            let digest = arrived(&push, &report, selected)?;
+            let (code, archs) = resolver.choose(selected, digest, arch)?;
+            choices.push(Choice {
+                selected,
+                code,
+                archs,
+                version: None,
+            });
+        }
+        let workloads = migration.plan(&choices, Options::default())?;
+        Ok((migration, workloads))
+    };
+    let planned = Refused::all(sessions().map(plan))?;
+    let (migrations, workloads): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
+    let migrations: Vec<_> = migrations.iter().collect();
+    Ok(apply_all(context, &migrations, &workloads))
 }
 
 /// The images of a push that something runs here.
@@ -127,15 +135,23 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
         .terminal
         .block(&crate::report::plan::Shown(&push.plan).to_string());
     if push.session.is_readable() {
-        let migration = Migration::open(context, &push.session, "deploy")?;
         say_what_is_passed_over(context, push);
-        let choices = to_move(push, &migration)
-            .map(|selected| planned(push, selected))
-            .collect::<Result<Vec<_>>>()?;
-        let workloads = migration.plan(&choices, Options::default())?;
-        plan["workloads"] =
-            serde_json::to_value(&workloads).context("the plan has no JSON form")?;
-        moves::show(context, &workloads);
+        let mut all = Vec::new();
+        for session in std::iter::once(&push.session).chain(&push.others) {
+            let migration = Migration::open(context, session, "deploy")?;
+            let choices = to_move(push, &migration)
+                .map(|selected| planned(push, session, selected))
+                .collect::<Result<Vec<_>>>()?;
+            let workloads = migration.plan(&choices, Options::default())?;
+            if !push.others.is_empty() {
+                context
+                    .terminal
+                    .block(&format!("\nin {}", session.place.region));
+            }
+            moves::show(context, &workloads);
+            all.extend(workloads);
+        }
+        plan["workloads"] = serde_json::to_value(&all).context("the plan has no JSON form")?;
     } else {
         let text = "the sandbox is not running, so that nothing can be said about what would be moved: cargo xtask sandbox up";
         context.terminal.note(text);
@@ -145,7 +161,11 @@ fn show(context: &Context, push: &Prepared<'_>) -> Result<ExitCode> {
 }
 
 /// What something is to run after a push that is planned: an image of which there is no digest yet, or the one that is there.
-fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Result<Choice<'c>> {
+fn planned<'c>(
+    push: &Prepared<'_>,
+    session: &Session<'_>,
+    selected: Selected<'c>,
+) -> Result<Choice<'c>> {
     const NEW: &str = "DIGEST-OF-THE-PUSH";
     let planned = Planned::of(push, selected)?;
     let arch = push.session.config.arch(selected.image.target);
@@ -155,8 +175,8 @@ fn planned<'c>(push: &Prepared<'_>, selected: Selected<'c>) -> Result<Choice<'c>
     };
     let image = format!(
         "{}/{}@{digest}",
-        push.session.place.registry,
-        push.session.repository(selected)
+        session.place.registry,
+        session.repository(selected)
     );
     let archs = if planned.index.is_some() {
         Arch::ALL.to_vec()

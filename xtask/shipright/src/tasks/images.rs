@@ -11,7 +11,7 @@ use crate::{
     aws::Aws,
     context::Context,
     docker::Docker,
-    execute::{Executor, execute},
+    execute::{Executor, OtherRegion, execute},
     model::{config::Config, place::Place, refusal::Refusal},
     plan::{Build, Plan, command},
     problem::{Problem, Problems},
@@ -59,6 +59,8 @@ pub(super) struct Run<'r> {
     pub docker: &'r Docker,
     /// AWS, for images that leave this machine.
     pub aws: Option<&'r Aws>,
+    /// The other regions that get the same images.
+    pub others: &'r [OtherRegion<'r>],
     /// How many images are worked on at a time.
     pub jobs: u8,
 }
@@ -83,6 +85,7 @@ impl Run<'_> {
         let executor = Executor {
             docker: self.docker,
             aws: self.aws,
+            others: self.others,
             terminal,
             prover: &prover,
             jobs: self.jobs.into(),

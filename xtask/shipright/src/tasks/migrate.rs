@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::migration::Migration;
+use super::migration::{Migration, carry_out};
 use crate::{
     cli::{Migrate, MigrateLambda},
     context::Context,
@@ -59,9 +59,13 @@ fn migrate(
     guard: impl Fn(&Session<'_>) -> Result<(), Refusal>,
 ) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let session = Session::open(&workspace, &arguments.environment)?;
-    let migration = Migration::open(context, &session, "migrate")?;
-    guard(&session).map_err(Refused::from)?;
-    let choices = migration.newest(&arguments.service, &[target])?;
-    migration.carry_out(&choices, options)
+    let sessions = Session::open_all(&workspace, &arguments.environment)?;
+    let choose = |session| {
+        let migration = Migration::open(context, session, "migrate")?;
+        guard(session).map_err(Refused::from)?;
+        let choices = migration.newest(&arguments.service, &[target])?;
+        Ok((migration, choices))
+    };
+    let regions = Refused::all(sessions.iter().map(choose))?;
+    carry_out(context, &regions, options)
 }

@@ -20,7 +20,7 @@ use crate::{
     refused::Refused,
     resolver::ImageResolver,
     session::{self, Session},
-    targets,
+    targets::{self, Move},
 };
 
 /// An environment whose workloads are to be moved.
@@ -162,26 +162,8 @@ impl<'m> Migration<'m> {
         eks::node_refusals(self.session.environment, workloads, &found)
     }
 
-    /// Plans and, unless this is a dry run, moves each workload to its choice.
-    ///
-    /// # Errors
-    /// Refusals, before anything was done.
-    pub(super) fn carry_out(&self, choices: &[Choice<'_>], options: Options) -> Result<ExitCode> {
-        let workloads = self.plan(choices, options)?;
-        if self.context.global.dry_run {
-            let plan = serde_json::json!({ "place": self.session.place, "workloads": workloads });
-            self.context.print(&serde_json::json!({ "plan": plan }));
-            moves::show(self.context, &workloads);
-            return Ok(ExitCode::SUCCESS);
-        }
-        if workloads.iter().any(|workload| !workload.is_done()) {
-            session::confirm_protected(self.context, self.session.environment)?;
-        }
-        Ok(self.apply(&workloads))
-    }
-
     /// Moves one workload after the other, until one fails or somebody interrupts.
-    pub(super) fn apply(&self, workloads: &[Workload]) -> ExitCode {
+    fn apply(&self, workloads: &[Workload]) -> Vec<Move> {
         let mut moves = Vec::new();
         for workload in workloads {
             if interrupt::requested() {
@@ -199,12 +181,79 @@ impl<'m> Migration<'m> {
                 break;
             }
         }
-        moves::report(
-            self.context,
-            self.session,
-            (&self.identity, self.action),
-            workloads,
-            &moves,
-        )
+        moves
     }
+}
+
+/// What is to run in one region of an environment.
+pub(super) type InRegion<'m> = (Migration<'m>, Vec<Choice<'m>>);
+
+/// Plans and, unless this is a dry run, moves each workload to its choice: everything is planned in every region before anything is
+/// done in one, and a region in which something fails is the last.
+///
+/// # Errors
+/// Refusals, before anything was done.
+pub(super) fn carry_out(
+    context: &Context,
+    regions: &[InRegion<'_>],
+    options: Options,
+) -> Result<ExitCode> {
+    let plan = |(migration, choices): &InRegion<'_>| migration.plan(choices, options);
+    let planned = Refused::all(regions.iter().map(plan))?;
+    let migrations: Vec<_> = regions.iter().map(|(migration, _)| migration).collect();
+    if context.global.dry_run {
+        let all: Vec<_> = planned.iter().flatten().collect();
+        let place = migrations.first().map(|first| &first.session.place);
+        let mut plan = serde_json::json!({ "place": place, "workloads": all });
+        if migrations.len() > 1 {
+            let others = migrations.iter().skip(1).map(|one| &one.session.place);
+            plan["other-places"] = serde_json::json!(others.collect::<Vec<_>>());
+        }
+        context.print(&serde_json::json!({ "plan": plan }));
+        for (migration, workloads) in migrations.iter().zip(&planned) {
+            if migrations.len() > 1 {
+                let region = &migration.session.place.region;
+                context.terminal.block(&format!("\nin {region}"));
+            }
+            moves::show(context, workloads);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let is_done = planned.iter().flatten().all(Workload::is_done);
+    if let Some(first) = migrations.first().filter(|_| !is_done) {
+        session::confirm_protected(context, first.session.environment)?;
+    }
+    Ok(apply_all(context, &migrations, &planned))
+}
+
+/// Moves what was planned, one region after the other.
+pub(super) fn apply_all(
+    context: &Context,
+    migrations: &[&Migration<'_>],
+    planned: &[Vec<Workload>],
+) -> ExitCode {
+    let mut done = Vec::new();
+    for (migration, workloads) in migrations.iter().zip(planned) {
+        if migrations.len() > 1 {
+            let region = &migration.session.place.region;
+            context.terminal.status("Region", region);
+        }
+        let moves = migration.apply(workloads);
+        let is_whole = moves.len() == workloads.len() && moves.iter().all(Move::succeeded);
+        done.push(moves);
+        if !is_whole {
+            break;
+        }
+    }
+    let regions = migrations.iter().zip(planned).zip(&done);
+    let regions = regions.map(|((migration, workloads), moves)| moves::InRegion {
+        session: migration.session,
+        identity: &migration.identity,
+        action: migration.action,
+        workloads,
+        moves,
+    });
+    let regions: Vec<_> = regions.collect();
+    let left = planned.iter().skip(done.len()).map(Vec::len).sum();
+    moves::report(context, &regions, left)
 }

@@ -24,39 +24,60 @@ pub(super) fn show(context: &Context, workloads: &[Workload]) {
     }
 }
 
-/// Says what came of it, and writes it down. `who` is by whom, and with which command.
-pub(super) fn report(
-    context: &Context,
-    session: &Session<'_>,
-    who: (&Identity, &'static str),
-    workloads: &[Workload],
-    moves: &[Move],
-) -> ExitCode {
-    context.print(&serde_json::json!({ "place": session.place, "moves": moves }));
+/// What came of one region of an environment, by whom, and with which command.
+pub(super) struct InRegion<'m> {
+    /// The environment there.
+    pub session: &'m Session<'m>,
+    /// Who did it.
+    pub identity: &'m Identity,
+    /// With which command.
+    pub action: &'static str,
+    /// What was to be done.
+    pub workloads: &'m [Workload],
+    /// What was done.
+    pub moves: &'m [Move],
+}
+
+/// Says what came of it, and writes it down. `left` are workloads of regions that were not touched at all.
+pub(super) fn report(context: &Context, regions: &[InRegion<'_>], left: usize) -> ExitCode {
+    let all: Vec<_> = regions.iter().flat_map(|region| region.moves).collect();
+    let place = regions.first().map(|region| &region.session.place);
+    let mut document = serde_json::json!({ "place": place, "moves": all });
+    if regions.len() > 1 {
+        let of = |region: &InRegion<'_>| {
+            let (place, moves) = (&region.session.place.region, region.moves);
+            serde_json::json!({ "region": place, "moves": moves })
+        };
+        document["regions"] = regions.iter().map(of).collect();
+    }
+    context.print(&document);
     let terminal = &context.terminal;
-    for done in moves {
-        say(context, done);
+    let mut untouched = left;
+    for region in regions {
+        for done in region.moves {
+            say(context, done);
+        }
+        let touched = region.workloads.iter().zip(region.moves);
+        for note in touched.filter_map(|(workload, _)| workload.note()) {
+            terminal.note(&note);
+        }
+        untouched += region.workloads.len() - region.moves.len();
+        let changed = region
+            .moves
+            .iter()
+            .filter(|done| done.outcome != Outcome::Unchanged);
+        let who = (region.identity, region.action);
+        let records: Vec<_> = changed
+            .map(|done| record(region.session, who, done))
+            .collect();
+        context.record(region.session.config, &records);
     }
-    for note in workloads
-        .iter()
-        .zip(moves)
-        .filter_map(|(workload, _)| workload.note())
-    {
-        terminal.note(&note);
-    }
-    if moves.len() < workloads.len() {
-        let more = workloads.len() - moves.len();
+    if untouched > 0 {
         terminal.note(&format!(
-            "{more} more were not touched, because this one failed"
+            "{untouched} more were not touched, because this one failed"
         ));
     }
-    let touched = moves
-        .iter()
-        .filter(|done| done.outcome != Outcome::Unchanged);
-    let records: Vec<_> = touched.map(|done| record(session, who, done)).collect();
-    context.record(session.config, &records);
-    let succeeded = moves.iter().all(Move::succeeded) && moves.len() == workloads.len();
-    exit_code(succeeded)
+    exit_code(untouched == 0 && all.iter().all(|done| done.succeeded()))
 }
 
 fn say(context: &Context, done: &Move) {

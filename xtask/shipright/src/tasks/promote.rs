@@ -37,48 +37,56 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     }
     let workspace = Workspace::of(context)?;
     let from = Session::open(&workspace, &arguments.from)?;
-    let to = Session::open(&workspace, &arguments.to)?;
-    let identity = to.guard()?;
+    let regions = Session::open_all(&workspace, &arguments.to)?;
+    let identity = regions
+        .first()
+        .context("an environment has a region")?
+        .guard()?;
     let source = ImageResolver::open(&context.terminal, &from)?;
-    let destination = ImageResolver::open(&context.terminal, &to)?;
-    let planner = Planner {
-        context,
-        from: &from,
-        to: &to,
-        resolver: &source,
-    };
-    let mut images = planner.images(&arguments.service)?;
+    let mut all = Vec::new();
+    for to in &regions {
+        let planner = Planner {
+            context,
+            from: &from,
+            to,
+            resolver: &source,
+        };
+        all.push((to, planner.images(&arguments.service)?));
+    }
     if context.global.dry_run {
-        let plan = serde_json::json!({ "from": from.place, "to": to.place, "images": images });
-        context.print(&serde_json::json!({ "plan": plan }));
-        for image in &images {
-            context.terminal.block(&image.shown(&from, &to));
-        }
+        show(context, &from, &all);
         return Ok(ExitCode::SUCCESS);
     }
-    if images.iter().any(|image| !image.tags.is_empty()) {
-        session::confirm_protected(context, to.environment)?;
+    let mut images = all.iter().flat_map(|(_, images)| images);
+    if images.any(|image| !image.tags.is_empty()) {
+        session::confirm_protected(context, workspace.environment(&arguments.to)?)?;
     }
     let terminal = &context.terminal;
-    let transfer = Transfer {
-        terminal,
-        from: &from,
-        to: &to,
-        source: &source,
-        destination: &destination,
-    };
-    carry_out(&transfer, &mut images)?;
-    context.print(&serde_json::json!({ "from": from.place, "to": to.place, "images": images }));
-    let done: Vec<_> = images
+    let open = |to| ImageResolver::open(terminal, to);
+    let destinations = regions.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let mut transfers = Vec::new();
+    for ((to, images), destination) in all.iter_mut().zip(&destinations) {
+        let transfer = Transfer {
+            terminal,
+            from: &from,
+            to,
+            source: &source,
+            destination,
+        };
+        transfers.push((transfer, images));
+    }
+    carry_out(&mut transfers)?;
+    drop(transfers);
+    context.print(&document(&from, &all));
+    let done = all
         .iter()
-        .filter(|image| !image.tags.is_empty())
+        .flat_map(|(to, images)| images.iter().map(move |image| (to, image)));
+    let done = done.filter(|(_, image)| !image.tags.is_empty());
+    let records: Vec<_> = done
+        .map(|(to, image)| record(image, &from, to, &identity))
         .collect();
-    if !done.is_empty() {
-        let records: Vec<_> = done
-            .iter()
-            .map(|image| record(image, &from, &to, &identity))
-            .collect();
-        context.record(to.config, &records);
+    if !records.is_empty() {
+        context.record(&workspace.config, &records);
         let name = &arguments.to;
         terminal.note(&format!(
             "tags moved, and nothing that runs: cargo xtask deploy {name}, or migrate-… {name}"
@@ -87,10 +95,39 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All are there, and proven there, before a tag is written; moving tags come last.
-fn carry_out(transfer: &Transfer<'_>, images: &mut [Image<'_>]) -> Result<()> {
-    for image in &mut *images {
-        transfer.send(image)?;
+/// What would be done.
+fn show(context: &Context, from: &Session<'_>, all: &[(&Session<'_>, Vec<Image<'_>>)]) {
+    context.print(&serde_json::json!({ "plan": document(from, all) }));
+    for (to, images) in all {
+        for image in images {
+            context.terminal.block(&image.shown(from, to));
+        }
+    }
+}
+
+/// What is, or was, to be done: of the first region, and of others where there are any.
+fn document(from: &Session<'_>, all: &[(&Session<'_>, Vec<Image<'_>>)]) -> serde_json::Value {
+    let (first, others) = all
+        .split_first()
+        .map_or((None, all), |(first, others)| (Some(first), others));
+    let mut document = serde_json::json!({
+        "from": from.place,
+        "to": first.map(|(to, _)| &to.place),
+        "images": first.map(|(_, images)| images),
+    });
+    if !others.is_empty() {
+        let of = |(to, images): &(&Session<'_>, Vec<Image<'_>>)| serde_json::json!({ "to": to.place, "images": images });
+        document["other-regions"] = others.iter().map(of).collect();
+    }
+    document
+}
+
+/// All are there, and proven there, in every region before a tag is written; moving tags come last.
+fn carry_out(transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)]) -> Result<()> {
+    for (transfer, images) in &mut *transfers {
+        images
+            .iter_mut()
+            .try_for_each(|image| transfer.send(image))?;
     }
     for kind in [
         TagKind::Revision,
@@ -98,14 +135,19 @@ fn carry_out(transfer: &Transfer<'_>, images: &mut [Image<'_>]) -> Result<()> {
         TagKind::Fixed,
         TagKind::Moving,
     ] {
-        for image in &*images {
-            transfer.tag(image, kind)?;
+        for (transfer, images) in &*transfers {
+            images
+                .iter()
+                .try_for_each(|image| transfer.tag(image, kind))?;
         }
     }
-    images
-        .iter()
-        .filter(|image| !image.tags.is_empty())
-        .try_for_each(|image| transfer.confirm(image))
+    for (transfer, images) in &*transfers {
+        let tagged = images.iter().filter(|image| !image.tags.is_empty());
+        tagged
+            .into_iter()
+            .try_for_each(|image| transfer.confirm(image))?;
+    }
+    Ok(())
 }
 
 fn record(image: &Image<'_>, from: &Session<'_>, to: &Session<'_>, identity: &Identity) -> Record {

@@ -11,6 +11,7 @@ use crate::{
     cli::Push,
     context::Context,
     docker::Docker,
+    execute::OtherRegion,
     facts::{git, host, paths, published::Read, version},
     model::{
         config::{Config, Environment},
@@ -69,6 +70,8 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
 pub(super) struct Prepared<'w> {
     /// The environment, open.
     pub session: Session<'w>,
+    /// The same environment in its other regions.
+    pub others: Vec<Session<'w>>,
     /// The images.
     pub selection: Vec<Selected<'w>>,
     /// Their builds, in the order of the plan's images.
@@ -152,8 +155,11 @@ impl<'w> Prepared<'w> {
         if session.is_readable() {
             docker.resolve_build_modes(&mut plan);
         }
+        let others = session.others(workspace)?;
+        add_regions(&mut plan, config, &others)?;
         Ok(Some(Self {
             session,
+            others,
             selection,
             builds: platform_builds,
             plan,
@@ -168,15 +174,51 @@ impl<'w> Prepared<'w> {
     /// What is in the way before anything is done.
     pub(super) fn carry_out(&self, context: &Context, jobs: u8) -> Result<Report> {
         let (config, docker, aws) = (self.session.config, &self.docker, Some(&self.session.aws));
+        let others = self.others.iter().map(|other| OtherRegion {
+            place: &other.place,
+            aws: &other.aws,
+        });
         images::Run {
             context,
             config,
             docker,
             aws,
+            others: &others.collect::<Vec<_>>(),
             jobs,
         }
         .carry_out(&self.plan)
     }
+}
+
+/// Adds the other regions to a plan: what is there for its images.
+///
+/// # Errors
+/// A refusal for a repository that is missing there, or that cannot take the tags.
+fn add_regions(plan: &mut Plan, config: &Config, others: &[Session<'_>]) -> Result<()> {
+    let publications = plan
+        .images
+        .iter()
+        .filter_map(|image| image.publication.clone());
+    let publications: Vec<_> = publications.collect();
+    let mut refusals = Vec::new();
+    for other in others {
+        plan.other_places.push(other.place.clone());
+        for publication in &publications {
+            let name = &publication.repository;
+            let movable = plan::movable_tags(config, other.environment, name);
+            let found = other.aws.reader().repository(name)?;
+            refusals.extend(plan::region_refusals(
+                other.environment,
+                &other.place,
+                publication,
+                found.as_ref(),
+                &movable,
+            ));
+            plan.movable_tags.insert(name.clone(), movable);
+        }
+    }
+    refusals.dedup();
+    Ok(Refused::unless_none(refusals)?)
 }
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.

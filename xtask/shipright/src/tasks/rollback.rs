@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::migration::Migration;
+use super::migration::{Migration, carry_out};
 use crate::{
     arch::Arch,
     cli::Rollback,
@@ -33,17 +33,21 @@ use crate::{
 /// Goes back.
 pub(super) fn run(context: &Context, arguments: &Rollback) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let session = Session::open(&workspace, &arguments.migrate.environment)?;
-    let migration = Migration::open(context, &session, "rollback")?;
-    let search = Search {
-        context,
-        session: &session,
-        resolver: migration.resolver()?,
-        to: arguments.to.as_deref(),
+    let sessions = Session::open_all(&workspace, &arguments.migrate.environment)?;
+    let choose = |session| {
+        let migration = Migration::open(context, session, "rollback")?;
+        let search = Search {
+            context,
+            session,
+            resolver: migration.resolver()?,
+            to: arguments.to.as_deref(),
+        };
+        let selected = migration.selected(&arguments.migrate.service, &migration.targets())?;
+        let choices = Refused::all(selected.into_iter().map(|selected| search.choose(selected)))?;
+        Ok((migration, choices))
     };
-    let selected = migration.selected(&arguments.migrate.service, &migration.targets())?;
-    let choices = Refused::all(selected.into_iter().map(|selected| search.choose(selected)))?;
-    migration.carry_out(&choices, Options::default())
+    let regions = Refused::all(sessions.iter().map(choose))?;
+    carry_out(context, &regions, Options::default())
 }
 
 /// Looks for what to go back to.

@@ -56,16 +56,17 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
 }
 
 fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
-    let session = Session::open(workspace, name)?;
-    let look = Look {
-        registry: session.registry()?,
-        session: &session,
-    };
-    session
-        .selected(&[])?
-        .into_iter()
-        .map(|selected| look.row(selected))
-        .collect()
+    let mut rows = Vec::new();
+    for session in Session::open_all(workspace, name)? {
+        let look = Look {
+            registry: session.registry()?,
+            session: &session,
+        };
+        for selected in session.selected(&[])? {
+            rows.push(look.row(selected)?);
+        }
+    }
+    Ok(rows)
 }
 
 struct Look<'s> {
@@ -83,6 +84,7 @@ impl Look<'_> {
             selected.image.target,
             tag,
         );
+        row.region = session.region();
         let exists = session.aws.reader().repository(&repository)?.is_some();
         if exists {
             self.read_tag(&mut row, &repository)?;
@@ -178,12 +180,12 @@ fn show(context: &Context, rows: &[Row]) {
         for drift in &row.drift {
             context
                 .terminal
-                .warning(&format!("{} in {}: {drift}", row.image, row.environment));
+                .warning(&format!("{} in {}: {drift}", row.image, row.place()));
         }
         for unknown in &row.unknown {
             context
                 .terminal
-                .note(&format!("{} in {}: {unknown}", row.image, row.environment));
+                .note(&format!("{} in {}: {unknown}", row.image, row.place()));
         }
     }
 }
@@ -215,7 +217,7 @@ fn table(rows: &[Row]) -> String {
         [
             row.image.clone(),
             row.target.to_string(),
-            row.environment.clone(),
+            row.place(),
             cell(row.tag_digest.as_deref().map(short_digest)),
             cell(runs),
             row.arch

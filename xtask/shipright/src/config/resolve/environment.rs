@@ -21,13 +21,15 @@ impl Finding<'_> {
     ) -> Environment {
         let path = format!("environments.{}", key.name());
         self.name(&path, &key.0, name::is_tag_part, TAG_PART);
-        self.account_and_region(&path, said);
+        self.account(&path, &said.account);
+        let (region, others) = self.regions(&path, key, said);
         self.texts(&path, said);
         let own = |text: &Option<Located<String>>| text.as_ref().map(|text| text.value.clone());
-        Environment {
+        let resolved = Environment {
             name: key.name().to_owned(),
             account: said.account.value.clone(),
-            region: said.region.value.clone(),
+            region,
+            other_regions: Vec::new(),
             profile: own(&said.profile),
             cluster: own(&said.cluster),
             kube_context: own(&said.kube_context),
@@ -55,11 +57,18 @@ impl Finding<'_> {
             build_args: self.build_args(&path, &said.build_args),
             tags: self.tags(&path, said.tags.as_ref()),
             repository: self.repository(&path, said.repository.as_ref()),
+        };
+        let other_regions = others
+            .iter()
+            .map(|region| resolved.in_region(region))
+            .collect();
+        Environment {
+            other_regions,
+            ..resolved
         }
     }
 
-    fn account_and_region(&mut self, path: &str, said: &raw::Environment) {
-        let (account, region) = (&said.account, &said.region);
+    fn account(&mut self, path: &str, account: &Located<String>) {
         if !name::is_account(&account.value) {
             let word = account.value.escape_debug();
             self.problem(
@@ -68,7 +77,22 @@ impl Finding<'_> {
                 "write the account's twelve digits in quotes: `aws sts get-caller-identity` prints them",
             );
         }
-        if !name::is_region(&region.value) {
+    }
+
+    /// The first region, and the others.
+    fn regions(
+        &mut self,
+        path: &str,
+        key: &raw::Key,
+        said: &raw::Environment,
+    ) -> (String, Vec<String>) {
+        let several = said.regions.as_ref().map(|said| said.value.as_slice());
+        let all: Vec<_> = said
+            .region
+            .iter()
+            .chain(several.unwrap_or_default())
+            .collect();
+        for region in all.iter().filter(|region| !name::is_region(&region.value)) {
             let word = region.value.escape_debug();
             self.problem(
                 &region.span,
@@ -76,6 +100,32 @@ impl Finding<'_> {
                 "write a region's code, such as `eu-west-1`",
             );
         }
+        let (span, problem) = match (&said.region, &said.regions) {
+            (None, None) => (Some(&key.0.span), "has neither `region` nor `regions`"),
+            (Some(_), Some(regions)) => (Some(&regions.span), "has `region` and `regions`"),
+            (None, Some(regions)) if regions.value.is_empty() => {
+                (Some(&regions.span), "has no region in `regions`")
+            }
+            _ => (None, ""),
+        };
+        if let Some(span) = span {
+            let title = format!("`{path}` {problem}");
+            self.problem(span, title, "write one: `region = \"eu-west-1\"`, or several: `regions = [\"eu-west-1\", \"us-east-1\"]`");
+        }
+        let mut names: Vec<String> = Vec::new();
+        for region in all {
+            if names.contains(&region.value) {
+                let title = format!(
+                    "`{path}.regions` has `{}` twice",
+                    region.value.escape_debug()
+                );
+                self.problem(&region.span, title, "name each region once");
+            } else {
+                names.push(region.value.clone());
+            }
+        }
+        let mut names = names.into_iter();
+        (names.next().unwrap_or_default(), names.collect())
     }
 
     fn texts(&mut self, path: &str, said: &raw::Environment) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::environment::{finish, show};
+use super::environment::{finish, in_each, named, show};
 use crate::{
     arch::Arch,
     cli::VerifyEnvironment,
@@ -26,6 +26,8 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 struct ServiceReport {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     cluster: String,
     #[serde(flatten)]
     running: Running,
@@ -38,15 +40,16 @@ struct ServiceReport {
 /// Compares the environment's ECS services with its tags, with the policy, and with the instances that they may use.
 pub(super) fn ecs(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let session = Session::open(&workspace, &arguments.environment)?;
+    let sessions = Session::open_all(&workspace, &arguments.environment)?;
     let mut reports = Vec::new();
-    for selected in session.selected(&arguments.service)? {
+    for (session, selected) in in_each(&sessions, &arguments.service)? {
         match selected.image.target {
             Target::Ecs => {}
             Target::Lambda | Target::Eks | Target::AppRunner => continue,
         }
-        let report = report(&session, selected)?;
-        show(context, &report.image, &report.mismatches, &shown(&report));
+        let report = report(session, selected)?;
+        let name = named(&report.image, report.region.as_ref());
+        show(context, &name, &report.mismatches, &shown(&report));
         reports.push(report);
     }
     let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
@@ -64,6 +67,7 @@ fn report(session: &Session<'_>, selected: Selected<'_>) -> Result<ServiceReport
     let tagged = session.manifest(&session.repository(selected), &tag)?;
     let mut report = ServiceReport {
         image: selected.name(),
+        region: session.region(),
         cluster: cluster.clone(),
         running,
         task_definition: None,

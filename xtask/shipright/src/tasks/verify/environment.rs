@@ -27,6 +27,8 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 struct TagReport {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     repository: String,
     tag: String,
     arch: Arch,
@@ -48,6 +50,8 @@ struct TagReport {
 #[serde(rename_all = "kebab-case")]
 struct FunctionReport {
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     function: String,
     exists: bool,
     runs: Option<String>,
@@ -60,19 +64,21 @@ struct FunctionReport {
 /// Reads what the environment's `latest` tags name: a single image for the right CPU, proven from its bytes.
 pub(super) fn ecr(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let session = Session::open(&workspace, &arguments.environment)?;
-    let registry = session.registry()?;
-    let prover = Prover::of_project(&session.config.root);
+    let prover = Prover::of_project(&workspace.config.root);
     let mut reports = Vec::new();
-    for selected in session.selected(&arguments.service)? {
-        let report = tag_report(&session, selected, &registry, &prover)?;
-        show(
-            context,
-            &report.image,
-            &report.mismatches,
-            &describe(&report),
-        );
-        reports.push(report);
+    for session in Session::open_all(&workspace, &arguments.environment)? {
+        let registry = session.registry()?;
+        for selected in session.selected(&arguments.service)? {
+            let report = tag_report(&session, selected, &registry, &prover)?;
+            let text = describe(&report);
+            show(
+                context,
+                &named(&report.image, report.region.as_ref()),
+                &report.mismatches,
+                &text,
+            );
+            reports.push(report);
+        }
     }
     let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
     Ok(finish(context, &reports, is_fine))
@@ -88,6 +94,7 @@ fn tag_report(
     let (repository, tag) = (session.repository(selected), session.tag(selected));
     let mut report = TagReport {
         image: selected.name(),
+        region: session.region(),
         repository: repository.clone(),
         tag: tag.clone(),
         arch,
@@ -236,13 +243,13 @@ fn describe(report: &TagReport) -> String {
 /// Compares the environment's functions with its tags and with the policy.
 pub(super) fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let session = Session::open(&workspace, &arguments.environment)?;
+    let sessions = Session::open_all(&workspace, &arguments.environment)?;
     let mut reports = Vec::new();
-    for selected in session.selected(&arguments.service)? {
+    for (session, selected) in in_each(&sessions, &arguments.service)? {
         let Some(name) = plan::function_name(session.config, session.environment, selected) else {
             continue;
         };
-        let report = function_report(&session, selected, &name)?;
+        let report = function_report(session, selected, &name)?;
         let runs = report
             .runs
             .as_deref()
@@ -256,7 +263,12 @@ pub(super) fn lambda(context: &Context, arguments: &VerifyEnvironment) -> Result
         } else {
             format!("{name} does not exist")
         };
-        show(context, &report.image, &report.mismatches, &text);
+        show(
+            context,
+            &named(&report.image, report.region.as_ref()),
+            &report.mismatches,
+            &text,
+        );
         reports.push(report);
     }
     let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
@@ -284,6 +296,7 @@ fn function_report(
     }
     Ok(FunctionReport {
         image: selected.name(),
+        region: session.region(),
         function: name.to_owned(),
         exists: function.exists,
         runs: function.digest,
@@ -292,6 +305,28 @@ fn function_report(
         arch,
         mismatches,
     })
+}
+
+/// An image for people, with its region where the environment has several.
+pub(super) fn named(image: &str, region: Option<&String>) -> String {
+    region.map_or_else(|| image.to_owned(), |region| format!("{image} in {region}"))
+}
+
+/// The images of these services, in each region.
+pub(super) fn in_each<'s, 'w>(
+    sessions: &'s [Session<'w>],
+    services: &[String],
+) -> Result<Vec<(&'s Session<'w>, Selected<'w>)>> {
+    let mut all = Vec::new();
+    for session in sessions {
+        all.extend(
+            session
+                .selected(services)?
+                .into_iter()
+                .map(|one| (session, one)),
+        );
+    }
+    Ok(all)
 }
 
 pub(super) fn show(context: &Context, image: &str, mismatches: &[String], text: &str) {

@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Refusal, Repository, State, digest};
+use super::{Refusal, Repository, State, digest};
 
 pub(super) fn describe(operation: &str, body: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -23,7 +23,7 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
         .to_owned();
     match operation {
         "GetAuthorizationToken" => {
-            let token = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
+            let token = BASE64_STANDARD.encode(format!("AWS:{}", state.password));
             Ok(
                 json!({ "authorizationData": [{ "authorizationToken": token, "expiresAt": 4_000_000_000_u64,
                        "proxyEndpoint": "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com" }] }),

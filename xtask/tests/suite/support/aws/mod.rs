@@ -18,6 +18,7 @@ use std::{
 };
 
 use apprunner::apprunner;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ecr::{describe, ecr};
 use registry::registry;
 use serde_json::{Value, json};
@@ -34,6 +35,8 @@ pub(crate) const PASSWORD: &str = "canary-registry-password-5b1f";
 #[derive(Clone)]
 pub(crate) struct Aws {
     state: Arc<Mutex<State>>,
+    /// What it holds in other regions.
+    regions: Arc<Mutex<BTreeMap<String, State>>>,
     /// `http://127.0.0.1:PORT`.
     pub endpoint: String,
     /// `127.0.0.1:PORT`.
@@ -45,6 +48,8 @@ pub(crate) struct Aws {
 pub(crate) struct State {
     /// The account that STS answers with.
     pub account: String,
+    /// The registry's password.
+    pub password: String,
     /// Repositories by name.
     pub repositories: BTreeMap<String, Repository>,
     /// Whether the registry takes tokens alone, which it hands out at `/token` for the password.
@@ -122,10 +127,12 @@ impl Aws {
         let registry = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State {
             account: "111122223333".to_owned(),
+            password: PASSWORD.to_owned(),
             ..State::default()
         }));
         let aws = Self {
             state,
+            regions: Arc::default(),
             endpoint: format!("http://{registry}"),
             registry,
         };
@@ -144,6 +151,24 @@ impl Aws {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Makes a region of its own: its registry is told by its password.
+    pub(crate) fn add_region(&self, region: &str) {
+        let state = State {
+            account: "111122223333".to_owned(),
+            password: format!("{PASSWORD}-{region}"),
+            ..State::default()
+        };
+        self.regions
+            .lock()
+            .unwrap()
+            .insert(region.to_owned(), state);
+    }
+
+    /// What a region holds, to look at or to change.
+    pub(crate) fn in_region<T>(&self, region: &str, look: impl FnOnce(&mut State) -> T) -> T {
+        look(self.regions.lock().unwrap().get_mut(region).unwrap())
     }
 
     /// Makes an operation fail this many times.
@@ -246,15 +271,28 @@ impl Aws {
 
     /// `None` closes the connection.
     fn answer(&self, request: &Request) -> Option<Answer> {
-        let mut state = self.state();
+        let mut regions = self.regions.lock().unwrap();
+        let said = request.header("authorization").unwrap_or_default();
+        let is_its = |(region, state): &(&String, &mut State)| {
+            let login = BASE64_STANDARD.encode(format!("AWS:{}", state.password));
+            said.contains(&format!("/{region}/")) || said == format!("Basic {login}")
+        };
+        if let Some((_, state)) = regions.iter_mut().find(is_its) {
+            return Self::answer_in(state, request);
+        }
+        drop(regions);
+        Self::answer_in(&mut self.state(), request)
+    }
+
+    fn answer_in(state: &mut State, request: &Request) -> Option<Answer> {
         if request.path.starts_with("/v2/") || request.path.starts_with("/token") {
-            return Some(registry(&mut state, request));
+            return Some(registry(state, request));
         }
         if let Some((operation, name)) = lambda::operation(request) {
             state
                 .calls
                 .push(format!("{operation} {name}").trim_end().to_owned());
-            return Self::played(&mut state, &operation, |state| {
+            return Self::played(state, &operation, |state| {
                 lambda::answer(state, &operation, &name, request)
             });
         }
@@ -288,7 +326,7 @@ impl Aws {
         state.calls.push(describe(&operation, &body));
         let target = request.header("x-amz-target").unwrap_or_default();
         let service = target.split('.').next().unwrap_or_default().to_owned();
-        Self::played(&mut state, &operation, |state| {
+        Self::played(state, &operation, |state| {
             if operation == "GetCallerIdentity" {
                 return identity(&state.account);
             }

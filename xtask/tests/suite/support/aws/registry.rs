@@ -2,13 +2,13 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{Answer, PASSWORD, Request, State, digest, ecr::store};
+use super::{Answer, Request, State, digest, ecr::store};
 
 /// The registry protocol, as far as a push and a read of a blob need it.
 pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
     let login = format!(
         "Basic {}",
-        BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"))
+        BASE64_STANDARD.encode(format!("AWS:{}", state.password))
     );
     let is_known = request.header("authorization") == Some(login.as_str());
     if request.path.starts_with("/token") {
