@@ -45,6 +45,9 @@ pub struct Config {
     pub builders: BTreeMap<Arch, Builder>,
     /// By name.
     pub environments: BTreeMap<String, Environment>,
+    /// The names of the environments in the file's order.
+    #[serde(skip)]
+    pub order: Vec<String>,
     /// By name.
     pub services: BTreeMap<String, Service>,
     /// Build arguments that name base images, and the public image that each stands for.

@@ -97,6 +97,7 @@ pub(crate) fn config(service: Service) -> Config {
         builders: BTreeMap::new(),
         environments: environments.map(|one| (one.name.clone(), one)).into(),
         services: BTreeMap::from([(service.name.clone(), service)]),
+        order: vec!["dev".into(), "prod".into()],
         stand_ins: BTreeMap::new(),
     }
 }

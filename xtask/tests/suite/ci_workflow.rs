@@ -99,6 +99,10 @@ fn a_workflow_has_a_job_for_each_service_and_cpu_and_promotes_what_was_built() {
     let run = project.run("ci-workflow github").expect(0);
     let text = fs::read_to_string(project.path(".github/workflows/ship.yml")).unwrap();
     assert_eq!(run.stdout.trim_end(), text.trim_end());
+    assert!(
+        text.contains("dockerfile: backend/Dockerfile.lambda, arch: arm64"),
+        "{text}"
+    );
     for part in [
         "{ service: api, arch: amd64, runner: ubuntu-24.04 }",
         "{ service: api, arch: arm64, runner: ubuntu-24.04-arm }",
@@ -187,5 +191,49 @@ fn a_project_below_the_repository_and_environments_built_differently_are_told_ap
     assert!(
         !run.stdout.contains("promote"),
         "prod is built with other arguments"
+    );
+}
+
+#[test]
+fn environments_come_in_the_file_s_order_and_what_a_job_cannot_have_is_said() {
+    let deploy = DEPLOY.replace("build-args = { BASE = \"base:1\" }\n", "").replace(
+        "[environments.prod]",
+        "[environments.staging]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\nrepository = \"staging\"\n\
+         protected = true\nbranch = \"release\"\n\n[environments.prod]",
+    );
+    let deploy = deploy.replace(
+        "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.lambda\" }]",
+        "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.lambda\", ssh = true, secrets = [{ id = \"t\", env = \"NPM_TOKEN\" }, \
+         { id = \"rc\", file = \"~/.npmrc\" }] }]",
+    );
+    let project = Project::with_deploy(&deploy);
+    let run = project.run("ci-workflow github --dry-run").expect(0);
+    for part in [
+        "promote dev staging --yes",
+        "promote staging prod --yes",
+        "branches: [main, release]",
+        "github.ref == 'refs/heads/release'",
+        "NPM_TOKEN: ${{ secrets.NPM_TOKEN }}",
+    ] {
+        assert!(run.stdout.contains(part), "{part} is not in {}", run.stdout);
+    }
+    for part in [
+        "`~/.npmrc`, which no machine",
+        "ssh agent",
+        "repo:OWNER/NAME:environment:ENV",
+    ] {
+        assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+    let twins = DEPLOY.replace(
+        "[environments.prod]",
+        "[environments.\"a.b\"]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\n\
+        repository = \"ab\"\n[environments.a-b]",
+    );
+    project.write("deploy.toml", &twins);
+    let refused = project.run("ci-workflow github --dry-run").expect(2);
+    assert!(
+        refused.stderr.contains("jobs of one name"),
+        "{}",
+        refused.stderr
     );
 }

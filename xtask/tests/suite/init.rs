@@ -267,7 +267,7 @@ context = "page"
 
 [[services.tool.images]]
 dockerfile = "Dockerfile.tool"
-# TODO: `compose.yaml` builds the stage `dev`, which is for developers; without `stage` it is the last.
+# TODO: `compose.yaml` builds the stage `dev`, which is for developers or tests; without `stage` it is the last.
 # TODO: what runs it: "lambda", "eks", "ecs" or "apprunner".
 target = "ecs"
 
@@ -277,6 +277,7 @@ target = "ecs"
 # From `compose.yaml`, service `web`.
 dockerfile = "Dockerfile"
 stage = "web"
+# TODO: the build argument TOKEN, whose value `compose.yaml`, service `web` has from elsewhere.
 build-args = { PYTHON = "3.13" }
 contexts = { proto = "protos" }
 secrets = [{ id = "npmrc", file = "~/.npmrc" }]
@@ -289,6 +290,7 @@ target = "ecs"
 # From `compose.yaml`, service `worker`.
 dockerfile = "Dockerfile"
 stage = "worker"
+# TODO: the build argument TOKEN, whose value `compose.yaml`, service `worker` has from elsewhere.
 build-args = { PYTHON = "3.13" }
 ssh = true
 # TODO: what runs it: "lambda", "eks", "ecs" or "apprunner".
@@ -297,7 +299,7 @@ target = "ecs"
     assert_eq!(services(&files), expected);
     let notes = repository(&files).run("init --dry-run").expect(0).stderr;
     assert!(
-        notes.contains("service `web`: args.TOKEN is `${TOKEN}`"),
+        notes.contains("service `web`: args TOKEN is `${TOKEN}`"),
         "{notes}"
     );
 }
@@ -413,6 +415,7 @@ context = "src/page"
 [[services.page.images]]
 dockerfile = "build/Dockerfile"
 stage = "run"
+# TODO: the build argument V, whose value `skaffold.yaml`, artifact `reg.example.com/team/page` has from elsewhere.
 # TODO: there is `k8s/cart.yaml`, so this is for Kubernetes; or is it?
 target = "eks"
 # Both platforms are in `skaffold.yaml`, artifact `reg.example.com/team/page`.
@@ -464,6 +467,7 @@ jobs:
 [[services.{name}.images]]
 # From `.github/workflows/build.yml`, job `images`.
 dockerfile = "{directory}/Dockerfile"
+# TODO: the build argument SHA, whose value `.github/workflows/build.yml`, job `images` has from elsewhere.
 build-args = {{ GO = "1.26" }}
 secrets = [{{ id = "token", env = "TOKEN" }}]
 # TODO: what runs it: "lambda", "eks", "ecs" or "apprunner".
@@ -596,10 +600,10 @@ function = "mailer-{env}"
 #[test]
 fn a_deploy_toml_that_is_there_is_compared_with_what_is_found() {
     let project = repository(&[
-        ("api/Dockerfile", PYTHON),
+        ("api/Dockerfile", "FROM python:3.13 AS web\nCOPY . .\n"),
         (
             "compose.yaml",
-            "services:\n  api:\n    build: { context: api, target: web }\n",
+            "services:\n  api:\n    build: { context: api, target: web, args: { A: 1 } }\n",
         ),
     ]);
     project.run("init").expect(0);
@@ -609,6 +613,7 @@ fn a_deploy_toml_that_is_there_is_compared_with_what_is_found() {
         "deploy.toml",
         &deploy
             .replace("context = \"api\"\n", "")
+            .replace("A = \"1\"", "A = \"2\"")
             .replace("stage = \"web\"\n", "")
             .replace(
                 "dockerfile = \"Dockerfile\"",
@@ -627,6 +632,7 @@ fn a_deploy_toml_that_is_there_is_compared_with_what_is_found() {
         "`new/Dockerfile` is of no service: no image is made of it",
         "`compose.yaml`, service `api` builds `api/Dockerfile` in `api`, and deploy.toml builds api in `.`",
         "`compose.yaml`, service `api` builds the stage `web` of `api/Dockerfile`, and deploy.toml builds its last stage",
+        "`compose.yaml`, service `api` builds `api/Dockerfile` with A `1`, and deploy.toml with `2`",
         "`ship.yml` names account 111122223333 in eu-west-3, and no environment has it",
     ];
     assert_eq!(differences, serde_json::json!(expected), "{}", run.stderr);
@@ -640,11 +646,23 @@ fn a_hostile_file_is_left_out_with_a_word() {
     };
     let bombs = (1..30).map(line).collect::<Vec<_>>().concat();
     let bomb = format!("a0: &a0 [x]\n{bombs}services: *a29\n");
+    let grows = (1..40).map(|n| {
+        format!(
+            "variable \"V{n}\" {{ default = \"${{V{0}}}${{V{0}}}\" }}\n",
+            n - 1
+        )
+    });
+    let grows =
+        "variable \"V0\" { default = \"xx\" }\n".to_owned() + &grows.collect::<Vec<_>>().concat();
+    let grows = grows + "target \"g\" {\n  context = \"g\"\n  args = { X = V39 }\n}\n";
     let loops = "target \"a\" {\n  inherits = [\"b\"]\n  context = \".\"\n}\ntarget \"b\" { inherits = [\"a\"] }\n";
     let project = repository(&[
         ("Dockerfile", PYTHON),
         ("compose.yaml", &bomb),
         ("docker-bake.hcl", loops),
+        ("docker-bake.big.hcl", &grows),
+        ("g/Dockerfile", PYTHON),
+        ("run.sh", "cd g\ndocker build -t g .\n"),
         (
             "docker-compose.test.yml",
             "services:\n  x:\n    build: ../../etc\n  y: { build: /root }\n",

@@ -8,8 +8,8 @@ use crate::{
     model::{config::Config, path},
 };
 
-/// What files say and deploy.toml does not, or says differently.
-pub fn check(config: &Config, survey: &Survey) -> Vec<String> {
+/// What files say and deploy.toml does not, or says differently. `is_there` tells of a Dockerfile whether it is.
+pub fn check(config: &Config, survey: &Survey, is_there: impl Fn(&Path) -> bool) -> Vec<String> {
     let inner = |file: &Path| file.strip_prefix(&config.root).ok().map(path::slashed);
     let images: Vec<_> = all(config)
         .filter_map(|one| Some((inner(&one.image.file)?, one)))
@@ -24,6 +24,9 @@ pub fn check(config: &Config, survey: &Survey) -> Vec<String> {
         }
     }
     for (file, selected) in &images {
+        if !is_there(&selected.image.file) {
+            found.push(format!("`{file}`, of {}, is not there", selected.name()));
+        }
         found.extend(differing(config, survey, file, *selected));
     }
     for repository in &survey.repositories {
@@ -82,6 +85,21 @@ fn differing(config: &Config, survey: &Survey, file: &str, selected: Selected<'_
             stage(build.shipped_stage()),
             stage(image.stage.as_ref())
         ));
+    }
+    let differs = |(_, build): &&(&str, &FoundBuild)| {
+        let mut args = build.args.iter();
+        args.any(|(name, value)| image.build_args.get(name) != Some(value))
+    };
+    if builds.iter().all(|build| differs(&build)) {
+        let other = build.args.iter();
+        let mut other = other.filter(|(name, value)| image.build_args.get(*name) != Some(*value));
+        if let Some((name, value)) = other.next() {
+            let own = image.build_args.get(name).map_or("nothing", String::as_str);
+            let shown = build.shown();
+            found.push(format!(
+                "{shown} builds `{file}` with {name} `{value}`, and deploy.toml with `{own}`"
+            ));
+        }
     }
     found
 }

@@ -24,6 +24,8 @@ pub struct FoundDockerfile {
     pub because: String,
     /// The base image of its last stage.
     pub base: Option<String>,
+    /// The names of its stages.
+    pub stages: Vec<String>,
 }
 
 /// What describes builds, the one that is believed first comes first: what ships images, and then what runs them on a developer's
@@ -71,6 +73,10 @@ pub struct FoundBuild {
     pub platforms: Vec<String>,
     /// The name of the repository that it is tagged with.
     pub repository: Option<String>,
+    /// Whether it is pushed to a registry.
+    pub ships: bool,
+    /// Build arguments whose values could not be told.
+    pub unfilled: Vec<String>,
     /// What is said and could not be told.
     pub left_out: Vec<String>,
 }
@@ -159,12 +165,24 @@ impl FoundBuild {
         ));
     }
 
-    /// The stage that is shipped: a Compose file may build one for developers.
+    /// Says that the value of a build argument is not written out. `key` is where it stands.
+    pub fn leave_out_arg(&mut self, key: &str, name: &str, written: &str) {
+        self.leave_out(&format!("{key} {name}"), written);
+        self.unfilled.push(name.to_owned());
+    }
+
+    /// The stage that is shipped: some build one for developers or for tests.
     pub fn shipped_stage(&self) -> Option<&String> {
-        const FOR_DEVELOPERS: [&str; 5] = ["dev", "development", "debug", "test", "local"];
-        let is_for_developers = |stage: &&String| {
-            self.source == BuildSource::Compose && FOR_DEVELOPERS.contains(&stage.as_str())
-        };
+        const FOR_DEVELOPERS: [&str; 7] = [
+            "dev",
+            "development",
+            "debug",
+            "test",
+            "tests",
+            "local",
+            "lint",
+        ];
+        let is_for_developers = |stage: &&String| FOR_DEVELOPERS.contains(&stage.as_str());
         self.stage
             .as_ref()
             .filter(|stage| !is_for_developers(stage))

@@ -15,6 +15,8 @@ pub(super) struct Image<'s> {
     pub found: &'s FoundDockerfile,
     /// The build that a file describes.
     pub build: Option<&'s FoundBuild>,
+    /// Its build arguments.
+    pub args: BTreeMap<String, String>,
     /// The build context.
     pub context: &'s str,
     /// How that was told.
@@ -42,6 +44,12 @@ impl Image<'_> {
         archs.sort();
         archs.dedup();
         archs
+    }
+
+    /// Whether its Dockerfile has a stage, by its name or its number.
+    pub(super) fn has_stage(&self, stage: &str) -> bool {
+        let mut stages = self.found.stages.iter();
+        stages.any(|one| one.eq_ignore_ascii_case(stage)) || stage.parse::<usize>().is_ok()
     }
 
     fn is_said(&self) -> bool {
@@ -79,9 +87,10 @@ fn described<'s>(
         (file.path == found.path).then_some((context, build))
     };
     let all: Vec<_> = survey.builds.iter().filter_map(of_it).collect();
+    let rank = |build: &&'s FoundBuild| (build.source, !build.ships, is_for_tests(build));
     let Some(first) = all
         .iter()
-        .map(|(_, build)| (build.source, &build.file))
+        .map(|(_, build)| (rank(build), &build.file))
         .min()
     else {
         return vec![None];
@@ -92,13 +101,46 @@ fn described<'s>(
             *known_context == context
                 && (&known.stage, &known.args, &known.contexts)
                     == (&build.stage, &build.args, &build.contexts)
-                && (known.name == build.name || known.stage.is_none() && known.args.is_empty())
         };
-        if (build.source, &build.file) == first && !chosen.iter().any(is_same) {
+        if (rank(&build), &build.file) == first && !chosen.iter().any(is_same) {
             chosen.push((context, build));
         }
     }
     chosen.into_iter().map(Some).collect()
+}
+
+/// Whether a build is of a file or a job that tests something.
+fn is_for_tests(build: &FoundBuild) -> bool {
+    let place = format!("{} {}", build.file, build.what).to_ascii_lowercase();
+    ["test", "e2e", "lint"]
+        .iter()
+        .any(|word| place.contains(word))
+}
+
+/// Values that the file which is believed first does not tell, and another does.
+fn filled(
+    survey: &Survey,
+    found: &FoundDockerfile,
+    build: &FoundBuild,
+) -> BTreeMap<String, String> {
+    let mut args = build.args.clone();
+    let others = survey.builds.iter().filter(|other| {
+        survey
+            .place(other)
+            .is_some_and(|(_, file)| file.path == found.path)
+    });
+    for other in others {
+        for name in build
+            .unfilled
+            .iter()
+            .filter(|name| !build.args.contains_key(*name))
+        {
+            if let Some(value) = other.args.get(name) {
+                args.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    args
 }
 
 fn image<'s>(
@@ -114,8 +156,12 @@ fn image<'s>(
     let name = called
         .and_then(|name| name::legal_form(name))
         .unwrap_or(own);
-    let workload = workload(survey, &name, said);
-    let (target, target_because) = target(survey, found, said, workload);
+    let workloads = workloads(survey, &name, said);
+    let (target, target_because) = target(survey, found, said, &workloads);
+    let workload = match workloads[..] {
+        [only] => Some(only),
+        _ => None,
+    };
     let (context, because) = match described {
         Some((context, build)) => (context, format!("From {}.", build.shown())),
         None => (found.context.as_str(), found.because.clone()),
@@ -123,6 +169,9 @@ fn image<'s>(
     let image = Image {
         found,
         build,
+        args: build
+            .map(|build| filled(survey, found, build))
+            .unwrap_or_default(),
         context,
         because,
         target,
@@ -132,12 +181,12 @@ fn image<'s>(
     (name, image)
 }
 
-/// What Terraform runs of a service: the only one whose name has the service's in it.
-fn workload<'s>(
+/// What Terraform runs of a service: what has the service's name in its own.
+fn workloads<'s>(
     survey: &'s Survey,
     service: &str,
     said: Option<Target>,
-) -> Option<&'s FoundWorkload> {
+) -> Vec<&'s FoundWorkload> {
     let wanted = words(service);
     let has_it = |workload: &&FoundWorkload| {
         let fits = |text: &str| {
@@ -147,9 +196,7 @@ fn workload<'s>(
         said.is_none_or(|target| target == workload.target)
             && (fits(&workload.label) || workload.name.as_deref().is_some_and(fits))
     };
-    let mut all = survey.terraform.workloads.iter().filter(has_it);
-    let first = all.next()?;
-    all.next().is_none().then_some(first)
+    survey.terraform.workloads.iter().filter(has_it).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -162,7 +209,7 @@ fn target(
     survey: &Survey,
     found: &FoundDockerfile,
     said: Option<Target>,
-    workload: Option<&FoundWorkload>,
+    workloads: &[&FoundWorkload],
 ) -> (Target, Option<String>) {
     if let Some(target) = said {
         return (target, None);
@@ -172,9 +219,20 @@ fn target(
         let why = format!("Its base image `{base}` is Lambda's.");
         return (Target::Lambda, Some(why));
     }
-    if let Some(workload) = workload {
-        let (file, label) = (&workload.file, &workload.label);
-        return (workload.target, Some(format!("`{file}` has `{label}`.")));
+    if let Some(first) = workloads.first() {
+        let labels: Vec<_> = workloads
+            .iter()
+            .map(|one| format!("`{}`", one.label))
+            .collect();
+        let (file, labels) = (&first.file, labels.join(", "));
+        let why = match (workloads, &survey.kubernetes) {
+            ([_], None) => format!("`{file}` has {labels}."),
+            ([_], Some(other)) => {
+                format!("TODO: `{file}` has {labels}, and there is {other}; which?")
+            }
+            _ => format!("TODO: several run it; which? `{file}` and others have {labels}."),
+        };
+        return (first.target, Some(why));
     }
     if let Some(file) = &survey.kubernetes {
         let why = format!("TODO: there is {file}, so this is for Kubernetes; or is it?");
@@ -260,6 +318,7 @@ mod tests {
             context: context.into(),
             because: "Because.".into(),
             base: None,
+            stages: Vec::new(),
         }
     }
 

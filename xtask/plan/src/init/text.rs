@@ -254,6 +254,13 @@ fn write_image(text: &mut String, service: &str, image: &Image<'_>, context: &st
 fn write_build(text: &mut String, image: &Image<'_>) {
     let Some(build) = image.build else { return };
     match (&build.stage, build.shipped_stage()) {
+        (_, Some(stage)) if !image.has_stage(stage) => {
+            let _ = writeln!(
+                text,
+                "# TODO: {} builds the stage `{stage}`, which is not in the Dockerfile.",
+                build.shown()
+            );
+        }
         (_, Some(stage)) => {
             let _ = writeln!(text, "stage = {}", quoted(stage));
         }
@@ -261,12 +268,23 @@ fn write_build(text: &mut String, image: &Image<'_>) {
             let file = &build.file;
             let _ = writeln!(
                 text,
-                "# TODO: `{file}` builds the stage `{stage}`, which is for developers; without `stage` it is the last."
+                "# TODO: `{file}` builds the stage `{stage}`, which is for developers or tests; without `stage` it is the last."
             );
         }
         (None, None) => {}
     }
-    let tables = [("build-args", &build.args), ("contexts", &build.contexts)];
+    let unfilled = build
+        .unfilled
+        .iter()
+        .filter(|name| !image.args.contains_key(*name));
+    for name in unfilled {
+        let file = build.shown();
+        let _ = writeln!(
+            text,
+            "# TODO: the build argument {name}, whose value {file} has from elsewhere."
+        );
+    }
+    let tables = [("build-args", &image.args), ("contexts", &build.contexts)];
     for (name, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
         let pairs = table
             .iter()

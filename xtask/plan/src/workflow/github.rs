@@ -33,7 +33,9 @@ pub(super) fn text(workflow: &Workflow<'_>) -> String {
 }
 
 fn head(workflow: &Workflow<'_>) -> String {
-    let (program, branch) = (workflow.program, quoted(workflow.branch));
+    let program = workflow.program;
+    let branches: Vec<_> = workflow.branches.iter().map(|name| quoted(name)).collect();
+    let branch = branches.join(", ");
     let mut text = format!(
         "{MARK}{program} ci-workflow github` from deploy.toml: change that, and make this again (`--check` compares).\n\
          #\n# Each service is built on a machine of its CPU. A pull request builds what it changes, and nothing leaves the machine.\n\
@@ -46,7 +48,7 @@ fn head(workflow: &Workflow<'_>) -> String {
     let _ = write!(
         text,
         "name: ship\n\non:\n  pull_request:\n  push:\n    branches: [{branch}]\n  workflow_dispatch:\n\npermissions: {{}}\n\n\
-         concurrency:\n  group: ship-${{{{ github.ref }}}}\n  cancel-in-progress: ${{{{ github.event_name == 'pull_request' }}}}\n"
+         concurrency:\n  # A pull request's runs take turns; a push never waits for another's approval.\n  group: ship-${{{{ github.event_name == 'pull_request' && github.ref || github.run_id }}}}\n  cancel-in-progress: true\n"
     );
     if workflow.directory != "." {
         let directory = quoted(workflow.directory);
@@ -61,7 +63,7 @@ fn head(workflow: &Workflow<'_>) -> String {
 
 fn check(text: &mut String, workflow: &Workflow<'_>) {
     text.push_str(
-        "  check:\n    name: check ${{ matrix.image }}, ${{ matrix.arch }}\n    if: github.event_name == 'pull_request'\n    \
+        "  check:\n    name: check ${{ matrix.service }}, ${{ matrix.dockerfile }}, ${{ matrix.arch }}\n    if: github.event_name == 'pull_request'\n    \
          strategy:\n      fail-fast: false\n      matrix:\n        include:\n",
     );
     for one in &workflow.checks {
@@ -71,8 +73,7 @@ fn check(text: &mut String, workflow: &Workflow<'_>) {
             .map_or_else(String::new, |stage| format!(", stage: {}", quoted(stage)));
         let _ = writeln!(
             text,
-            "          - {{ image: {}, service: {}, dockerfile: {}{stage}, arch: {}, runner: {} }}",
-            quoted(&one.image),
+            "          - {{ service: {}, dockerfile: {}{stage}, arch: {}, runner: {} }}",
             quoted(&one.service),
             quoted(&one.dockerfile),
             one.arch,
@@ -88,14 +89,20 @@ fn check(text: &mut String, workflow: &Workflow<'_>) {
     text.push_str("    runs-on: ${{ matrix.runner }}\n    timeout-minutes: 60\n    permissions:\n      contents: read\n");
     text.push_str("    steps:\n");
     prepare(text, workflow, None);
-    let program = workflow.program;
+    let (program, secrets) = (workflow.program, secrets(workflow));
     let _ = write!(
         text,
         "      - name: Build and prove\n        env:\n          SERVICE: ${{{{ matrix.service }}}}\n          \
          DOCKERFILE: ${{{{ matrix.dockerfile }}}}\n          BASE: origin/${{{{ github.base_ref }}}}\n          \
-         ARCH: ${{{{ matrix.arch }}}}\n        \
+         ARCH: ${{{{ matrix.arch }}}}\n{secrets}        \
          run: {program} docker-build --service \"$SERVICE\" --dockerfile \"$DOCKERFILE\" --arch \"$ARCH\" --since \"$BASE\"{stage}\n"
     );
+}
+
+/// The secrets that builds read from variables, as lines of `env`.
+fn secrets(workflow: &Workflow<'_>) -> String {
+    let line = |name: &&str| format!("          {name}: ${{{{ secrets.{name} }}}}\n");
+    workflow.secrets.iter().map(line).collect()
 }
 
 /// Checkout, credentials of an environment, a builder, and the tool itself.
@@ -147,9 +154,10 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
     }
     let job = job(stage);
     let needs = needs.join(", ");
+    let condition = condition(stage);
     let _ = write!(
         text,
-        "\n  {job}:\n    needs: [{needs}]\n    if: github.event_name != 'pull_request'\n    runs-on: ubuntu-24.04\n    \
+        "\n  {job}:\n    needs: [{needs}]\n    if: {condition}\n    runs-on: ubuntu-24.04\n    \
          timeout-minutes: 60\n    environment: {}\n    concurrency: {job}\n    permissions:\n      contents: read\n      id-token: write\n    steps:\n",
         quoted(name)
     );
@@ -167,6 +175,16 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
             "      - name: {title}\n        run: {program} {command}\n"
         );
     }
+}
+
+/// When a stage is reached: a protected environment takes its own branch alone.
+fn condition(stage: &Stage<'_>) -> String {
+    let is_push = "github.event_name != 'pull_request'";
+    if !stage.environment.protected {
+        return is_push.to_owned();
+    }
+    let branch = stage.environment.branch.replace('\'', "''");
+    format!("{is_push} && github.ref == 'refs/heads/{branch}'")
 }
 
 /// What a stage does once its images are built, or those of the environment before it are there.
@@ -205,10 +223,11 @@ fn push(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) -> Vec<St
         "    runs-on: ${{ matrix.runner }}\n    timeout-minutes: 60\n    permissions:\n      contents: read\n      id-token: write\n    steps:\n",
     );
     prepare(text, workflow, Some(stage));
+    let secrets = secrets(workflow);
     let _ = write!(
         text,
         "      - name: Build, prove and push\n        env:\n          SERVICE: ${{{{ matrix.service }}}}\n          \
-         ARCH: ${{{{ matrix.arch }}}}\n        \
+         ARCH: ${{{{ matrix.arch }}}}\n{secrets}        \
          run: {program} push {name} --service \"$SERVICE\" --platform \"linux/$ARCH\" --yes\n"
     );
     vec![job]

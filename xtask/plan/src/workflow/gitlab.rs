@@ -52,17 +52,25 @@ fn head(workflow: &Workflow<'_>) -> String {
     } else {
         format!("    - cd {}\n", quoted(workflow.directory))
     };
+    let target = if workflow.directory == "." {
+        "target".to_owned()
+    } else {
+        quoted(&format!("{}/target", workflow.directory))
+    };
     let _ = write!(
         text,
-        "\n.tool:\n  image: rust:1-trixie\n  services:\n    - docker:dind\n  variables:\n    DOCKER_HOST: tcp://docker:2376\n    \
+        "\n.tool:\n  image: rust:1-trixie\n  services:\n    - docker:29-dind\n  variables:\n    DOCKER_HOST: tcp://docker:2376\n    \
          DOCKER_TLS_CERTDIR: /certs\n    DOCKER_TLS_VERIFY: \"1\"\n    DOCKER_CERT_PATH: /certs/client\n    GIT_DEPTH: \"0\"\n  \
          before_script:\n    - apt-get update -qq && apt-get install -y -qq docker-cli docker-buildx\n    \
-         - docker context create builder && docker buildx create --use builder\n{install}{directory}  timeout: 1h\n\n\
+         - docker context create builder && docker buildx create --use builder\n{install}{directory}  cache:\n    key: $CI_JOB_NAME_SLUG\n    paths: [{target}]\n  timeout: 1h\n\n\
          .role:\n  extends: .tool\n  id_tokens:\n    AWS_TOKEN:\n      aud: sts.amazonaws.com\n  variables:\n    \
          AWS_WEB_IDENTITY_TOKEN_FILE: /tmp/aws-token\n  before_script:\n    - !reference [.tool, before_script]\n    \
-         - git checkout --quiet -B \"$CI_COMMIT_BRANCH\" \"$CI_COMMIT_SHA\"\n    - printf '%s' \"$AWS_TOKEN\" > \"$AWS_WEB_IDENTITY_TOKEN_FILE\"\n  rules:\n    - if: $CI_COMMIT_BRANCH == {}\n",
-        serde_json::Value::from(workflow.branch)
+         - git checkout --quiet -B \"$CI_COMMIT_BRANCH\" \"$CI_COMMIT_SHA\"\n    - printf '%s' \"$AWS_TOKEN\" > \"$AWS_WEB_IDENTITY_TOKEN_FILE\"\n  rules:\n"
     );
+    for branch in &workflow.branches {
+        let branch = serde_json::Value::from(*branch);
+        let _ = writeln!(text, "    - if: $CI_COMMIT_BRANCH == {branch}");
+    }
     text
 }
 
@@ -133,11 +141,12 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
         let _ = write!(
             text,
             "  rules:\n    - if: $CI_COMMIT_BRANCH == {}\n      when: manual\n",
-            serde_json::Value::from(workflow.branch)
+            serde_json::Value::from(stage.environment.branch.as_str())
         );
     }
     text.push_str("  script:\n");
     if let Some(line) = stage.kubeconfig() {
+        text.push_str("    - apt-get install -y -qq awscli kubernetes-client\n");
         let _ = writeln!(text, "    - {line}");
     }
     for command in commands(stage) {

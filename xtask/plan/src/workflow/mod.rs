@@ -5,15 +5,20 @@
 
 mod github;
 mod gitlab;
+mod to_do;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use to_do::to_do;
 
 use crate::{
     Selected, all,
     arch::Arch,
     model::{
         cache::Store,
-        config::{Config, Environment},
+        config::{Config, Environment, Secret, SecretSource},
+        path,
+        refusal::Refusal,
         shell::quoted,
         target::Target,
     },
@@ -29,6 +34,14 @@ pub enum System {
 }
 
 impl System {
+    /// Its name.
+    fn title(self) -> &'static str {
+        match self {
+            Self::GitHub => "GitHub",
+            Self::GitLab => "GitLab",
+        }
+    }
+
     /// The file that it reads, from the repository's directory.
     pub fn file(self) -> &'static str {
         match self {
@@ -59,49 +72,9 @@ pub fn workflow(config: &Config, system: System, start: &Start<'_>) -> String {
     }
 }
 
-/// What has to be set up by hand, once.
-pub fn to_do(config: &Config, system: System) -> Vec<String> {
-    let stages = stages(config);
-    let role = |stage: &Stage<'_>| {
-        let (name, variable) = (&stage.environment.name, role_variable(stage.environment));
-        let account = &stage.environment.account;
-        match system {
-            System::GitHub => format!(
-                "the variable {variable} (Settings, Secrets and variables, Actions) is the ARN of a role of account {account} that \
-                 trusts GitHub's OIDC provider, for `{name}`"
-            ),
-            System::GitLab => format!(
-                "the variable {variable} (Settings, CI/CD, Variables) is the ARN of a role of account {account} that trusts \
-                 GitLab's OIDC provider, for `{name}`"
-            ),
-        }
-    };
-    let approval = |stage: &Stage<'_>| {
-        let name = &stage.environment.name;
-        match system {
-            System::GitHub if stage.environment.protected => Some(format!(
-                "the environment `{name}` (Settings, Environments) needs required reviewers: without them nothing waits for an \
-                 approval"
-            )),
-            System::GitHub | System::GitLab => None,
-        }
-    };
-    let cluster = |stage: &Stage<'_>| {
-        let is_there = stage.targets.iter().any(|target| target.runs_on_nodes());
-        let name = &stage.environment.name;
-        (is_there && stage.environment.cluster.is_none()).then(|| {
-            format!("`cluster` of [environments.{name}] says which EKS cluster kubectl is to reach; without it `deploy {name}` fails there")
-        })
-    };
-    let roles = stages.iter().map(role);
-    let roles = roles.chain(stages.iter().filter_map(cluster));
-    roles.chain(stages.iter().filter_map(approval)).collect()
-}
-
-/// One image on one CPU.
+/// One image on one CPU, as it is named on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Check {
-    image: String,
     service: String,
     dockerfile: String,
     stage: Option<String>,
@@ -125,11 +98,14 @@ struct Stage<'c> {
 struct Workflow<'w> {
     program: &'w str,
     directory: &'w str,
-    branch: &'w str,
+    /// The branches that are shipped.
+    branches: BTreeSet<&'w str>,
     checks: BTreeSet<Check>,
     stages: Vec<Stage<'w>>,
     /// Whether builds keep their cache in that of GitHub.
     uses_github_cache: bool,
+    /// Environment variables that builds read secrets from.
+    secrets: BTreeSet<&'w str>,
 }
 
 impl<'w> Workflow<'w> {
@@ -138,18 +114,15 @@ impl<'w> Workflow<'w> {
         let check = |selected: Selected<'_>| {
             let image = selected.image;
             let one = move |arch| Check {
-                image: selected.name(),
                 service: selected.service.name.clone(),
-                dockerfile: image.dockerfile.display().to_string(),
+                // From deploy.toml's directory: two contexts may have a Dockerfile of one name.
+                dockerfile: path::slashed(config.shown(&image.file)),
                 stage: image.stage.clone(),
                 arch,
             };
             config.archs(image).into_iter().map(one).collect::<Vec<_>>()
         };
-        let protected = stages.iter().find(|stage| stage.environment.protected);
-        let branch = protected
-            .or(stages.first())
-            .map(|stage| stage.environment.branch.as_str());
+        let branches = stages.iter().map(|stage| stage.environment.branch.as_str());
         let is_github = |one: Selected<'_>| {
             let mut environments = config.environments.values();
             environments.any(|environment| one.image.cache_in(environment) == Some(Store::GitHub))
@@ -157,9 +130,12 @@ impl<'w> Workflow<'w> {
         Self {
             program: start.program,
             directory: start.directory,
-            branch: branch.unwrap_or("main"),
+            branches: branches.collect(),
             checks: all(config).flat_map(check).collect(),
             uses_github_cache: all(config).any(is_github),
+            secrets: secrets(config)
+                .filter_map(|one| variable(&one.source))
+                .collect(),
             stages,
         }
     }
@@ -209,6 +185,32 @@ impl Stage<'_> {
     }
 }
 
+fn secrets(config: &Config) -> impl Iterator<Item = &Secret> {
+    all(config).flat_map(|one| &one.image.secrets)
+}
+
+fn variable(source: &SecretSource) -> Option<&str> {
+    match source {
+        SecretSource::Env(name) => Some(name),
+        SecretSource::File(_) => None,
+    }
+}
+
+/// Why no workflow can be made: two environments whose jobs and roles would have one name.
+pub fn clash(config: &Config) -> Option<Refusal> {
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    for stage in stages(config) {
+        let name = stage.environment.name.as_str();
+        if let Some(other) = known.insert(role_variable(stage.environment), name) {
+            return Some(Refusal::new(
+                format!("the environments `{other}` and `{name}` would have jobs of one name"),
+                "give one of them another name: in a workflow `.`, `-` and `_` are one sign",
+            ));
+        }
+    }
+    None
+}
+
 /// The variable that has the role of an environment: `AWS_ROLE_DEV`.
 fn role_variable(environment: &Environment) -> String {
     let name = environment.name.to_ascii_uppercase();
@@ -216,10 +218,14 @@ fn role_variable(environment: &Environment) -> String {
     format!("AWS_ROLE_{}", name.chars().map(fits).collect::<String>())
 }
 
-/// The environments in the order in which images reach them: those that are not protected first.
+/// The environments in the order in which images reach them: the file's, but those that are not protected first.
 fn stages(config: &Config) -> Vec<Stage<'_>> {
-    let mut environments: Vec<_> = config.environments.values().collect();
-    environments.sort_by_key(|one| (one.protected, one.name != "dev"));
+    let named = config
+        .order
+        .iter()
+        .filter_map(|name| config.environments.get(name));
+    let mut environments: Vec<_> = named.collect();
+    environments.sort_by_key(|one| one.protected);
     let mut stages: Vec<Stage<'_>> = Vec::new();
     for environment in environments {
         let here: Vec<_> = all(config)

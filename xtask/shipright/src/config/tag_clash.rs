@@ -181,7 +181,7 @@ impl Owner<'_> {
                      `{repository}`, and so would services.{other_service}.images[{other_index}] for `{other_environment}`"
                 ),
                 "give one of them another `tag-prefix` or environment another `repository`, which may contain `{service}` and \
-                 `{target}`",
+                 `{target}`; where it is a tag of `tags`, put `{env}` or `{service}` into it",
             ),
         }
     }

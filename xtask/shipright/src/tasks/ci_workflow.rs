@@ -26,6 +26,9 @@ pub(super) fn run(context: &Context, arguments: &CiWorkflow) -> Result<ExitCode>
         ))
         .into());
     }
+    if let Some(clash) = workflow::clash(&config) {
+        return Err(Refused::from(clash).into());
+    }
     let top = git::top(&config.root).unwrap_or_else(|| config.root.clone());
     let inner = config.root.strip_prefix(&top).unwrap_or(Path::new(""));
     let directory = path::slashed(inner);

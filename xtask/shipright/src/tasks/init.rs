@@ -75,7 +75,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
 pub(super) fn check(context: &Context) -> Result<ExitCode> {
     let config = context.config()?;
     let found = survey(&config.root)?;
-    let differences = init::check(&config, &found);
+    let differences = init::check(&config, &found, Path::exists);
     let left_out = found.left_out();
     let terminal = &context.terminal;
     for difference in &differences {

@@ -87,7 +87,9 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
     let builders = builders::resolve(&mut finding, &root.builders);
     let stand_ins = finding.stand_ins(&root.sandbox.base_images);
 
+    let order = order(&root.environments);
     let config = Config {
+        order,
         stand_ins,
         builders,
         file: file.to_path_buf(),
@@ -106,6 +108,13 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
     tag_clash::names_that_are_too_long(&mut finding, &root.environments, &config);
     tag_clash::collisions(&mut finding, &root.services, &config);
     config
+}
+
+/// The names of the environments in the file's order.
+fn order(environments: &raw::Named<raw::Environment>) -> Vec<String> {
+    let mut keys: Vec<_> = environments.keys().collect();
+    keys.sort_by_key(|key| key.0.span.start);
+    keys.into_iter().map(|key| key.name().to_owned()).collect()
 }
 
 impl Finding<'_> {

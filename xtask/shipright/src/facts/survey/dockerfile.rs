@@ -29,6 +29,7 @@ pub(super) fn dockerfile(
         context,
         because,
         base: model.base(None, &BTreeMap::new()),
+        stages: model.stage_names().map(str::to_owned).collect(),
     })
 }
 

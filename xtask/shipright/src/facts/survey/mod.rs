@@ -21,18 +21,20 @@ use crate::{
 /// Larger files are data and not configuration, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Directories of other people's code, which some repositories have committed.
-const FOREIGN: [&str; 5] = [
+/// Directories of other people's code, which some repositories have committed, and of what no registry gets.
+const FOREIGN: [&str; 6] = [
     "node_modules",
     "vendor",
     "third_party",
     "testdata",
     "fixtures",
+    ".devcontainer",
 ];
 
-/// Ends of files of code: an account in one is an example, or a test's.
-const CODE: [&str; 13] = [
-    "rs", "go", "java", "kt", "ts", "tsx", "jsx", "cs", "c", "h", "cpp", "scala", "swift",
+/// Ends of files of code and of documents: an account in one is an example, or a test's.
+const NO_SOURCE: [&str; 17] = [
+    "rs", "go", "java", "kt", "ts", "tsx", "jsx", "cs", "c", "h", "cpp", "scala", "swift", "md",
+    "rst", "adoc", "txt",
 ];
 
 /// Files of other build tools that are not read.
@@ -54,15 +56,21 @@ pub fn survey(root: &Path) -> Result<Survey, git2::Error> {
     let listed = files(root)?;
     for path in &listed {
         let file = root.join(path);
-        let is_small_file = fs::symlink_metadata(&file)
-            .is_ok_and(|found| found.is_file() && found.len() <= LARGEST);
-        let Some(text) = is_small_file
-            .then(|| fs::read_to_string(&file).ok())
-            .flatten()
-        else {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Ok(found) = fs::symlink_metadata(&file) else {
             continue;
         };
-        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if found.len() > LARGEST {
+            if builds::is_known(path) {
+                let text = format!("`{path}` has more than {LARGEST} bytes, and was not read");
+                survey.left_out.push(text);
+            }
+            continue;
+        }
+        let text = found.is_file().then(|| fs::read_to_string(&file).ok());
+        let Some(text) = text.flatten() else {
+            continue;
+        };
         if is_dockerfile(name) {
             match dockerfile(root, directory, path, &text) {
                 Ok(found) => survey.dockerfiles.push(found),
@@ -76,10 +84,10 @@ pub fn survey(root: &Path) -> Result<Survey, git2::Error> {
         if survey.kubernetes.is_none() && is_kubernetes(name, &text) {
             survey.kubernetes = Some(format!("`{path}`"));
         }
-        let is_code = path
+        let is_no_source = path
             .rsplit_once('.')
-            .is_some_and(|(_, end)| CODE.contains(&end));
-        if is_code {
+            .is_some_and(|(_, end)| NO_SOURCE.contains(&end));
+        if is_no_source {
             continue;
         }
         let named = ecr::repositories(&text).map(|(account, region, name)| FoundRepository {

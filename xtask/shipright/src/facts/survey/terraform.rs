@@ -5,6 +5,7 @@ use hcl::{
     template::{Element, Template},
 };
 
+use super::builds::first_line;
 use crate::{
     arch::Arch,
     model::target::Target,
@@ -16,10 +17,7 @@ use crate::{
 /// # Errors
 /// What is no HCL, in one line.
 pub(super) fn read(found: &mut FoundTerraform, path: &str, text: &str) -> Result<(), String> {
-    let body: Body = hcl::parse(text).map_err(|error| {
-        let said = error.to_string();
-        said.lines().next().unwrap_or("it is no HCL").to_owned()
-    })?;
+    let body: Body = hcl::parse(text).map_err(|error| first_line(&error.to_string()))?;
     for block in body.blocks() {
         let labels: Vec<_> = block.labels().iter().map(hcl::BlockLabel::as_str).collect();
         match (block.identifier(), labels.as_slice()) {

@@ -8,8 +8,11 @@ use hcl::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{File, inner, last_name, places, secret, yaml};
+use super::{File, LONGEST, last_name, named_context, places, secret, yaml};
 use crate::plan::init::{BuildSource, FoundBuild};
+
+/// Values of variables: none, for one that has no default.
+type Variables = BTreeMap<String, Option<String>>;
 
 /// A target that takes what another says may be a chain, but no long one.
 const DEEPEST: usize = 10;
@@ -23,10 +26,7 @@ pub(super) fn read(file: &File<'_>, text: &str, is_json: bool) -> Result<Vec<Fou
             .cloned()
             .unwrap_or_default()
     } else {
-        targets(&hcl::parse(text).map_err(|error| {
-            let said = error.to_string();
-            said.lines().next().unwrap_or("it is no HCL").to_owned()
-        })?)
+        targets(&hcl::parse(text).map_err(|error| yaml::first_line(&error.to_string()))?)
     };
     // A target that others take from, and that names no Dockerfile or context of its own, is no image.
     let is_taken = |name: &String| {
@@ -86,10 +86,17 @@ fn build(file: &File<'_>, name: &str, target: &Map<String, Value>) -> FoundBuild
         found.leave_out("context", &context);
     }
     found.stage = text("target");
-    let args = target.get("args").map(yaml::pairs).unwrap_or_default();
-    found.args.extend(args);
+    let args = target.get("args").and_then(Value::as_object);
+    for (name, value) in args.into_iter().flatten() {
+        match yaml::text(value) {
+            Some(value) => drop(found.args.insert(name.clone(), value)),
+            // A variable without a value sets no argument.
+            None if value.is_null() => {}
+            None => found.leave_out_arg("args", name, "an expression"),
+        }
+    }
     for (name, path) in target.get("contexts").map(yaml::pairs).unwrap_or_default() {
-        match inner(file.directory, &path) {
+        match named_context(file.directory, &path) {
             Some(path) => drop(found.contexts.insert(name, path)),
             None => found.leave_out(&format!("contexts.{name}"), &path),
         }
@@ -109,17 +116,20 @@ fn build(file: &File<'_>, name: &str, target: &Map<String, Value>) -> FoundBuild
     found.secrets = secrets.collect();
     let tags = target.get("tags").map(yaml::list).unwrap_or_default();
     found.repository = tags.first().and_then(|tag| last_name(tag));
-    if target.contains_key("matrix") {
-        found
-            .left_out
-            .push("its `matrix` makes several images of it, and one stands here".to_owned());
+    for key in ["matrix", "dockerfile-inline"] {
+        if target.contains_key(key) {
+            found.places.clear();
+            found
+                .left_out
+                .push(format!("it has `{key}`, which deploy.toml cannot say"));
+        }
     }
     found
 }
 
 /// The targets of a file in HCL, as the same in JSON would have them. What cannot be told without bake is left out.
 fn targets(body: &Body) -> Map<String, Value> {
-    let mut variables = BTreeMap::new();
+    let mut variables = Variables::new();
     for block in body
         .blocks()
         .filter(|block| block.identifier() == "variable")
@@ -129,9 +139,9 @@ fn targets(body: &Body) -> Map<String, Value> {
             .first()
             .map(|label| label.as_str().to_owned());
         let default = block.body().attributes().find(|one| one.key() == "default");
-        let value = default.and_then(|one| value(one.expr(), &variables));
-        if let Some((name, value)) = name.zip(value.as_ref().and_then(yaml::text)) {
-            variables.insert(name, value);
+        let value = default.map_or(Some(Value::Null), |one| value(one.expr(), &variables));
+        if let Some((name, value)) = name.zip(value) {
+            variables.insert(name, yaml::text(&value));
         }
     }
     let blocks = body.blocks().filter(|block| block.identifier() == "target");
@@ -152,12 +162,18 @@ fn targets(body: &Body) -> Map<String, Value> {
     blocks.filter_map(target).collect()
 }
 
-fn value(expression: &Expression, variables: &BTreeMap<String, String>) -> Option<Value> {
+/// Stands for what only bake can tell.
+fn unknown() -> Value {
+    json!([])
+}
+
+fn value(expression: &Expression, variables: &Variables) -> Option<Value> {
     match expression {
         Expression::String(text) => Some(json!(text)),
         Expression::Number(number) => Some(json!(number.to_string())),
         Expression::Bool(flag) => Some(json!(flag)),
-        Expression::Variable(name) => variables.get(name.as_str()).map(|text| json!(text)),
+        Expression::Null => Some(Value::Null),
+        Expression::Variable(name) => Some(json!(variables.get(name.as_str())?)),
         Expression::Parenthesis(inner) => value(inner, variables),
         Expression::Array(items) => Some(
             items
@@ -167,7 +183,8 @@ fn value(expression: &Expression, variables: &BTreeMap<String, String>) -> Optio
         ),
         Expression::Object(object) => {
             let pair = |(key, one): (&hcl::ObjectKey, &Expression)| {
-                Some((key.to_string(), value(one, variables)?))
+                let value = value(one, variables).unwrap_or_else(unknown);
+                Some((key.to_string(), value))
             };
             Some(Value::Object(object.iter().filter_map(pair).collect()))
         }
@@ -179,7 +196,8 @@ fn value(expression: &Expression, variables: &BTreeMap<String, String>) -> Optio
                 Element::Directive(_) => None,
             };
             let parts: Option<String> = template.elements().iter().map(part).collect();
-            Some(json!(parts?))
+            // A variable of variables grows without bound.
+            Some(json!(parts.filter(|text| text.len() <= LONGEST)?))
         }
         _ => None,
     }

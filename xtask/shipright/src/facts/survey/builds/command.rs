@@ -1,6 +1,6 @@
 //! One `docker build`, as it is typed.
 
-use super::{inner, last_name, places, secret};
+use super::{last_name, named_context as directory, places, secret};
 use crate::plan::init::FoundBuild;
 
 /// Options without a value.
@@ -29,6 +29,7 @@ pub(super) fn read(found: &mut FoundBuild, bases: &[&str], words: &[String]) {
             continue;
         }
         if FLAGS.contains(&word) {
+            found.ships |= word == "--push";
             continue;
         }
         let (name, value) = match word.split_once('=') {
@@ -66,8 +67,8 @@ fn argument(found: &mut FoundBuild, text: &str) {
         Some((name, value)) if !value.contains(['$', '`']) => {
             found.args.insert(name.to_owned(), value.to_owned());
         }
-        Some((name, value)) => found.leave_out(&format!("--build-arg {name}"), value),
-        None => found.leave_out(&format!("--build-arg {text}"), "a variable"),
+        Some((name, value)) => found.leave_out_arg("--build-arg", name, value),
+        None => found.leave_out_arg("--build-arg", text, "a variable"),
     }
 }
 
@@ -75,7 +76,7 @@ fn named_context(found: &mut FoundBuild, bases: &[&str], text: &str) {
     let Some((name, path)) = text.split_once('=') else {
         return;
     };
-    match bases.first().and_then(|base| inner(base, path)) {
+    match bases.first().and_then(|base| directory(base, path)) {
         Some(path) => drop(found.contexts.insert(name.to_owned(), path)),
         None => found.leave_out(&format!("--build-context {name}"), path),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{File, inner, places, yaml};
+use super::{File, named_context, places, yaml};
 use crate::plan::init::{BuildSource, FoundBuild, FoundSecret};
 
 /// `variables` is the text of the `.env` beside it.
@@ -58,12 +58,12 @@ fn service_build(
     for (name, value) in build.get("args").map(yaml::pairs).unwrap_or_default() {
         match values.fill(&value) {
             Some(value) => drop(found.args.insert(name, value)),
-            None => found.leave_out(&format!("args.{name}"), &value),
+            None => found.leave_out_arg("args", &name, &value),
         }
     }
     let contexts = build.get("additional_contexts").map(yaml::pairs);
     for (name, path) in contexts.unwrap_or_default() {
-        match inner(file.directory, &path) {
+        match named_context(file.directory, &path) {
             Some(path) => drop(found.contexts.insert(name, path)),
             None => found.leave_out(&format!("additional_contexts.{name}"), &path),
         }

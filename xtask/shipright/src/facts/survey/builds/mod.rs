@@ -11,6 +11,8 @@ mod skaffold;
 mod workflow;
 mod yaml;
 
+pub(super) use yaml::first_line;
+
 use crate::plan::init::{BuildSource, FoundBuild, FoundSecret};
 
 /// The builds that a file describes. `None` for a file of no such kind. `beside` reads a file of the same directory.
@@ -32,6 +34,12 @@ pub(super) fn builds(
         BuildSource::Script => Ok(script::read(&file, text)),
     };
     Some(found)
+}
+
+/// Whether a file describes builds, by its name alone.
+pub(super) fn is_known(path: &str) -> bool {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    kind(directory, name, "").is_some()
 }
 
 /// What stands after the last dot of a name.
@@ -136,6 +144,21 @@ fn inner(base: &str, path: &str) -> Option<String> {
     } else {
         whole
     })
+}
+
+/// The longest value that is read, in bytes.
+const LONGEST: usize = 4096;
+
+/// A named context: a directory, or an address that BuildKit fetches by itself.
+fn named_context(base: &str, path: &str) -> Option<String> {
+    let is_address = ["docker-image://", "https://"]
+        .iter()
+        .any(|scheme| path.starts_with(scheme));
+    if is_address && !path.contains('$') {
+        return Some(path.to_owned());
+    }
+    let is_other = path.contains(':');
+    inner(base, path).filter(|_| !is_other)
 }
 
 /// The name of the repository in an image reference: `api` of `host/team/api:tag`.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{File, command};
+use super::{File, LONGEST, command};
 use crate::plan::init::{BuildSource, FoundBuild};
 
 /// What begins a build.
@@ -38,7 +38,13 @@ pub(super) fn read(file: &File<'_>, text: &str) -> Vec<FoundBuild> {
     } else {
         ["", above, file.directory]
     };
-    commands(text, Variables::new())
+    // In a recipe `$$` is the shell's `$`.
+    let recipes = if is_make {
+        text.replace("$$", "$")
+    } else {
+        text.to_owned()
+    };
+    commands(&recipes, Variables::new())
         .into_iter()
         .map(|found| {
             let line = found.line;
@@ -72,6 +78,8 @@ pub(super) struct Command {
 /// The builds in a text of commands.
 pub(super) fn commands(text: &str, mut variables: Variables) -> Vec<Command> {
     let mut found = Vec::new();
+    // Where a `cd` on a line of its own has led.
+    let mut here = String::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         let mut whole = line.trim().to_owned();
@@ -82,43 +90,69 @@ pub(super) fn commands(text: &str, mut variables: Variables) -> Vec<Command> {
             whole.push_str(next.trim());
         }
         let whole = whole.trim_start_matches(['@', '-', '+']).trim_start();
-        if whole.starts_with('#') {
+        let is_said = ["#", "echo ", "printf "]
+            .iter()
+            .any(|start| whole.starts_with(start));
+        if is_said {
+            continue;
+        }
+        if let Some(to) = moved(whole) {
+            here = joined_inner(&here, &filled_once(to, &variables));
             continue;
         }
         learn(whole, &mut variables);
-        let Some((directory, text)) = build_in(whole) else {
-            continue;
-        };
-        for filled in all_filled(&text, &variables) {
-            let words = shlex::split(&filled).unwrap_or_default();
-            let directory = filled_once(&directory, &variables);
-            found.push(Command {
-                line: number + 1,
-                directory,
-                words,
-            });
+        let mut rest = whole;
+        while let Some((before, after)) = build_in(rest) {
+            let command = until_the_end(after);
+            let directory = directory_before(before).unwrap_or_default();
+            for filled in all_filled(command, &variables) {
+                let directory = filled_once(&directory, &variables);
+                found.push(Command {
+                    line: number + 1,
+                    directory: joined(&here, &directory),
+                    words: shlex::split(&filled).unwrap_or_default(),
+                });
+            }
+            rest = &after[command.len()..];
         }
     }
+    found.truncate(MOST);
     found
 }
 
-/// The directory and the text after `build`, up to the end of the command.
-fn build_in(line: &str) -> Option<(String, String)> {
-    let start = STARTS
+/// Where a line leads that does nothing else. A way that is not written out leads nowhere.
+fn moved(line: &str) -> Option<&str> {
+    let to = ["cd ", "pushd "]
+        .iter()
+        .find_map(|word| line.strip_prefix(word))?;
+    let to = to.trim().trim_end_matches(';').trim();
+    let is_alone = !to.contains("&&") && !to.contains(';') && !to.contains("||");
+    is_alone.then(|| to.trim_matches(['"', '\'']))
+}
+
+/// A directory from another. What is absolute or not written out is the repository's own again.
+fn joined_inner(here: &str, to: &str) -> String {
+    super::inner(here, to).map_or_else(
+        String::new,
+        |path| if path == "." { String::new() } else { path },
+    )
+}
+
+/// What stands before and after the next `docker build`.
+fn build_in(line: &str) -> Option<(&str, &str)> {
+    let starts = STARTS
         .iter()
         .filter_map(|start| Some((line.find(start)?, *start)));
-    let (at, start) = start.min()?;
-    let before = &line[..at];
-    let directory = before
-        .rsplit_once("cd ")
-        .and_then(|(_, rest)| rest.split_once("&&").or_else(|| rest.split_once(';')))
-        .map(|(directory, _)| directory.trim().trim_matches(['"', '\'']).to_owned())
-        .filter(|directory| !directory.contains("$("));
-    let rest = &line[at + start.len()..];
-    Some((
-        directory.unwrap_or_default(),
-        until_the_end(rest).to_owned(),
-    ))
+    let (at, start) = starts.min()?;
+    Some((&line[..at], &line[at + start.len()..]))
+}
+
+/// The directory of a `cd` in the same line.
+fn directory_before(before: &str) -> Option<String> {
+    let (_, rest) = before.rsplit_once("cd ")?;
+    let (directory, _) = rest.split_once("&&").or_else(|| rest.split_once(';'))?;
+    let directory = directory.trim().trim_matches(['"', '\'']);
+    (!directory.contains("$(")).then(|| directory.to_owned())
 }
 
 /// The text up to what ends a command outside of quotes.
@@ -187,7 +221,7 @@ fn learn(line: &str, variables: &mut Variables) {
     let value = value.trim().trim_matches(['"', '\'']);
     // `${1:-api}` is what stands there unless somebody types another.
     let value = filled_once(value, variables);
-    if value.contains(['$', '`']) {
+    if value.contains(['$', '`']) || value.len() > LONGEST {
         variables.remove(name);
     } else {
         variables.insert(name.to_owned(), vec![value]);
@@ -234,7 +268,25 @@ pub(super) fn all_filled(text: &str, variables: &Variables) -> Vec<String> {
             .flat_map(|set| values.iter().map(|value| with(set, value)));
         sets = all.take(MOST).collect();
     }
-    sets.iter().map(|set| filled(text, set)).collect()
+    let whole = sets.iter().map(|set| filled(text, set));
+    // What stays of an expression is one word, whatever blanks it has.
+    whole.map(|text| without_blanks(&text)).collect()
+}
+
+/// The text without blanks inside `${{ … }}`.
+fn without_blanks(text: &str) -> String {
+    let mut whole = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${{") {
+        let Some((inner, after)) = after.split_once("}}") else {
+            break;
+        };
+        whole.push_str(before);
+        let inner: String = inner.split_whitespace().collect();
+        whole.extend(["${{", inner.as_str(), "}}"]);
+        rest = after;
+    }
+    whole + rest
 }
 
 fn filled(text: &str, values: &Variables) -> String {
@@ -304,7 +356,7 @@ mod tests {
 
     #[test]
     fn commands_are_found_with_what_the_file_says_of_their_variables() {
-        let cases: [(&str, &[(&str, &str)]); 8] = [
+        let cases: [(&str, &[(&str, &str)]); 11] = [
             ("docker build -t api .", &[("", "-t api .")]),
             (
                 "\t@docker buildx build \\\n\t  --push \\\n\t  api",
@@ -330,7 +382,19 @@ mod tests {
                 "docker build -t \"$(git rev-parse HEAD)\" . | cat",
                 &[("", "-t $(git rev-parse HEAD) .")],
             ),
-            ("# docker build .\necho docker", &[]),
+            ("# docker build .\necho docker build -t fake w", &[]),
+            (
+                "cd c\ndocker build -t x .\ncd ..\ndocker build .",
+                &[("c", "-t x ."), ("", ".")],
+            ),
+            (
+                "docker build a && docker build -t b b; true",
+                &[("", "a"), ("", "-t b b")],
+            ),
+            (
+                "docker build --build-arg A=${{ env.A }} .",
+                &[("", "--build-arg A=${{env.A}} .")],
+            ),
         ];
         for (text, expected) in cases {
             let expected: Vec<_> = expected

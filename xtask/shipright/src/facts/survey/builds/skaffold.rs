@@ -48,7 +48,7 @@ fn artifact_build(file: &File<'_>, artifact: &Value, platforms: Vec<String>) -> 
     found.stage = text(docker, "target");
     for (name, value) in docker.get("buildArgs").map(yaml::pairs).unwrap_or_default() {
         if value.contains("{{") {
-            found.leave_out(&format!("buildArgs.{name}"), &value);
+            found.leave_out_arg("buildArgs", &name, &value);
         } else {
             found.args.insert(name, value);
         }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    File, command, inner, last_name, places, script,
+    File, command, inner, last_name, named_context, places, script,
     script::{Variables, all_filled},
     yaml,
 };
@@ -15,7 +15,7 @@ const MOST: usize = 50;
 pub(super) fn read(file: &File<'_>, text: &str) -> Result<Vec<FoundBuild>, String> {
     let mut builds = Vec::new();
     // A workflow without a build need not be read at all.
-    if !text.contains("docker/build-push-action") && !text.contains(" build ") {
+    if !text.contains("/build-push-action") && !text.contains(" build ") {
         return Ok(builds);
     }
     for document in yaml::documents(text)? {
@@ -103,7 +103,9 @@ fn step_builds(file: &File<'_>, job: &str, step: &Value, variables: &Variables) 
     let what = format!("job `{job}`");
     let text = |key: &str| step.get(key).and_then(yaml::text);
     let uses = text("uses").unwrap_or_default();
-    if uses.split('@').next() == Some("docker/build-push-action") {
+    // Depot, Blacksmith and others have an action of the same inputs.
+    let action_name = uses.split('@').next().unwrap_or_default();
+    if action_name.ends_with("/build-push-action") {
         return vec![action(
             file,
             &what,
@@ -161,20 +163,24 @@ fn action(file: &File<'_>, what: &str, with: &Value, variables: &Variables) -> F
             Some((name, value)) if !value.contains("${{") => {
                 found.args.insert(name.to_owned(), value.to_owned());
             }
-            Some((name, value)) => found.leave_out(&format!("build-args.{name}"), value),
+            Some((name, value)) => found.leave_out_arg("build-args", name, value),
             None => {}
         }
     }
     for line in lines("build-contexts") {
         let named = line
             .split_once('=')
-            .and_then(|(name, path)| Some((name, inner("", path)?)));
+            .and_then(|(name, path)| Some((name, named_context("", path)?)));
         if let Some((name, path)) = named {
             found.contexts.insert(name.to_owned(), path);
         } else {
             found.leave_out("build-contexts", &line);
         }
     }
+    found.ships = with
+        .get("push")
+        .and_then(yaml::text)
+        .is_some_and(|push| push != "false");
     let platforms = input("platforms").unwrap_or_default();
     found.platforms = platforms
         .split([',', '\n'])
@@ -183,18 +189,23 @@ fn action(file: &File<'_>, what: &str, with: &Value, variables: &Variables) -> F
         .map(str::to_owned)
         .collect();
     found.ssh = input("ssh").is_some();
-    // The values come from GitHub's secrets: on a developer's machine a variable of that name has to stand for each.
-    let secrets = lines("secrets").into_iter().filter_map(|line| {
-        let (id, _) = line.split_once('=')?;
-        Some(FoundSecret {
-            id: id.trim_matches('"').to_owned(),
-            file: None,
-            env: Some(id.trim_matches('"').to_uppercase().replace('-', "_")),
-        })
-    });
-    found.secrets = secrets.collect();
+    found.secrets = lines("secrets")
+        .iter()
+        .filter_map(|line| secret(line))
+        .collect();
     found.repository = lines("tags")
         .first()
         .and_then(|tag| last_name(tag.split(',').next()?));
     found
+}
+
+/// A secret of the action. Its value is GitHub's: elsewhere a variable of that name has to stand for it.
+fn secret(line: &str) -> Option<FoundSecret> {
+    let (id, _) = line.split_once('=')?;
+    let id = id.trim_matches('"');
+    Some(FoundSecret {
+        id: id.to_owned(),
+        file: None,
+        env: Some(id.to_uppercase().replace('-', "_")),
+    })
 }

@@ -7,10 +7,14 @@ use serde_json::Value;
 /// # Errors
 /// What is no YAML, in one line.
 pub(super) fn documents(text: &str) -> Result<Vec<Value>, String> {
-    serde_saphyr::from_multiple(text).map_err(|error| {
-        let said = error.to_string();
-        said.lines().next().unwrap_or("it is no YAML").to_owned()
-    })
+    // Aliases of one anchor by the hundred are usual; what they expand to stays bounded by the other limits.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
+    };
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| first_line(&error.to_string()))
 }
 
 /// A scalar as text.
@@ -52,4 +56,17 @@ pub(super) fn list(value: &Value) -> Vec<String> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// What an error says, in one line: parsers draw a picture around it.
+pub(in crate::facts::survey) fn first_line(said: &str) -> String {
+    let is_said = |line: &&str| line.starts_with(|c: char| c.is_alphabetic() || c == '`');
+    let mut lines = said
+        .lines()
+        .map(|line| line.trim_start_matches([' ', '=', '-', '>', '|']));
+    lines
+        .find(is_said)
+        .unwrap_or("it cannot be parsed")
+        .trim_start_matches("error: ")
+        .to_owned()
 }
