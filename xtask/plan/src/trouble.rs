@@ -20,7 +20,7 @@ pub struct Trouble {
 }
 
 /// The first that fits comes first: the more special stand before the more general.
-pub const TROUBLES: [Trouble; 27] = [
+pub const TROUBLES: [Trouble; 28] = [
     Trouble {
         name: "Lambda starts a program for the other CPU",
         signs: &[
@@ -141,9 +141,21 @@ pub const TROUBLES: [Trouble; 27] = [
             &["no matching manifest for"],
             &["does not match the specified platform"],
             &["does not match the detected host platform"],
+            &["does not contain descriptor matching platform"],
         ],
         cause: "the tag has no image for the platform that was asked for, or a local image of the other CPU has its name",
         next: "docker buildx imagetools inspect REF shows what it has; say --platform, as cargo xtask docker-build does",
+    },
+    Trouble {
+        name: "an ECS deployment that its circuit breaker ended",
+        signs: &[
+            &["deployment circuit breaker"],
+            &["essential container in task exited", "ecs"],
+            &["tasks failed to start"],
+        ],
+        cause: "the tasks of the new revision did not stay: a program for another CPU than `runtimePlatform` says, or one that ends",
+        next: "cargo xtask verify ecs ENV compares image, CPU and policy; aws ecs describe-tasks says why each task ended; logs are in \
+               CloudWatch",
     },
     Trouble {
         name: "an App Runner deployment that was taken back",
@@ -363,6 +375,14 @@ mod tests {
             (
                 "image with reference x was found but does not match the specified platform: wanted linux/arm64",
                 "no image for",
+            ),
+            (
+                "CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/arm64'",
+                "no image for",
+            ),
+            (
+                "(service api) deployment failed: tasks failed to start. ECS deployment circuit breaker",
+                "an ECS deployment",
             ),
             ("api-7d9 0/1 CrashLoopBackOff 5", "pods that crash"),
             (

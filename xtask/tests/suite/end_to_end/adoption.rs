@@ -21,7 +21,8 @@ services:
     build: { context: jobs, target: worker }
 ";
 
-const TERRAFORM: &str = "resource \"aws_apprunner_service\" \"page\" { service_name = \"page\" }\n";
+const TERRAFORM: &str = "resource \"aws_apprunner_service\" \"page\" { service_name = \"page\" }\n\
+                         resource \"aws_ecs_service\" \"cart\" { name = \"cart\" }\n";
 
 const PROGRAM: &str = "FROM scratch\nARG TARGETARCH\nCOPY app-$TARGETARCH /app\n";
 const START: &str = "ENTRYPOINT [\"/app\"]\n";

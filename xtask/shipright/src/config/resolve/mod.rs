@@ -87,9 +87,8 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
     let builders = builders::resolve(&mut finding, &root.builders);
     let stand_ins = finding.stand_ins(&root.sandbox.base_images);
 
-    let order = order(&root.environments);
     let config = Config {
-        order,
+        order: order(&root.environments),
         stand_ins,
         builders,
         file: file.to_path_buf(),
