@@ -83,7 +83,7 @@ pub enum Rollout {
 }
 
 /// A revision of a task definition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct TaskDefinition {
     /// Its ARN.

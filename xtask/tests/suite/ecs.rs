@@ -247,6 +247,8 @@ fn what_cannot_be_deployed_is_refused_before_anything_is_changed() {
     let change = |change: &dyn Fn(&mut crate::support::aws::EcsService)| {
         change(shop.project.aws.state().ecs.services.get_mut(NAME).unwrap());
     };
+    change(&|service| service.controller = "EXTERNAL");
+    refused("an external controller deploys");
     change(&|service| service.controller = "CODE_DEPLOY");
     refused("AWS CodeDeploy deploys");
     change(&|service| {

@@ -189,7 +189,7 @@ pub enum Task {
     /// Print what deploy.toml says, or what an environment has, as other tools read it
     #[command(subcommand)]
     Export(Export),
-    /// Write the workflow of a CI system: builds on each CPU's own machines, indexes, verification, and deployments behind approvals
+    /// Write the workflow of a CI system: builds on each CPU's own machines, indexes, verification, and deployments, protected ones behind approvals
     #[command(
         after_help = "A file that it has not made itself is never overwritten. What has to be set up by hand is said at the end.\n\n\
                             Examples:\n  cargo xtask ci-workflow github --dry-run     see it first\n  \

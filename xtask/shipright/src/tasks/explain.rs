@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     context::Context,
-    model::{refusal::Refusal, suggestion::suggestion, target::Target},
+    model::{path, refusal::Refusal, suggestion::suggestion, target::Target},
     plan::{Selected, reason, trouble},
     refused::Refused,
     report::document,
@@ -25,8 +25,13 @@ use crate::{
 struct Explained {
     image: String,
     dockerfile: String,
+    /// From deploy.toml's directory.
+    context: String,
+    stage: Option<String>,
     target: Target,
     arch: Arch,
+    /// Both, for an image index.
+    archs: Vec<Arch>,
     because: String,
     cost: &'static str,
     environments: Vec<String>,
@@ -45,8 +50,11 @@ pub(super) fn service(context: &Context, name: &str) -> Result<ExitCode> {
     let explain = |image| Explained {
         image: Selected { service, image }.name(),
         dockerfile: image.dockerfile.display().to_string(),
+        context: path::slashed(config.shown(&image.context)),
+        stage: image.stage.clone(),
         target: image.target,
         arch: config.arch(image.target),
+        archs: config.archs(image),
         because: reason(&config, image.target, Some(image.target_rule)),
         cost: image.target.cost(config.arch(image.target)),
         environments: image.environments.clone(),
@@ -56,11 +64,15 @@ pub(super) fn service(context: &Context, name: &str) -> Result<ExitCode> {
         document::print(&images);
     }
     for image in &images {
+        let platforms: Vec<_> = image.archs.iter().map(|arch| arch.platform()).collect();
+        let stage = image.stage.as_ref();
         let mut text = format!(
-            "{}: {} from {}\n",
+            "{}: {} from {}{} in {}\n",
             image.image,
-            image.arch.platform(),
-            image.dockerfile
+            platforms.join(" and "),
+            image.dockerfile,
+            stage.map_or_else(String::new, |stage| format!(", stage {stage}")),
+            image.context
         );
         let _ = writeln!(text, "    because      {}", image.because);
         let _ = writeln!(text, "    cost         {}", image.cost);

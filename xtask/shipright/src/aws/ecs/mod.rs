@@ -5,7 +5,7 @@ mod task_definition;
 mod tasks;
 mod update;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_sdk_ecs::{
     operation::{describe_services::DescribeServicesError, list_services::ListServicesError},
     types::{
@@ -18,7 +18,7 @@ use super::{
     Reader,
     error::{explain, if_there},
 };
-use crate::model::ecs::{Capacity, Controller, Deployment, Rollout, Service};
+use crate::model::ecs::{Capacity, Controller, Deployment, Rollout, Service, TaskDefinition};
 
 impl Reader<'_> {
     /// A service of ECS with its task definition, if it exists.
@@ -40,12 +40,17 @@ impl Reader<'_> {
         let Some(found) = services.into_iter().flatten().find(is_there) else {
             return Ok(None);
         };
-        let arn = found.task_definition();
-        let arn = arn.with_context(|| format!("AWS names no task definition of {about}"))?;
-        let definition = self.task_definition(arn)?;
-        let definition =
-            definition.with_context(|| format!("the task definition {arn} is gone"))?;
         let controller = controller(&found);
+        let task_definition = match (found.task_definition(), controller) {
+            (Some(arn), _) => {
+                let definition = self.task_definition(arn)?;
+                let gone = || format!("the task definition {arn} is gone");
+                definition.with_context(gone)?.told
+            }
+            // Its task sets have them.
+            (None, Controller::External) => TaskDefinition::default(),
+            (None, _) => bail!("AWS names no task definition of {about}"),
+        };
         let mut deployments: Vec<_> = found.deployments().iter().map(deployment).collect();
         if matches!(controller, Controller::Staged | Controller::Express)
             && let Some(id) = found.current_service_deployment()
@@ -62,7 +67,7 @@ impl Reader<'_> {
             capacity: capacity(&found),
             platform_version: found.platform_version().map(str::to_owned),
             has_circuit_breaker: breaker.is_some_and(|breaker| breaker.enable()),
-            task_definition: definition.told,
+            task_definition,
             deployments,
         }))
     }

@@ -1,7 +1,7 @@
 //! How an image is built, resolved: contexts, stage, labels, secrets, ssh, network and cache.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -223,7 +223,9 @@ impl Finding<'_> {
                 "write `ssh = true`, or names as in `RUN --mount=type=ssh,id=github`",
             );
         }
-        names.iter().map(|name| name.value.clone()).collect()
+        let mut known = BTreeSet::new();
+        let once = names.iter().filter(|name| known.insert(&name.value));
+        once.map(|name| name.value.clone()).collect()
     }
 
     pub(super) fn network(

@@ -202,6 +202,9 @@ impl EcsService {
                 "enable": self.breaker != Breaker::None, "rollback": self.breaker == Breaker::RollsBack } },
             "resourceManagementType": if self.is_express { "ECS" } else { "CUSTOMER" },
         });
+        if self.controller == "EXTERNAL" {
+            service["taskDefinition"] = Value::Null;
+        }
         match &self.provider {
             Some(provider) => {
                 service["capacityProviderStrategy"] = json!([{ "capacityProvider": provider }]);
