@@ -233,7 +233,7 @@ impl Story<'_> {
         let login = LoginSession::open(
             docker,
             registry,
-            session.aws.reader(),
+            session.repositories(),
             ExistingLogins::LeftOut,
         )?;
         let mut images = Vec::new();

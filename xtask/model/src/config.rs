@@ -14,6 +14,7 @@ use crate::{
     builder::Builder,
     cache::Store,
     pattern::{TagPattern, VersionSource},
+    registry::{Ecr, NamedRegistry, ecr_of},
     target::Target,
 };
 
@@ -69,6 +70,9 @@ pub struct Environment {
     pub other_regions: Vec<Environment>,
     /// The profile of `~/.aws/config`, if not the usual one.
     pub profile: Option<String>,
+    /// Its registry, if not the ECR of its account and region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<NamedRegistry>,
     /// Whether a push creates a missing repository.
     pub create_repository: bool,
     /// Whether a push needs a clean tree, the branch, the account and a typed name.
@@ -350,16 +354,57 @@ impl Environment {
         std::iter::once(self.region.as_str()).chain(others)
     }
 
-    /// The ECR repository of one image in this environment.
+    /// The repository of one image in this environment.
     pub fn repository(&self, project: &str, service: &str, target: Target) -> String {
-        fill(
+        let name = fill(
             &self.repository,
             &[
                 ("project", project),
                 ("service", service),
                 ("target", target.name()),
             ],
-        )
+        );
+        match &self.registry {
+            Some(registry) => registry.repository(name),
+            None => name,
+        }
+    }
+
+    /// The host of its registry, with a port where it has one.
+    ///
+    /// Source: AWS's "Amazon ECR endpoints and quotas".
+    pub fn registry_host(&self) -> String {
+        let region = &self.region;
+        if let Some(registry) = &self.registry {
+            return registry.host_in(region);
+        }
+        let suffix = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
+        format!("{}.dkr.ecr.{region}.{suffix}", self.account)
+    }
+
+    /// Whose ECR its registry is. Nothing for a registry that is not ECR.
+    pub fn ecr(&self) -> Option<Ecr> {
+        let own = self.registry.as_ref().and_then(|one| one.profile.clone());
+        let profile = own.or_else(|| self.profile.clone());
+        if self.registry.is_none() {
+            let (account, region) = (self.account.clone(), self.region.clone());
+            return Some(Ecr {
+                account,
+                region,
+                profile,
+            });
+        }
+        let host = self.registry_host();
+        let (account, region) = ecr_of(&host)?;
+        Some(Ecr {
+            account: account.to_owned(),
+            region: region.to_owned(),
+            profile,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod place;
 pub mod published;
 pub mod refusal;
+pub mod registry;
 pub mod revision;
 pub mod running;
 pub mod shell;

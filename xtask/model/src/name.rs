@@ -18,6 +18,26 @@ pub fn is_repository_part(name: &str) -> bool {
             .all(|s| matches!(*s, "." | "_" | "__") || s.chars().all(|c| c == '-'))
 }
 
+/// The host of a registry, with a port where it has one, as docker tells one from a user's name: with a dot or a port, or
+/// `localhost`. Source: the grammar of the distribution project's `reference` package.
+pub fn is_registry_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    let is_label = |label: &str| {
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(is_legal)
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    name.split('.').all(is_label)
+        && port.is_none_or(is_port)
+        && (name.contains('.') || port.is_some() || name == "localhost")
+}
+
 /// An ECR repository: 2 to 256 characters, parts between slashes, starting with a letter.
 /// Source: the pattern of `repositoryName` in ECR's API model.
 pub fn is_repository(name: &str) -> bool {

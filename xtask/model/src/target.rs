@@ -20,6 +20,17 @@ pub enum IndexUse {
     Whole,
 }
 
+/// Which registries a target takes images from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageSources {
+    /// ECR of the region that it runs in, of any account.
+    EcrOfItsRegion,
+    /// ECR.
+    Ecr,
+    /// Any registry.
+    Any,
+}
+
 /// What will run an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -110,6 +121,18 @@ impl Target {
             Self::Lambda => IndexUse::Refused,
             Self::Ecs | Self::AppRunner => IndexUse::OneImage,
             Self::Eks => IndexUse::Whole,
+        }
+    }
+
+    /// Which registries it takes images from.
+    ///
+    /// Source: Lambda's documentation, "Create a Lambda function using a container image" ("must be in the same AWS Region as the
+    /// function"); App Runner's, "Developing application code for App Runner" (ECR and ECR Public).
+    pub fn image_sources(self) -> ImageSources {
+        match self {
+            Self::Lambda => ImageSources::EcrOfItsRegion,
+            Self::AppRunner => ImageSources::Ecr,
+            Self::Eks | Self::Ecs => ImageSources::Any,
         }
     }
 

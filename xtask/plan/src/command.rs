@@ -151,11 +151,14 @@ pub fn script(plan: &Plan) -> Vec<String> {
         .as_ref()
         .filter(|_| builds().next().is_some())
         .map(|place| {
+            let Some(flags) = place.ecr_flags() else {
+                return format!("docker login {}", place.registry);
+            };
             let login = format!(
                 "docker login --username AWS --password-stdin {}",
                 place.registry
             );
-            format!("aws ecr get-login-password {} | {login}", place.flags())
+            format!("aws ecr get-login-password {flags} | {login}")
         });
     // A build that takes its steps from the registry needs the login before.
     let (before, after) = if plan.needs_login_to_build() {
@@ -234,7 +237,7 @@ fn create_repository(place: &Place, name: &str, movable: &[String]) -> String {
     format!(
         "aws ecr create-repository --repository-name {name} --image-scanning-configuration scanOnPush=true {} {}",
         mutability(movable),
-        place.flags()
+        place.ecr_flags().unwrap_or_default()
     )
 }
 
@@ -265,7 +268,23 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
     let Publication {
         repository, tags, ..
     } = publication;
-    let flags = place.flags();
+    let written = tags.iter().filter(|tag| tag.action == TagAction::Write);
+    let Some(flags) = place.ecr_flags() else {
+        let name = format!("{}/{repository}", place.registry);
+        let known = match &image.source {
+            Source::Build(_) => format!("{name}:{}", publication.pushed_tag),
+            Source::Existing { digest } => format!("{name}@{digest}"),
+        };
+        let names: Vec<_> = written
+            .flat_map(|tag| ["--tag".to_owned(), format!("{name}:{}", tag.name)])
+            .collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let words = ["buildx", "imagetools", "create"].map(str::to_owned);
+        let words: Vec<_> = words.into_iter().chain(names).chain([known]).collect();
+        return vec![docker_line(&words)];
+    };
     let read = |name: &str, field: &str| {
         format!(
             "{name}=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} \
@@ -279,11 +298,7 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
             tag.name
         )
     };
-    let written: Vec<_> = tags
-        .iter()
-        .filter(|tag| tag.action == TagAction::Write)
-        .map(put)
-        .collect();
+    let written: Vec<_> = written.map(put).collect();
     if written.is_empty() {
         return Vec::new();
     }

@@ -22,6 +22,7 @@ pub(crate) fn environment(name: &str) -> Environment {
         region: "eu-west-1".into(),
         other_regions: Vec::new(),
         profile: None,
+        registry: None,
         create_repository: false,
         protected: false,
         branch: "main".into(),

@@ -20,6 +20,7 @@ pub mod nodes;
 mod own_tags;
 pub mod promotion;
 mod push;
+mod registry;
 pub mod rollback;
 mod select;
 pub mod since;
@@ -44,4 +45,5 @@ pub use push::{
     PlatformBuild, PushFacts, function_name, has_index, plan_push, platform_builds,
     region_refusals, tag_set, timestamp,
 };
+pub use registry::registry_refusal;
 pub use select::{Selected, Wanted, all, environment, for_platform, one, select};

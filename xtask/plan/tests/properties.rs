@@ -94,6 +94,7 @@ fn place() -> Place {
         account: "111122223333".into(),
         region: "eu-west-1".into(),
         registry: "r".into(),
+        ecr: None,
         profile: None,
         endpoint: None,
     }

@@ -62,6 +62,7 @@ pub mod record;
 mod refused;
 pub mod registry;
 pub mod report;
+mod repositories;
 pub mod resolver;
 pub mod sandbox;
 pub mod session;

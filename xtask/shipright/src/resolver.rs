@@ -243,8 +243,7 @@ impl<'s> ImageResolver<'s> {
         self.terminal.note(&text);
         let found = self
             .session
-            .aws
-            .reader()
+            .repositories()
             .manifest(repository, &child.digest)?;
         found.with_context(|| {
             format!(

@@ -13,11 +13,13 @@ use crate::{
         config::{Config, Environment},
         place::Place,
         refusal::Refusal,
+        registry::{Ecr, ecr_of},
     },
     plan::{self, Selected, account_guard},
     refused::Refused,
     registry::{self, Actions, Reference, Registry},
     report::terminal,
+    repositories::Repositories,
     sandbox::Sandbox,
     workspace::Workspace,
 };
@@ -32,6 +34,8 @@ pub struct Session<'w> {
     pub place: Place,
     /// AWS there.
     pub aws: Aws,
+    /// Its registry, where that is not ECR.
+    other: Option<Registry>,
     /// The sandbox that stands in for it.
     pub sandbox: Option<Sandbox>,
 }
@@ -48,7 +52,12 @@ impl<'w> Session<'w> {
         let sandbox = workspace.sandbox()?;
         let place = place(environment, sandbox.as_ref())?;
         let aws = Aws::connect(&connection(environment, sandbox.as_ref()))?;
+        let is_other = place.ecr.is_none();
+        // Who may only read is given a token to read with, whatever is asked for.
+        let other = || Registry::with_docker_login(&place.registry, Actions::Push);
+        let other = is_other.then(other);
         Ok(Self {
+            other,
             config: &workspace.config,
             environment,
             place,
@@ -141,7 +150,7 @@ impl<'w> Session<'w> {
     /// # Errors
     /// A registry that cannot be read.
     pub fn manifest(&self, repository: &str, name: &str) -> Result<Option<Manifest>> {
-        let reader = self.aws.reader();
+        let reader = self.repositories();
         if reader.repository(repository)?.is_none() {
             return Ok(None);
         }
@@ -156,15 +165,46 @@ impl<'w> Session<'w> {
     /// # Errors
     /// ECR that gives no token.
     pub fn registry(&self) -> Result<Registry> {
-        Ok(Registry::new(
-            &self.place.registry,
-            Some(&self.aws.reader().login()?),
-        ))
+        self.repositories().registry(&self.place.registry)
+    }
+
+    /// The repositories of its registry.
+    pub fn repositories(&self) -> Repositories<'_> {
+        match &self.other {
+            Some(registry) => Repositories::Protocol(registry),
+            None => Repositories::Ecr(&self.aws),
+        }
     }
 
     /// Whether it is the protected environment itself, and no stand-in for it.
     pub fn is_protected(&self) -> bool {
         self.environment.protected && self.sandbox.is_none()
+    }
+
+    /// Whether its registry may be changed, and by whom: that of a protected environment wants the right account. Docker's login
+    /// for a registry other than ECR names no account.
+    ///
+    /// # Errors
+    /// A refusal, and credentials that AWS does not know.
+    pub fn guard_registry(&self) -> Result<String> {
+        let Some(ecr) = &self.place.ecr else {
+            let user = self.repositories().login()?.map(|login| login.user);
+            let user = user.unwrap_or_else(|| "nobody".to_owned());
+            return Ok(format!("{user} at {}", self.place.registry));
+        };
+        if self.environment.registry.is_none() {
+            return Ok(self.guard()?.arn);
+        }
+        let connection = Connection {
+            profile: ecr.profile.clone(),
+            ..connection(self.environment, self.sandbox.as_ref())
+        };
+        let identity = Aws::connect(&connection)?.reader().identity()?;
+        if self.is_protected() && identity.account != ecr.account {
+            account_guard(self.environment, &identity.account, &identity.arn)
+                .map_err(Refused::from)?;
+        }
+        Ok(identity.arn)
     }
 
     /// Asks whether this may be changed: a protected environment wants the right account.
@@ -198,25 +238,21 @@ pub fn registry_of(
         let login = Aws::connect(&sandbox.connection())?.reader().login()?;
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
-    if let Some(region) = reference.ecr_region() {
-        let account = reference
-            .host
-            .split('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+    if let Some((account, region)) = ecr_of(&reference.host) {
         let known = config
             .into_iter()
-            .flat_map(|config| config.environments.values());
+            .flat_map(|config| config.environments.values())
+            .flat_map(|environment| std::iter::once(environment).chain(&environment.other_regions));
+        let is_there = |ecr: &Ecr| ecr.account == account && ecr.region == region;
         let profile = known
-            .filter(|environment| {
-                environment.account == account && environment.regions().any(|one| one == region)
-            })
-            .find_map(|environment| environment.profile.clone());
+            .filter_map(Environment::ecr)
+            .filter(is_there)
+            .find_map(|ecr| ecr.profile);
         let connection = Connection {
-            account,
-            region,
+            account: account.to_owned(),
+            region: region.to_owned(),
             profile,
+            ecr: None,
             endpoint: None,
             dummy_credentials: false,
         };
@@ -268,6 +304,7 @@ pub fn connection(environment: &Environment, sandbox: Option<&Sandbox>) -> Conne
             account: environment.account.clone(),
             region: environment.region.clone(),
             profile: environment.profile.clone(),
+            ecr: environment.ecr(),
             endpoint: environment.endpoint.clone(),
             dummy_credentials: false,
         },
@@ -292,20 +329,17 @@ pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Pla
         .map(authority)
         .transpose()?
         .filter(|authority| registry::is_loopback(authority));
-    let suffix = if environment.region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
+    let ecr = environment.ecr();
     Ok(Place {
         environment: environment.name.clone(),
         account: environment.account.clone(),
         region: environment.region.clone(),
-        registry: local.unwrap_or_else(|| {
-            format!(
-                "{}.dkr.ecr.{}.{suffix}",
-                environment.account, environment.region
-            )
+        registry: local
+            .filter(|_| ecr.is_some())
+            .unwrap_or_else(|| environment.registry_host()),
+        ecr: ecr.map(|ecr| Ecr {
+            profile: ecr.profile.filter(|_| sandbox.is_none()),
+            ..ecr
         }),
         profile: environment.profile.clone().filter(|_| sandbox.is_none()),
         endpoint,

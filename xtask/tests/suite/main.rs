@@ -22,6 +22,7 @@ mod manifest;
 mod monorepo;
 mod push;
 mod regions;
+mod registries;
 mod run;
 mod since;
 mod snapshots;

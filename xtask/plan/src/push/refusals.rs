@@ -29,10 +29,14 @@ pub(super) fn no_index_for_lambda(build: &PlatformBuild<'_>) -> Option<Refusal> 
 
 /// A repository that is missing, and is not to be made.
 pub(super) fn missing_repository(environment: &Environment, place: &Place, name: &str) -> Refusal {
-    let (account, region) = (&place.account, &place.region);
-    let (environment, flags) = (&environment.name, place.flags());
+    let (environment, flags) = (&environment.name, place.ecr_flags().unwrap_or_default());
+    let ecr = place.ecr.as_ref();
+    let place = ecr.map_or_else(
+        || place.registry.clone(),
+        |ecr| format!("account {}, {}", ecr.account, ecr.region),
+    );
     Refusal::new(
-        format!("repository `{name}` does not exist in account {account}, {region}"),
+        format!("repository `{name}` does not exist in {place}"),
         format!(
             "set `create-repository = true` in [environments.{environment}], or: aws ecr create-repository \
              --repository-name {name} {flags}"
@@ -104,7 +108,11 @@ pub fn in_region(
                 "tag `{}` of repository `{name}` in {region} has to move, and the repository is immutable",
                 tag.name
             ),
-            format!("{} {}", let_tags_move(name, movable), place.flags()),
+            format!(
+                "{} {}",
+                let_tags_move(name, movable),
+                place.ecr_flags().unwrap_or_default()
+            ),
         )
     };
     stuck.map(refusal).collect()

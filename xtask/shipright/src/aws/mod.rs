@@ -6,43 +6,81 @@
 //! here has an attempt and an operation timeout.
 
 mod apprunner;
+mod ecr;
 mod ecs;
+mod eks;
 mod error;
 mod lambda;
-mod reader;
-mod writer;
+mod sts;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ecr::config::Credentials;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
 use tokio::runtime::Runtime;
 
+use crate::model::registry::Ecr;
+
 pub use apprunner::Service;
 pub use lambda::Refusal;
-pub use reader::{Identity, Reader};
-pub use writer::Writer;
+pub use sts::Identity;
 
 /// How AWS is reached.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// The account whose registry is meant: the caller's own may be another.
+    /// The account that is meant: the caller's own may be another.
     pub account: String,
     /// The region.
     pub region: String,
     /// The profile, if not the usual one.
     pub profile: Option<String>,
+    /// Whose ECR is meant, if not that of the account and region.
+    pub ecr: Option<Ecr>,
     /// A local stand-in's address. The SDK reads `AWS_ENDPOINT_URL` by itself.
     pub endpoint: Option<String>,
     /// Whether to sign with dummy keys, which a stand-in takes.
     pub dummy_credentials: bool,
 }
 
+impl Connection {
+    /// The SDK's configuration for a region and a profile.
+    async fn load(&self, region: &str, profile: Option<&str>) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(15))
+            .operation_timeout(Duration::from_mins(1))
+            .build();
+        let https = HttpClient::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(https)
+            .region(Region::new(region.to_owned()))
+            .retry_config(RetryConfig::standard().with_max_attempts(4))
+            .timeout_config(timeouts);
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if self.dummy_credentials {
+            loader = loader.credentials_provider(Credentials::new(
+                DUMMY_KEY, DUMMY_KEY, None, None, "sandbox",
+            ));
+        }
+        loader.load().await
+    }
+}
+
 /// Clients for one account and region.
 pub struct Aws {
     runtime: Runtime,
+    /// The account whose repositories are meant.
     account: String,
     apprunner: aws_sdk_apprunner::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
@@ -52,6 +90,14 @@ pub struct Aws {
     lambda: aws_sdk_lambda::Client,
     sts: aws_sdk_sts::Client,
 }
+
+/// The half of [`Aws`] that looks.
+#[derive(Clone, Copy)]
+pub struct Reader<'a>(&'a Aws);
+
+/// The half of [`Aws`] that changes.
+#[derive(Clone, Copy)]
+pub struct Writer<'a>(&'a Aws);
 
 /// How long a function may take to answer. Source: Lambda's longest timeout is 15 minutes.
 fn patient() -> TimeoutConfig {
@@ -77,43 +123,22 @@ impl Aws {
             .enable_all()
             .build()
             .context("failed to start tokio")?;
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(15))
-            .operation_timeout(Duration::from_mins(1))
-            .build();
-        let https = HttpClient::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(https)
-            .region(Region::new(connection.region.clone()))
-            .retry_config(RetryConfig::standard().with_max_attempts(4))
-            .timeout_config(timeouts);
-        if let Some(profile) = &connection.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(endpoint) = &connection.endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        if connection.dummy_credentials {
-            loader = loader.credentials_provider(Credentials::new(
-                DUMMY_KEY, DUMMY_KEY, None, None, "sandbox",
-            ));
-        }
-        let shared = runtime.block_on(loader.load());
+        let (region, profile) = (&connection.region, connection.profile.as_deref());
+        let shared = runtime.block_on(connection.load(region, profile));
         let apprunner = aws_sdk_apprunner::Client::new(&shared);
         let cloudwatch = aws_sdk_cloudwatch::Client::new(&shared);
-        let ecr = aws_sdk_ecr::Client::new(&shared);
+        let ecr = ecr::client(&runtime, connection, &shared);
         let ecs = aws_sdk_ecs::Client::new(&shared);
         let eks = aws_sdk_eks::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
         Ok(Self {
             runtime,
-            account: connection.account.clone(),
+            account: connection
+                .ecr
+                .as_ref()
+                .map_or(&connection.account, |ecr| &ecr.account)
+                .clone(),
             apprunner,
             cloudwatch,
             ecr,

@@ -231,11 +231,17 @@ pub(super) struct Environment {
     pub regions: Option<Located<Vec<Located<String>>>>,
     /// The profile of `~/.aws/config` to use. Default: what `AWS_PROFILE` and the SDK's usual chain find.
     pub profile: Option<Located<String>>,
+    /// Where its images are kept, a host and perhaps a path: ECR of another account
+    /// (`444455556666.dkr.ecr.{region}.amazonaws.com`) or any other registry (`ghcr.io/acme`), which takes docker's login.
+    /// `{region}` is filled in. Default: ECR of the account and region.
+    pub registry: Option<Located<String>>,
+    /// The profile of `~/.aws/config` for a `registry` that is ECR of another account. Default: `profile`.
+    pub registry_profile: Option<Located<String>>,
     /// Tags of its images besides the six, as in `[project]`.
     pub tags: Option<Vec<Located<String>>>,
-    /// The ECR repository. `{project}`, `{service}` and `{target}` are filled in. Default: `{project}`.
+    /// The repository, below the path of `registry`. `{project}`, `{service}` and `{target}` are filled in. Default: `{project}`.
     pub repository: Option<Located<String>>,
-    /// Whether a push creates the repository when it is missing. Default: false.
+    /// Whether a push creates the repository in ECR when it is missing. Default: false.
     pub create_repository: Option<bool>,
     /// Whether a push needs a clean tree, the right branch and account, and the environment's name typed. Default: false.
     pub protected: Option<bool>,

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A tag's place in the world: account, region, repository and tag.
-type Place = (String, String, String, String);
+type Place = (String, String, String);
 
 /// Repositories and tags that would be too long once names are filled in.
 pub(super) fn names_that_are_too_long(
@@ -135,15 +135,12 @@ impl Owner<'_> {
         TagSet::symbolic(self.image, self.environment, arch, config.revision_length).with(own)
     }
 
-    /// The tag in each region of the environment.
+    /// The tag in the registry of each region of the environment.
     fn places(&self, config: &Config, tag: &str) -> Vec<Place> {
-        let account = &self.environment.account;
         let repository = self.repository(config);
-        let place = |region: &str| {
-            let (account, region) = (account.clone(), region.to_owned());
-            (account, region, repository.clone(), tag.to_owned())
-        };
-        self.environment.regions().map(place).collect()
+        let all = std::iter::once(self.environment).chain(&self.environment.other_regions);
+        let place = |one: &Environment| (one.registry_host(), repository.clone(), tag.to_owned());
+        all.map(place).collect()
     }
 
     fn clash(&self, other: Owner<'_>, tag: &Tag) -> Option<Clash> {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::Docker;
-use crate::{aws::Reader, facts::host, interrupt::Transient, process};
+use crate::{facts::host, interrupt::Transient, process, repositories::Repositories};
 
 const PREFIX: &str = "xtask-docker-";
 
@@ -30,7 +30,7 @@ pub enum ExistingLogins {
 pub struct LoginSession<'a> {
     directory: Transient,
     registry: String,
-    aws: Reader<'a>,
+    repositories: Repositories<'a>,
 }
 
 impl<'a> LoginSession<'a> {
@@ -41,7 +41,7 @@ impl<'a> LoginSession<'a> {
     pub fn open(
         docker: &Docker,
         registry: &str,
-        aws: Reader<'a>,
+        repositories: Repositories<'a>,
         others: ExistingLogins,
     ) -> Result<Self> {
         let place = memory_directory();
@@ -63,7 +63,7 @@ impl<'a> LoginSession<'a> {
         let session = Self {
             directory: Transient::new(directory),
             registry: registry.to_owned(),
-            aws,
+            repositories,
         };
         session.write_config(docker.config.as_deref(), others)?;
         session.login(docker)?;
@@ -75,9 +75,12 @@ impl<'a> LoginSession<'a> {
         self.directory.path()
     }
 
-    /// Fetches a token and gives it to docker.
+    /// Fetches a token, or the login that docker keeps, and gives it to docker. A registry that docker has no login for may want
+    /// none.
     pub fn login(&self, docker: &Docker) -> Result<()> {
-        let login = self.aws.login()?;
+        let Some(login) = self.repositories.login()? else {
+            return Ok(());
+        };
         let tool = docker.with_config(self.directory());
         let words = [
             "login",

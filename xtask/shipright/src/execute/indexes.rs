@@ -10,7 +10,6 @@ use super::{
     tags::Which,
 };
 use crate::{
-    aws::Aws,
     model::tags::{Tag, TagKind},
     plan::{
         PlannedIndex,
@@ -18,6 +17,7 @@ use crate::{
     },
     registry::Registry,
     report::result::IndexReport,
+    repositories::Repositories,
 };
 
 impl Executor<'_> {
@@ -28,8 +28,11 @@ impl Executor<'_> {
         destination: &Destination<'_>,
         published: &[Published<'_>],
     ) -> Result<Manifest> {
-        let (registry, aws, repository) =
-            (destination.registry, destination.aws, &index.repository);
+        let (registry, repositories, repository) = (
+            destination.registry,
+            destination.repositories,
+            &index.repository,
+        );
         let children = children(index, registry, destination.plan, published)?;
         let manifest = assemble(&children).map_err(|refusals| {
             let problems: Vec<_> = refusals
@@ -44,13 +47,12 @@ impl Executor<'_> {
             .iter()
             .filter(|tag| matches!(tag.kind, TagKind::Timestamp | TagKind::Revision));
         let lasting: Vec<_> = lasting.map(|tag| tag.name.clone()).collect();
-        let current = aws.reader().manifests(repository, &lasting)?;
+        let current = repositories.manifests(repository, &lasting)?;
         let current = current
             .into_iter()
             .map(|(tag, manifest)| (tag, manifest.digest))
             .collect();
-        let mutability = aws
-            .reader()
+        let mutability = repositories
             .repository(repository)?
             .map(|found| found.mutability);
         if let Some(tag) = stuck(&lasting, &current, &manifest.digest, mutability.as_ref()) {
@@ -58,8 +60,7 @@ impl Executor<'_> {
                 "tag `{tag}` names another image of this commit, and may not move: commit again, or push without the index"
             );
         }
-        if aws
-            .reader()
+        if repositories
             .manifest(repository, &manifest.digest)?
             .is_none()
         {
@@ -81,13 +82,13 @@ impl Executor<'_> {
         &self,
         index: &PlannedIndex,
         manifest: &Manifest,
-        aws: &Aws,
+        repositories: Repositories<'_>,
         which: Which,
     ) -> Result<bool> {
         let tags = index.tags.iter().filter(|tag| which.includes(tag.kind));
         let tags: Vec<_> = tags.collect();
         let names: Vec<_> = tags.iter().map(|tag| tag.name.clone()).collect();
-        let current = aws.reader().manifests(&index.repository, &names)?;
+        let current = repositories.manifests(&index.repository, &names)?;
         let mut changed = false;
         for tag in tags {
             let name = &tag.name;
@@ -103,7 +104,9 @@ impl Executor<'_> {
             changed = true;
             self.terminal
                 .status("Tagging", &format!("{}:{name}", index.repository));
-            aws.writer().tag(&index.repository, manifest, name)?;
+            repositories
+                .writer()
+                .tag(&index.repository, manifest, name)?;
         }
         Ok(changed)
     }
@@ -113,11 +116,11 @@ impl Executor<'_> {
         &self,
         index: &PlannedIndex,
         manifest: &Manifest,
-        aws: &Aws,
+        repositories: Repositories<'_>,
         jobs: &mut [Job<'_>],
     ) -> Result<IndexReport> {
         let names: Vec<_> = index.tags.iter().map(|tag| tag.name.clone()).collect();
-        let current = aws.reader().manifests(&index.repository, &names)?;
+        let current = repositories.manifests(&index.repository, &names)?;
         let digest = &manifest.digest;
         let is_earlier = |tag: &&Tag| {
             let named = current.get(&tag.name);

@@ -22,23 +22,22 @@ use stage::Job;
 use tags::Which;
 
 use crate::{
-    aws::Aws,
     docker::{Docker, ExistingLogins, LoginSession},
     plan::{Plan, PlannedImage},
     proof::Prover,
-    registry::Registry,
     report::{
         result::{ImageReport, IndexReport, Report},
         terminal::Terminal,
     },
+    repositories::Repositories,
 };
 
 /// What a plan is carried out with.
 pub struct Executor<'a> {
     /// Docker.
     pub docker: &'a Docker,
-    /// AWS, for plans that have a place there.
-    pub aws: Option<&'a Aws>,
+    /// The registry's repositories, for plans that have a place there.
+    pub repositories: Option<Repositories<'a>>,
     /// The other regions of the same environment.
     pub others: &'a [OtherRegion<'a>],
     /// Where people watch.
@@ -90,19 +89,19 @@ impl Executor<'_> {
         jobs: &mut [Job<'p>],
         indexes: &mut Vec<IndexReport>,
     ) -> Result<()> {
-        let published = plan.place.as_ref().zip(self.aws);
+        let published = plan.place.as_ref().zip(self.repositories);
         let session = match published.filter(|_| plan.needs_login_to_build()) {
-            Some((place, aws)) => Some(LoginSession::open(
+            Some((place, repositories)) => Some(LoginSession::open(
                 self.docker,
                 &place.registry,
-                aws.reader(),
+                repositories,
                 ExistingLogins::Kept,
             )?),
             None => None,
         };
         let all = vec![(); jobs.len()];
         let make = |job: &mut Job<'p>, ()| self.make(job, session.as_ref());
-        let Some((place, aws)) = published else {
+        let Some((place, repositories)) = published else {
             // Local images have nothing to do with each other.
             self.each(jobs, all, make);
             return Ok(());
@@ -113,13 +112,13 @@ impl Executor<'_> {
             self.terminal
                 .status("Creating", &format!("repository {name}"));
             let movable = plan.movable_tags.get(name).map_or(&[][..], Vec::as_slice);
-            aws.writer().create_repository(name, movable)?;
+            repositories.writer().create(name, movable)?;
         }
         if made.iter().any(|made| matches!(made, Made::Built { .. })) {
             let session = LoginSession::open(
                 self.docker,
                 &place.registry,
-                aws.reader(),
+                repositories,
                 ExistingLogins::LeftOut,
             )?;
             let all = made.iter().collect();
@@ -127,12 +126,11 @@ impl Executor<'_> {
                 self.push(job, &session, made)
             })?;
         }
-        let login = aws.reader().login()?;
-        let registry = Registry::new(&place.registry, Some(&login));
+        let registry = repositories.registry(&place.registry)?;
         let destination = Destination {
             plan,
             registry: &registry,
-            aws,
+            repositories,
         };
         self.publish(&destination, jobs, &made, indexes)
     }
@@ -145,7 +143,7 @@ impl Executor<'_> {
         made: &[Made<'_>],
         indexes: &mut Vec<IndexReport>,
     ) -> Result<()> {
-        let (plan, aws) = (destination.plan, destination.aws);
+        let (plan, repositories) = (destination.plan, destination.repositories);
         let all = made.iter().collect();
         let there = self.stage(jobs, all, "no tag was moved", |job, made| {
             self.read_back(job, destination, made)
@@ -153,7 +151,7 @@ impl Executor<'_> {
         let replicas = self.replicate(destination, jobs, &there)?;
         let all = there.iter().collect();
         self.stage(jobs, all, "no moving tag was written", |job, image| {
-            self.tag(job, aws, image, Which::Lasting)
+            self.tag(job, repositories, image, Which::Lasting)
         })?;
         self.tag_replicas(&replicas, jobs, &there, Which::Lasting)?;
         let about = |name: &str| format!("the index of {name} was not made");
@@ -170,22 +168,22 @@ impl Executor<'_> {
         let mut changed = Vec::new();
         for (index, manifest) in both() {
             index_replicas(&replicas, index, manifest)?;
-            let here = self.tag_index(index, manifest, aws, Which::Lasting)?;
+            let here = self.tag_index(index, manifest, repositories, Which::Lasting)?;
             let there = self.tag_index_replicas(&replicas, index, manifest, Which::Lasting)?;
             changed.push(here | there);
         }
         // From here on every image is in the registry as it should be, and what becomes of one is no other's failure.
         self.each(jobs, there.iter().collect(), |job, image| {
-            self.tag(job, aws, image, Which::Moving)
+            self.tag(job, repositories, image, Which::Moving)
         });
         for ((index, manifest), changed) in both().zip(&mut changed) {
-            *changed |= self.tag_index(index, manifest, aws, Which::Moving)?;
+            *changed |= self.tag_index(index, manifest, repositories, Which::Moving)?;
             *changed |= self.tag_index_replicas(&replicas, index, manifest, Which::Moving)?;
         }
         self.tag_replicas(&replicas, jobs, &there, Which::Moving)?;
         self.each(jobs, there.iter().collect(), |job, image| {
             if job.report.error.is_none() {
-                self.confirm(job, aws, image)?;
+                self.confirm(job, repositories, image)?;
                 self.confirm_replicas(&replicas, job, image)
             } else {
                 Ok(())
@@ -194,7 +192,7 @@ impl Executor<'_> {
         for ((index, manifest), changed) in both().zip(changed) {
             indexes.push(IndexReport {
                 changed,
-                ..self.confirm_index(index, manifest, aws, jobs)?
+                ..self.confirm_index(index, manifest, repositories, jobs)?
             });
         }
         Ok(())

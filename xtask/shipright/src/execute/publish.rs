@@ -5,12 +5,12 @@ use image_oci::Manifest;
 
 use super::{Executor, make::Made, stage::Job};
 use crate::{
-    aws::Aws,
     docker::{Built, LoginSession},
     model::{label, published::Found},
     plan::{Plan, Publication},
     proof::Proof,
     registry::Registry,
+    repositories::Repositories,
 };
 
 /// An image that is in the registry, and proven there.
@@ -27,8 +27,8 @@ pub(super) struct Destination<'d> {
     pub plan: &'d Plan,
     /// The registry protocol.
     pub registry: &'d Registry,
-    /// ECR.
-    pub aws: &'d Aws,
+    /// Its repositories.
+    pub repositories: Repositories<'d>,
 }
 
 impl Executor<'_> {
@@ -126,7 +126,7 @@ fn require_built(built: &Built, manifest: &Manifest) -> Result<()> {
 impl Destination<'_> {
     /// The one image that is there.
     fn manifest(&self, publication: &Publication, made: &Made<'_>) -> Result<Manifest> {
-        let (reader, repository) = (self.aws.reader(), &publication.repository);
+        let (reader, repository) = (self.repositories, &publication.repository);
         let digest = match made {
             Made::Existing { digest } => Some((*digest).to_owned()),
             Made::Built { .. } => {

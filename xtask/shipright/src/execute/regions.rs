@@ -14,13 +14,13 @@ use super::{
     tags::Which,
 };
 use crate::{
-    aws::Aws,
     model::{
         place::Place,
         tags::{Tag, TagKind},
     },
     plan::{PlannedIndex, TagAction},
     registry::Registry,
+    repositories::Repositories,
 };
 
 /// Another region of the environment that a plan is for.
@@ -28,8 +28,8 @@ use crate::{
 pub struct OtherRegion<'r> {
     /// Where it is.
     pub place: &'r Place,
-    /// AWS there.
-    pub aws: &'r Aws,
+    /// The repositories there.
+    pub repositories: Repositories<'r>,
 }
 
 /// A region that has every image of a plan.
@@ -70,8 +70,7 @@ impl Executor<'_> {
         jobs: &mut [Job<'_>],
         there: &[Published<'_>],
     ) -> Result<Registry> {
-        let login = region.aws.reader().login()?;
-        let registry = Registry::new(&region.place.registry, Some(&login));
+        let registry = region.repositories.registry(&region.place.registry)?;
         for (job, image) in jobs.iter_mut().zip(there) {
             let repository = &image.publication.repository;
             self.make_repository(region, destination, repository)?;
@@ -84,7 +83,7 @@ impl Executor<'_> {
                 self.terminal.status("Sent", &text);
                 job.report.changed = true;
             }
-            let arrived = region.aws.reader().manifest(repository, &manifest.digest)?;
+            let arrived = region.repositories.manifest(repository, &manifest.digest)?;
             if arrived.is_none() {
                 bail!(
                     "{} is not in `{repository}` after it was sent",
@@ -105,16 +104,16 @@ impl Executor<'_> {
         destination: &Destination<'_>,
         name: &str,
     ) -> Result<()> {
-        if region.aws.reader().repository(name)?.is_some() {
+        if region.repositories.repository(name)?.is_some() {
             return Ok(());
         }
         let text = format!("repository {name} in {}", region.place.region);
         self.terminal.status("Creating", &text);
         let movable = destination.plan.movable_tags.get(name);
         region
-            .aws
+            .repositories
             .writer()
-            .create_repository(name, movable.map_or(&[][..], Vec::as_slice))
+            .create(name, movable.map_or(&[][..], Vec::as_slice))
     }
 
     /// Writes the tags of images in every other region.
@@ -173,7 +172,7 @@ impl Executor<'_> {
         tags: &[(&str, TagKind)],
     ) -> Result<bool> {
         let current = current(
-            replica.region.aws,
+            replica.region.repositories,
             repository,
             tags.iter().map(|(name, _)| *name),
         )?;
@@ -192,7 +191,7 @@ impl Executor<'_> {
             }
             let text = format!("{repository}:{name} in {place}");
             self.terminal.status("Tagging", &text);
-            let writer = replica.region.aws.writer();
+            let writer = replica.region.repositories.writer();
             writer
                 .tag(repository, manifest, name)
                 .with_context(|| format!("failed to tag in {place}"))?;
@@ -217,7 +216,7 @@ impl Executor<'_> {
         for replica in replicas {
             let place = &replica.region.place.region;
             let current = current(
-                replica.region.aws,
+                replica.region.repositories,
                 &publication.repository,
                 names.iter().copied(),
             )?;
@@ -261,7 +260,7 @@ pub(super) fn index_replicas(
 /// A region where a tag of a commit names another image that may not be moved.
 fn require_free(region: OtherRegion<'_>, image: &Published<'_>) -> Result<()> {
     let repository = &image.publication.repository;
-    let found = region.aws.reader().repository(repository)?;
+    let found = region.repositories.repository(repository)?;
     let tags = image
         .publication
         .tags
@@ -269,7 +268,7 @@ fn require_free(region: OtherRegion<'_>, image: &Published<'_>) -> Result<()> {
         .filter(|tag| tag.action != TagAction::Kept);
     let tags: Vec<_> = tags.filter(|tag| tag.kind != TagKind::Fixed).collect();
     let current = current(
-        region.aws,
+        region.repositories,
         repository,
         tags.iter().map(|tag| tag.name.as_str()),
     )?;
@@ -293,12 +292,12 @@ fn require_free(region: OtherRegion<'_>, image: &Published<'_>) -> Result<()> {
 }
 
 fn current<'t>(
-    aws: &Aws,
+    repositories: Repositories<'_>,
     repository: &str,
     names: impl Iterator<Item = &'t str>,
 ) -> Result<BTreeMap<String, String>> {
     let names: Vec<String> = names.map(str::to_owned).collect();
-    let found = aws.reader().manifests(repository, &names)?.into_iter();
+    let found = repositories.manifests(repository, &names)?.into_iter();
     Ok(found
         .map(|(name, manifest)| (name, manifest.digest))
         .collect())

@@ -4,9 +4,9 @@ use anyhow::{Result, bail};
 
 use super::{Executor, publish::Published, stage::Job};
 use crate::{
-    aws::Aws,
     model::tags::TagKind,
     plan::{PlannedTag, TagAction},
+    repositories::Repositories,
 };
 
 /// Which tags are written: those that never move come first.
@@ -30,7 +30,7 @@ impl Executor<'_> {
     pub(super) fn tag(
         &self,
         job: &mut Job<'_>,
-        aws: &Aws,
+        repositories: Repositories<'_>,
         image: &Published<'_>,
         which: Which,
     ) -> Result<()> {
@@ -45,7 +45,9 @@ impl Executor<'_> {
                 TagAction::Write => {
                     self.terminal
                         .status("Tagging", &format!("{repository}:{}", tag.name));
-                    aws.writer().tag(repository, &image.manifest, &tag.name)?;
+                    repositories
+                        .writer()
+                        .tag(repository, &image.manifest, &tag.name)?;
                     job.report.changed = true;
                 }
                 TagAction::Push | TagAction::Present => {}
@@ -64,15 +66,13 @@ impl Executor<'_> {
     pub(super) fn confirm(
         &self,
         job: &mut Job<'_>,
-        aws: &Aws,
+        repositories: Repositories<'_>,
         image: &Published<'_>,
     ) -> Result<()> {
         let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
         let tags = image.publication.tags.iter().filter(expected);
         let names: Vec<_> = tags.map(|tag| tag.name.clone()).collect();
-        let current = aws
-            .reader()
-            .manifests(&image.publication.repository, &names)?;
+        let current = repositories.manifests(&image.publication.repository, &names)?;
         let digest = &image.manifest.digest;
         let mut wrong = Vec::new();
         for name in names {

@@ -7,7 +7,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use image_oci::Manifest;
 
 use crate::{
-    aws::Reader,
     facts::host,
     model::{
         function::Function,
@@ -17,6 +16,7 @@ use crate::{
     },
     plan::{self, PlatformBuild},
     registry::{CONFIG_LIMIT, Registry},
+    repositories::Repositories,
     session::Session,
 };
 
@@ -99,13 +99,13 @@ impl Reading<'_> {
         revision: Option<&Revision>,
     ) -> Result<Published> {
         let session = self.session;
-        let (aws, name) = (
-            session.aws.reader(),
+        let (repositories, name) = (
+            session.repositories(),
             session.repository(platform_build.selected),
         );
         if !self.repositories.contains_key(&name) {
             self.repositories
-                .insert(name.clone(), aws.repository(&name)?);
+                .insert(name.clone(), repositories.repository(&name)?);
         }
         let exists = self.repositories.get(&name).is_some_and(Option::is_some);
         let (true, Some(revision)) = (exists, revision) else {
@@ -125,12 +125,17 @@ impl Reading<'_> {
             let tags = tags(now);
             let dated = tags.iter().filter(|tag| tag.kind == TagKind::Timestamp);
             let names: Vec<_> = dated.map(|tag| tag.name.clone()).collect();
-            anyhow::Ok(!aws.manifests(&name, &names)?.is_empty())
+            anyhow::Ok(!repositories.manifests(&name, &names)?.is_empty())
         };
         while is_taken(&self.now)? {
             self.now += TimeDelta::seconds(1);
         }
-        self.tags(&name, &tags(&self.now), platform_build.in_index, aws)
+        self.tags(
+            &name,
+            &tags(&self.now),
+            platform_build.in_index,
+            repositories,
+        )
     }
 
     fn tags(
@@ -138,11 +143,11 @@ impl Reading<'_> {
         name: &str,
         tags: &TagSet,
         in_index: bool,
-        aws: Reader<'_>,
+        repositories: Repositories<'_>,
     ) -> Result<Published> {
         let lasting = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp);
         let lasting: Vec<_> = lasting.map(|tag| tag.name.clone()).collect();
-        let manifests = aws.manifests(name, &lasting)?;
+        let manifests = repositories.manifests(name, &lasting)?;
         let indexes = manifests
             .iter()
             .filter(|(_, manifest)| manifest.is_image_index());
@@ -164,7 +169,7 @@ impl Reading<'_> {
             .and_then(|tag| manifests.get(&tag.name))
             .filter(|manifest| manifest.is_image_manifest())
         {
-            Some(manifest) => self.revision_image(name, manifest, published, aws),
+            Some(manifest) => self.revision_image(name, manifest, published, repositories),
             None => Ok(published),
         }
     }
@@ -175,7 +180,7 @@ impl Reading<'_> {
         name: &str,
         manifest: &Manifest,
         published: Published,
-        aws: Reader<'_>,
+        repositories: Repositories<'_>,
     ) -> Result<Published> {
         let config = manifest.config()?;
         if config.size > CONFIG_LIMIT {
@@ -189,7 +194,7 @@ impl Reading<'_> {
             manifest,
             &registry.blob(name, &config.digest, CONFIG_LIMIT)?,
         )?;
-        let revision_image_tags = aws.tags(name, &manifest.digest)?;
+        let revision_image_tags = repositories.tags(name, &manifest.digest)?;
         Ok(Published {
             revision_image: Some(found),
             revision_image_tags,

@@ -13,7 +13,10 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde::Deserialize;
 use ureq::Agent;
 
-use super::{is_loopback, reference::HUB};
+use super::{
+    is_loopback,
+    reference::{HUB, HUB_NAME},
+};
 use crate::facts::host;
 
 /// A user name and password for a registry.
@@ -72,7 +75,7 @@ impl Login {
     /// A configuration that cannot be read, or a helper that fails. A registry without a login is none.
     pub fn from_docker(host: &str) -> Result<Option<Self>> {
         // Docker keeps the login of its Hub under the address that it had first.
-        let server = if host == HUB {
+        let server = if is_hub(host) {
             "https://index.docker.io/v1/"
         } else {
             host
@@ -163,9 +166,13 @@ impl Token {
     }
 }
 
+fn is_hub(host: &str) -> bool {
+    host == HUB || host == HUB_NAME
+}
+
 /// What a user types to log in. Docker's own Hub has no name there.
 pub(super) fn login_command(host: &str) -> String {
-    if host == HUB {
+    if is_hub(host) {
         "docker login".to_owned()
     } else {
         format!("docker login {host}")

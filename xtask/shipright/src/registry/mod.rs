@@ -9,19 +9,22 @@
 
 mod access;
 mod failure;
+mod lookup;
 mod reference;
 mod write;
 
 use std::{
+    collections::BTreeSet,
     io::Read,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, digest_of, is_digest};
+use image_oci::{Manifest, digest_of, is_digest};
 use ureq::{
     Agent,
+    http::Response,
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -33,14 +36,21 @@ pub use reference::{Reference, is_loopback};
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 
+/// What tokens are asked for.
+struct Scope {
+    /// A token is for the repositories that it was asked for, so this grows as they are come to.
+    repositories: Mutex<BTreeSet<String>>,
+    actions: Actions,
+}
+
 /// A registry and how to get in.
 pub struct Registry {
     agent: Agent,
     host: String,
     base: String,
     authorization: Mutex<Option<String>>,
-    /// What a token is asked for, again where it has run out: some live for a minute.
-    scope: Option<(Vec<String>, Actions)>,
+    /// What a token is asked for, again where it has run out: some live for a minute. `None` for HTTP's own login.
+    scope: Option<Scope>,
 }
 
 impl Registry {
@@ -63,26 +73,54 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or gives no token, or a login of docker's that cannot be read.
     pub fn open(host: &str, repositories: &[&str], actions: Actions) -> Result<Self> {
-        let mut registry = Self::new(host, None);
-        registry.scope = Some((
-            repositories.iter().map(|name| (*name).to_owned()).collect(),
-            actions,
-        ));
+        let registry = Self::with_docker_login(host, actions);
+        if let Some(scope) = &registry.scope {
+            let names = repositories.iter().map(|name| (*name).to_owned());
+            scope.names().extend(names);
+        }
         registry.authorize()?;
         Ok(registry)
     }
 
-    fn authorize(&self) -> Result<()> {
-        let Some((repositories, right)) = &self.scope else {
+    /// The same, but nothing is sent before there is something to ask, and a token is for the repositories that come up.
+    pub fn with_docker_login(host: &str, actions: Actions) -> Self {
+        let mut registry = Self::new(host, None);
+        let repositories = Mutex::default();
+        registry.scope = Some(Scope {
+            repositories,
+            actions,
+        });
+        registry
+    }
+
+    /// Sees to it that what is said next of a repository is said with a token for it.
+    fn cover(&self, repository: &str) -> Result<()> {
+        let Some(scope) = &self.scope else {
             return Ok(());
         };
+        // The guard must be gone before the token is asked for, which wants the names.
+        let is_new = scope.names().insert(repository.to_owned());
+        if is_new { self.authorize() } else { Ok(()) }
+    }
+
+    fn authorize(&self) -> Result<()> {
+        let Some(scope) = &self.scope else {
+            return Ok(());
+        };
+        let repositories: Vec<_> = scope.names().iter().cloned().collect();
+        let actions = scope.actions;
         let header =
-            access::authorization(&self.agent, &self.host, &self.base, repositories, *right)?;
+            access::authorization(&self.agent, &self.host, &self.base, &repositories, actions)?;
         *self
             .authorization
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = header;
         Ok(())
+    }
+
+    /// The registry's host, with a port where it has one.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     fn authorization(&self) -> Option<String> {
@@ -105,12 +143,8 @@ impl Registry {
             );
         }
         let about = format!("blob {digest} of `{repository}`");
-        let bytes = self.small(
-            &format!("{repository}/blobs/{digest}"),
-            "*/*",
-            limit,
-            &format!("read {about}"),
-        )?;
+        let (rest, what) = (format!("blobs/{digest}"), format!("read {about}"));
+        let bytes = self.small((repository, &rest), "*/*", limit, &what)?;
         if digest_of(&bytes) != digest {
             bail!("{about} has the digest {}", digest_of(&bytes));
         }
@@ -137,18 +171,10 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
-        let accepted = IMAGE_MANIFEST_TYPES
-            .into_iter()
-            .chain(IMAGE_INDEX_TYPES)
-            .collect::<Vec<_>>()
-            .join(", ");
         let about = format!("read manifest `{reference}` of `{repository}`");
-        self.small(
-            &format!("{repository}/manifests/{reference}"),
-            &accepted,
-            CONFIG_LIMIT,
-            &about,
-        )
+        let accepted = lookup::manifest_types();
+        let rest = format!("manifests/{reference}");
+        self.small((repository, &rest), &accepted, CONFIG_LIMIT, &about)
     }
 
     /// A blob as a stream. The caller checks its digest.
@@ -157,30 +183,31 @@ impl Registry {
     /// A registry that cannot be reached or refuses.
     pub fn stream(&self, repository: &str, digest: &str) -> Result<impl Read + Send + use<>> {
         let about = format!("read blob {digest} of `{repository}`");
-        let body = self.retried(&about, || {
+        let body = self.retried(&about, repository, || {
             self.get(&format!("{repository}/blobs/{digest}"), "*/*")
         })?;
         Ok(body.into_reader())
     }
 
-    fn small(&self, path: &str, accept: &str, limit: u64, about: &str) -> Result<Vec<u8>> {
-        self.retried(about, || {
-            let mut bytes = Vec::new();
-            let read = self
-                .get(path, accept)?
-                .into_reader()
-                .take(limit + 1)
-                .read_to_end(&mut bytes)
-                .context("the answer broke off");
-            read.map_err(Failure::passing)?;
-            if bytes.len() as u64 > limit {
-                return Err(Failure::lasting(anyhow!("it has more than {limit} bytes")));
-            }
-            Ok(bytes)
+    fn small(
+        &self,
+        (repository, rest): (&str, &str),
+        accept: &str,
+        limit: u64,
+        about: &str,
+    ) -> Result<Vec<u8>> {
+        self.retried(about, repository, || {
+            limited(self.get(&format!("{repository}/{rest}"), accept)?, limit)
         })
     }
 
-    fn retried<T>(&self, about: &str, attempt: impl Fn() -> Result<T, Failure>) -> Result<T> {
+    fn retried<T>(
+        &self,
+        about: &str,
+        repository: &str,
+        attempt: impl Fn() -> Result<T, Failure>,
+    ) -> Result<T> {
+        self.cover(repository)?;
         let mut delays = [Duration::from_secs(1), Duration::from_secs(3)].into_iter();
         let mut renewed = self.scope.is_none();
         loop {
@@ -201,21 +228,53 @@ impl Registry {
     }
 
     fn get(&self, path: &str, accept: &str) -> Result<ureq::Body, Failure> {
-        let url = format!("{}/{path}", self.base);
-        let mut request = self.agent.get(&url).header("Accept", accept);
-        if let Some(authorization) = self.authorization() {
-            request = request.header("Authorization", authorization);
-        }
-        let answer = request.call().map_err(Failure::passing)?;
+        let answer = self.call(path, accept)?;
         if answer.status() == 200 {
             Ok(answer.into_body())
         } else {
             Err(Failure::refused(&self.host, answer))
         }
     }
+
+    fn call(&self, path: &str, accept: &str) -> Result<Response<ureq::Body>, Failure> {
+        let url = format!("{}/{path}", self.base);
+        let mut request = self.agent.get(&url).header("Accept", accept);
+        if let Some(authorization) = self.authorization() {
+            request = request.header("Authorization", authorization);
+        }
+        request.call().map_err(Failure::passing)
+    }
+}
+
+impl Scope {
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.repositories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The whole of an answer, if it is no longer than this many bytes.
+fn limited(body: ureq::Body, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = body
+        .into_reader()
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .context("the answer broke off");
+    read.map_err(Failure::passing)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::lasting(anyhow!("it has more than {limit} bytes")));
+    }
+    Ok(bytes)
 }
 
 fn base(host: &str) -> String {
+    let host = if host == reference::HUB_NAME {
+        reference::HUB
+    } else {
+        host
+    };
     let scheme = if is_loopback(host) { "http" } else { "https" };
     format!("{scheme}://{host}/v2")
 }

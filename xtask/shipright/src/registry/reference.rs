@@ -6,6 +6,9 @@ use image_oci::is_digest;
 
 use crate::model::name;
 
+/// What Docker Hub's registry is called.
+pub(super) const HUB_NAME: &str = "docker.io";
+
 /// Where Docker Hub's registry is.
 pub(super) const HUB: &str = "registry-1.docker.io";
 
@@ -18,21 +21,6 @@ pub struct Reference {
     pub repository: String,
     /// The tag or digest.
     pub tag: String,
-}
-
-impl Reference {
-    /// The region, for a private registry of ECR.
-    pub fn ecr_region(&self) -> Option<String> {
-        let parts: Vec<_> = self.host.split('.').collect();
-        match parts.as_slice() {
-            [account, "dkr", "ecr", region, "amazonaws", "com", ..]
-                if name::is_account(account) =>
-            {
-                Some((*region).to_owned())
-            }
-            _ => None,
-        }
-    }
 }
 
 impl FromStr for Reference {
@@ -49,7 +37,7 @@ impl FromStr for Reference {
             _ => (HUB, name),
         };
         let (path, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
-        let hub = host == HUB || host == "docker.io";
+        let hub = host == HUB || host == HUB_NAME;
         let repository = if hub && !path.contains('/') {
             format!("library/{path}")
         } else {
@@ -136,10 +124,6 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
-        let ecr: Reference = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/a"
-            .parse()
-            .unwrap();
-        assert_eq!(ecr.ecr_region().as_deref(), Some("eu-west-1"));
     }
 
     #[test]

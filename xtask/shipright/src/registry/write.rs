@@ -25,7 +25,8 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses.
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
-        self.retried(&format!("look for blob {digest} in `{repository}`"), || {
+        let about = format!("look for blob {digest} in `{repository}`");
+        self.retried(&about, repository, || {
             let answer = self.send(
                 "HEAD",
                 &self.url(&format!("{repository}/blobs/{digest}")),
@@ -78,7 +79,11 @@ impl Registry {
         from: Option<&str>,
         open: impl Fn() -> Result<R>,
     ) -> Result<BlobUpload> {
-        self.retried(&format!("write blob {digest} to `{repository}`"), || {
+        let about = format!("write blob {digest} to `{repository}`");
+        if let Some(from) = from {
+            self.cover(from)?;
+        }
+        self.retried(&about, repository, || {
             // An earlier attempt may have arrived though its answer did not.
             if self
                 .has_blob(repository, digest)
@@ -140,6 +145,7 @@ impl Registry {
     ) -> Result<()> {
         self.retried(
             &format!("write manifest `{reference}` to `{repository}`"),
+            repository,
             || {
                 let url = self.url(&format!("{repository}/manifests/{reference}"));
                 let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;

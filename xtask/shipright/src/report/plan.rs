@@ -23,7 +23,15 @@ impl fmt::Display for Shown<'_> {
                 "environment  {}: account {}, {}{stand_in}",
                 place.environment, place.account, place.region
             )?;
-            writeln!(f, "registry     {}", place.registry)?;
+            let kind = match &place.ecr {
+                Some(ecr) if ecr.account == place.account && ecr.region == place.region => {
+                    String::new()
+                }
+                Some(ecr) => format!(": ECR of account {}, {}", ecr.account, ecr.region),
+                None => ", which is not ECR: it makes repositories itself, and lets any tag move"
+                    .to_owned(),
+            };
+            writeln!(f, "registry     {}{kind}", place.registry)?;
             for other in &self.0.other_places {
                 writeln!(f, "and in       {}: {}", other.region, other.registry)?;
             }

@@ -208,6 +208,7 @@ impl Sandbox {
     /// How the SDK reaches the local AWS.
     pub fn connection(&self) -> Connection {
         Connection {
+            ecr: None,
             account: ACCOUNT.to_owned(),
             region: REGION.to_owned(),
             profile: None,
@@ -261,6 +262,7 @@ pub fn move_in(config: &mut Config) {
         emulator::ACCOUNT.clone_into(&mut environment.account);
         REGION.clone_into(&mut environment.region);
         environment.other_regions.clear();
+        environment.registry = None;
         environment.create_repository = true;
     }
 }

@@ -21,9 +21,10 @@ use crate::{
     aws::{Aws, Identity},
     model::{running::Running, target::Target},
     plan::{
-        Selected,
+        Selected, registry_refusal,
         targets::{Choice, Workload, lambda::Options},
     },
+    refused::Refused,
     report::terminal::Terminal,
     session::Session,
 };
@@ -61,6 +62,9 @@ pub fn plan(
     options: Options,
     dry_run: bool,
 ) -> Result<Workload> {
+    if let Some(refusal) = registry_refusal(choice.selected, &session.place) {
+        return Err(Refused::from(refusal).into());
+    }
     match choice.selected.image.target {
         Target::Lambda => lambda::plan(session, terminal, choice, options, dry_run),
         Target::AppRunner => apprunner::plan(session, choice),

@@ -72,7 +72,7 @@ pub(super) fn run(
         context,
         config,
         docker: &docker,
-        aws: None,
+        session: None,
         others: &[],
         jobs: selection.jobs,
     };

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     model::{function::Code, target::IndexUse},
     plan::{
-        Selected, Source,
+        Selected, Source, registry_refusal,
         targets::{Choice, lambda::Options},
     },
     refused::Refused,
@@ -45,6 +45,14 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     let Some(push) = Prepared::of(context, &workspace, request)? else {
         return Ok(since::nothing(context));
     };
+    // Nothing is pushed that cannot be run from there.
+    let sessions = || std::iter::once(&push.session).chain(&push.others);
+    let in_the_way = |session: &Session<'_>| {
+        let moved = push.selection.iter();
+        let refusals = moved.filter_map(|one| registry_refusal(*one, &session.place));
+        refusals.collect::<Vec<_>>()
+    };
+    Refused::unless_none(sessions().flat_map(in_the_way).collect())?;
     if context.global.dry_run {
         return show(context, &push);
     }
@@ -57,7 +65,6 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     }
     say_what_is_passed_over(context, &push);
     // The push has asked what there was to ask.
-    let sessions = || std::iter::once(&push.session).chain(&push.others);
     let plan = |session| {
         let migration = Migration::open(context, session, "deploy")?;
         let resolver = migration.resolver()?;

@@ -18,6 +18,7 @@ use crate::{
         target::Target,
     },
     plan::{self, Selected, account_guard, command::let_tags_move, guards},
+    registry::{Actions, Registry},
     sandbox::Sandbox,
     session,
     tasks::exit_code,
@@ -97,6 +98,9 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
     ));
     for environment in config.environments.values() {
         checks.extend(cloud(config, environment, sandbox.as_ref()));
+        if environment.ecr().is_none() {
+            checks.extend(other_registry(config, environment));
+        }
     }
     Ok(show(context, &checks))
 }
@@ -282,21 +286,42 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) 
         }
         Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
     };
-    let repository = |one: Selected<'_>| {
-        environment.repository(&config.project, &one.service.name, one.image.target)
-    };
-    let names: BTreeSet<_> = plan::all(config).map(repository).collect();
     let goes_there = |one: &Selected<'_>| one.image.environments.contains(&environment.name);
     let functions = plan::all(config).filter(goes_there);
     let functions = functions.filter_map(|one| plan::function_name(config, environment, one));
-    let mut checks = vec![login(&aws, environment), account];
-    checks.extend(
-        names
-            .iter()
-            .map(|name| registry(&aws, (config, environment), name)),
-    );
+    let mut checks = vec![account];
+    if environment.ecr().is_some() {
+        let names = repositories(config, environment);
+        let names = names.iter();
+        checks.insert(0, login(&aws, environment));
+        checks.extend(names.map(|name| registry(&aws, (config, environment), name)));
+    }
     checks.extend(functions.map(|name| function(config, &aws, &name)));
     checks
+}
+
+fn repositories(config: &Config, environment: &Environment) -> BTreeSet<String> {
+    let repository = |one: Selected<'_>| {
+        environment.repository(&config.project, &one.service.name, one.image.target)
+    };
+    plan::all(config).map(repository).collect()
+}
+
+/// Whether a registry that is not ECR takes docker's login for each repository.
+fn other_registry(config: &Config, environment: &Environment) -> Vec<Check> {
+    let host = environment.registry_host();
+    let look = |name: &String| {
+        let what = format!("repository {name} of {}", environment.name);
+        match Registry::with_docker_login(&host, Actions::Push).tags(name) {
+            Ok(tags) if tags.is_empty() => {
+                Check::good(&what, format!("{host} has no image there yet"))
+            }
+            Ok(tags) => Check::good(&what, format!("{host} has {} tags there", tags.len())),
+            Err(error) => Check::bad(&what, format!("{error:#}"), format!("docker login {host}")),
+        }
+    };
+    let names = repositories(config, environment);
+    names.iter().map(look).collect()
 }
 
 fn login(aws: &Aws, environment: &Environment) -> Check {

@@ -8,7 +8,6 @@ use std::{
 use dockerfile_rules::Model;
 
 use crate::{
-    aws::Aws,
     context::Context,
     docker::Docker,
     execute::{Executor, OtherRegion, execute},
@@ -19,6 +18,7 @@ use crate::{
     record::Record,
     refused::Refused,
     report::{plan::Shown, result::Report},
+    session::Session,
 };
 
 /// Shows a plan where this is a dry run, and says otherwise which CPU each image is for. Returns whether it was shown.
@@ -57,8 +57,8 @@ pub(super) struct Run<'r> {
     pub config: &'r Config,
     /// Docker.
     pub docker: &'r Docker,
-    /// AWS, for images that leave this machine.
-    pub aws: Option<&'r Aws>,
+    /// The environment, for images that leave this machine.
+    pub session: Option<&'r Session<'r>>,
     /// The other regions that get the same images.
     pub others: &'r [OtherRegion<'r>],
     /// How many images are worked on at a time.
@@ -84,7 +84,7 @@ impl Run<'_> {
         let prover = Prover::of_project(&self.config.root);
         let executor = Executor {
             docker: self.docker,
-            aws: self.aws,
+            repositories: self.session.map(Session::repositories),
             others: self.others,
             terminal,
             prover: &prover,
@@ -93,8 +93,8 @@ impl Run<'_> {
         let report = execute(plan, &executor);
         terminal.block(&report.to_string());
         self.say_what_still_runs(plan, &report);
-        if let (Some(place), Some(aws)) = (&report.place, self.aws) {
-            self.write_down(place, aws, &report);
+        if let (Some(place), Some(session)) = (&report.place, self.session) {
+            self.write_down(place, session, &report);
         }
         Ok(report)
     }
@@ -161,7 +161,7 @@ impl Run<'_> {
     }
 
     /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
-    fn write_down(&self, place: &Place, aws: &Aws, report: &Report) {
+    fn write_down(&self, place: &Place, session: &Session<'_>, report: &Report) {
         let images = report
             .images
             .iter()
@@ -185,10 +185,9 @@ impl Run<'_> {
         if pushed.is_empty() {
             return;
         }
-        let who = aws
-            .reader()
-            .identity()
-            .map_or_else(|_| "unknown".to_owned(), |identity| identity.arn);
+        let who = session
+            .guard_registry()
+            .unwrap_or_else(|_| "unknown".to_owned());
         let record =
             |(name, repository, digest): (&'_ String, Option<&'_ str>, Option<&'_ str>)| Record {
                 who: who.clone(),

@@ -8,7 +8,6 @@ use image_oci::{Descriptor, Manifest};
 
 use super::transfer::{Image, Transfer};
 use crate::{
-    aws::Identity,
     cli::Promote,
     context::Context,
     facts::{git, host, version},
@@ -38,10 +37,10 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
     let from = Session::open(&workspace, &arguments.from)?;
     let regions = Session::open_all(&workspace, &arguments.to)?;
-    let identity = regions
+    let who = regions
         .first()
         .context("an environment has a region")?
-        .guard()?;
+        .guard_registry()?;
     let source = ImageResolver::open(&context.terminal, &from)?;
     let mut all = Vec::new();
     for to in &regions {
@@ -83,7 +82,7 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         .flat_map(|(to, images)| images.iter().map(move |image| (to, image)));
     let done = done.filter(|(_, image)| !image.tags.is_empty());
     let records: Vec<_> = done
-        .map(|(to, image)| record(image, &from, to, &identity))
+        .map(|(to, image)| record(image, &from, to, &who))
         .collect();
     if !records.is_empty() {
         context.record(&workspace.config, &records);
@@ -150,9 +149,9 @@ fn carry_out(transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)]) -> Result<()
     Ok(())
 }
 
-fn record(image: &Image<'_>, from: &Session<'_>, to: &Session<'_>, identity: &Identity) -> Record {
+fn record(image: &Image<'_>, from: &Session<'_>, to: &Session<'_>, who: &str) -> Record {
     Record {
-        who: identity.arn.clone(),
+        who: who.to_owned(),
         action: "promote",
         environment: to.environment.name.clone(),
         image: image.image.clone(),
@@ -309,7 +308,7 @@ impl<'p> Planner<'p> {
         }
         let child = |described: &Descriptor| {
             let digest = described.digest.clone();
-            let found = self.from.aws.reader().manifest(repository, &digest)?;
+            let found = self.from.repositories().manifest(repository, &digest)?;
             let found = found.with_context(|| {
                 format!("the index lists {digest}, which is not in `{repository}`")
             })?;
@@ -335,7 +334,7 @@ impl<'p> Planner<'p> {
 
     /// Of all tags those that have to be written, and whether the repository has to be made first.
     fn tags(&self, all: Vec<PromotedTag>, repository: &str) -> Result<(Vec<PromotedTag>, bool)> {
-        let reader = self.to.aws.reader();
+        let reader = self.to.repositories();
         let found = reader.repository(repository)?;
         promotion::guard_repository(found.as_ref(), repository, self.to.environment)
             .map_err(Refused::from)?;

@@ -119,7 +119,7 @@ impl<'w> Prepared<'w> {
         // Everything that needs no network has been asked; only now a sandbox is started.
         let mut session = Session::open_or_empty(workspace, environment)?;
         if environment.protected && session.is_readable() {
-            session.guard()?;
+            session.guard_registry()?;
         }
         let look = Look {
             context,
@@ -156,7 +156,7 @@ impl<'w> Prepared<'w> {
             docker.resolve_build_modes(&mut plan);
         }
         let others = session.others(workspace)?;
-        add_regions(&mut plan, config, &others)?;
+        add_regions(&mut plan, &session, &others)?;
         Ok(Some(Self {
             session,
             others,
@@ -173,16 +173,18 @@ impl<'w> Prepared<'w> {
     /// # Errors
     /// What is in the way before anything is done.
     pub(super) fn carry_out(&self, context: &Context, jobs: u8) -> Result<Report> {
-        let (config, docker, aws) = (self.session.config, &self.docker, Some(&self.session.aws));
-        let others = self.others.iter().map(|other| OtherRegion {
+        let (config, docker) = (self.session.config, &self.docker);
+        let others = self.others.iter();
+        let others = others.filter(|other| has_own_registry(&self.session, other));
+        let others = others.map(|other| OtherRegion {
             place: &other.place,
-            aws: &other.aws,
+            repositories: other.repositories(),
         });
         images::Run {
             context,
             config,
             docker,
-            aws,
+            session: Some(&self.session),
             others: &others.collect::<Vec<_>>(),
             jobs,
         }
@@ -194,7 +196,8 @@ impl<'w> Prepared<'w> {
 ///
 /// # Errors
 /// A refusal for a repository that is missing there, or that cannot take the tags.
-fn add_regions(plan: &mut Plan, config: &Config, others: &[Session<'_>]) -> Result<()> {
+fn add_regions(plan: &mut Plan, first: &Session<'_>, others: &[Session<'_>]) -> Result<()> {
+    let config = first.config;
     let publications = plan
         .images
         .iter()
@@ -203,10 +206,13 @@ fn add_regions(plan: &mut Plan, config: &Config, others: &[Session<'_>]) -> Resu
     let mut refusals = Vec::new();
     for other in others {
         plan.other_places.push(other.place.clone());
-        for publication in &publications {
+        for publication in publications
+            .iter()
+            .filter(|_| has_own_registry(first, other))
+        {
             let name = &publication.repository;
             let movable = plan::movable_tags(config, other.environment, name);
-            let found = other.aws.reader().repository(name)?;
+            let found = other.repositories().repository(name)?;
             refusals.extend(plan::region_refusals(
                 other.environment,
                 &other.place,
@@ -219,6 +225,11 @@ fn add_regions(plan: &mut Plan, config: &Config, others: &[Session<'_>]) -> Resu
     }
     refusals.dedup();
     Ok(Refused::unless_none(refusals)?)
+}
+
+/// Whether another region keeps its images elsewhere than the first: a registry that deploy.toml names may serve all of them.
+fn has_own_registry(first: &Session<'_>, other: &Session<'_>) -> bool {
+    first.environment.registry_host() != other.environment.registry_host()
 }
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.

@@ -181,7 +181,7 @@ impl Search<'_> {
             )
         })?;
         let repository = self.session.repository(selected);
-        let stored = self.session.aws.reader().images(&repository)?;
+        let stored = self.session.repositories().images(&repository)?;
         let candidates = rollback::images(
             &stored,
             &selected.image.tag_prefix,

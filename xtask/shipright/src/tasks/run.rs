@@ -145,7 +145,7 @@ impl Container<'_> {
         let login = LoginSession::open(
             self.docker,
             registry,
-            session.aws.reader(),
+            session.repositories(),
             ExistingLogins::LeftOut,
         )?;
         self.context.terminal.status("Pulling", &self.image);

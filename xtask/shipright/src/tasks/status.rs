@@ -85,7 +85,7 @@ impl Look<'_> {
             tag,
         );
         row.region = session.region();
-        let exists = session.aws.reader().repository(&repository)?.is_some();
+        let exists = session.repositories().repository(&repository)?.is_some();
         if exists {
             self.read_tag(&mut row, &repository)?;
         }
@@ -114,7 +114,7 @@ impl Look<'_> {
     }
 
     fn read_tag(&self, row: &mut Row, repository: &str) -> Result<()> {
-        let reader = self.session.aws.reader();
+        let reader = self.session.repositories();
         let Some(manifest) = reader.tagged(repository, &row.tag)? else {
             return Ok(());
         };
@@ -143,7 +143,7 @@ impl Look<'_> {
 
     /// The labels of an image that is still there; of an index, those of its first image.
     fn labels(&self, repository: &str, digest: &str) -> Option<BTreeMap<String, String>> {
-        let reader = self.session.aws.reader();
+        let reader = self.session.repositories();
         let mut manifest = reader.manifest(repository, digest).ok()??;
         if manifest.is_image_index() {
             let first = manifest.children().ok()?.first()?.digest.clone();

@@ -107,9 +107,9 @@ impl Transfer<'_> {
             let (config, environment) = (self.to.config, self.to.environment);
             let movable = plan::movable_tags(config, environment, repository);
             self.to
-                .aws
+                .repositories()
                 .writer()
-                .create_repository(repository, &movable)?;
+                .create(repository, &movable)?;
         }
         let same_registry = self.from.place.registry == self.to.place.registry;
         if !(same_registry && image.from_repository == *repository) {
@@ -123,8 +123,7 @@ impl Transfer<'_> {
         }
         if self
             .to
-            .aws
-            .reader()
+            .repositories()
             .manifest(&image.to_repository, &image.digest)?
             .is_none()
         {
@@ -179,7 +178,7 @@ impl Transfer<'_> {
                 .find(|manifest| manifest.digest == tag.digest)
                 .context("a tag has no manifest")?;
             self.to
-                .aws
+                .repositories()
                 .writer()
                 .tag(&image.to_repository, manifest, &tag.name)?;
         }
@@ -193,7 +192,7 @@ impl Transfer<'_> {
     pub(super) fn confirm(&self, image: &Image<'_>) -> Result<()> {
         let repository = &image.to_repository;
         let names: Vec<_> = image.tags.iter().map(|tag| tag.name.clone()).collect();
-        let there = self.to.aws.reader().manifests(repository, &names)?;
+        let there = self.to.repositories().manifests(repository, &names)?;
         for PromotedTag { name, digest, .. } in &image.tags {
             let now = there
                 .get(name)

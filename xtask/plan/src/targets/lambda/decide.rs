@@ -222,6 +222,7 @@ mod tests {
             account: "111122223333".into(),
             region: "eu-west-1".into(),
             registry: "r".into(),
+            ecr: None,
             profile: None,
             endpoint: None,
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::model::{
     config::{Environment, fill},
     name,
+    registry::{NamedRegistry, ecr_of},
 };
 
 impl Finding<'_> {
@@ -31,6 +32,7 @@ impl Finding<'_> {
             region,
             other_regions: Vec::new(),
             profile: own(&said.profile),
+            registry: self.registry(&path, said),
             cluster: own(&said.cluster),
             kube_context: own(&said.kube_context),
             namespace: self.default_name(
@@ -77,6 +79,58 @@ impl Finding<'_> {
                 "write the account's twelve digits in quotes: `aws sts get-caller-identity` prints them",
             );
         }
+    }
+
+    /// The registry that is not the environment's own ECR.
+    fn registry(&mut self, path: &str, said: &raw::Environment) -> Option<NamedRegistry> {
+        let (address, profile) = (said.registry.as_ref(), said.registry_profile.as_ref());
+        let Some(address) = address else {
+            if let Some(profile) = profile {
+                self.problem(
+                    &profile.span,
+                    format!("`{path}.registry-profile` is for a `registry`, and there is none"),
+                    "remove it, or say which registry: `registry = \"444455556666.dkr.ecr.{region}.amazonaws.com\"`",
+                );
+            }
+            return None;
+        };
+        let (host, rest) = address
+            .value
+            .split_once('/')
+            .unwrap_or((&address.value, ""));
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let filled = fill(host, &[("region", "eu-west-1")]);
+        let is_path = rest.is_empty() || rest.split('/').all(name::is_repository_part);
+        if !is_path || !name::is_registry_host(&filled) {
+            let word = address.value.escape_debug();
+            self.problem(
+                &address.span,
+                format!("`{path}.registry` is `{word}`, which is no registry"),
+                "write a host and perhaps a path, without `https://`: `ghcr.io/acme`, `registry.example.com:5000`, or \
+                 `444455556666.dkr.ecr.{region}.amazonaws.com`",
+            );
+            return None;
+        }
+        let is_ecr = ecr_of(&filled).is_some();
+        if let Some(profile) = profile.filter(|_| !is_ecr) {
+            self.problem(
+                &profile.span,
+                format!("`{path}.registry-profile` is for ECR, and `{host}` is another registry"),
+                format!("remove it: docker's own login is used, from `docker login {host}`"),
+            );
+        }
+        if said.create_repository == Some(true) && !is_ecr {
+            self.problem(
+                &address.span,
+                format!("`{path}` has `create-repository`, which is for ECR, and `{host}` is another registry"),
+                "remove `create-repository`: such a registry makes a repository at the first push, or asks for it elsewhere",
+            );
+        }
+        Some(NamedRegistry {
+            host: host.to_owned(),
+            path: rest.to_owned(),
+            profile: profile.map(|profile| profile.value.clone()),
+        })
     }
 
     /// The first region, and the others.
@@ -129,7 +183,12 @@ impl Finding<'_> {
     }
 
     fn texts(&mut self, path: &str, said: &raw::Environment) {
-        let texts = [&said.profile, &said.branch, &said.cluster];
+        let texts = [
+            &said.profile,
+            &said.registry_profile,
+            &said.branch,
+            &said.cluster,
+        ];
         for text in texts.into_iter().flatten() {
             if text.value.is_empty() || text.value.chars().any(char::is_control) {
                 let title = format!("`{path}` has an empty or unprintable value");
@@ -151,7 +210,7 @@ impl Finding<'_> {
             let word = said.value.escape_debug();
             self.problem(
                 &said.span,
-                format!("`{path}.repository` is `{word}`, which is no ECR repository name"),
+                format!("`{path}.repository` is `{word}`, which is no repository name"),
                 "use 2 to 256 lower-case letters, digits, `.`, `_`, `-` and `/`, starting with a letter; \
                  `{project}`, `{service}` and `{target}` are filled in",
             );

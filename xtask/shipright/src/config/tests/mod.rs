@@ -110,7 +110,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "region = \"eu-west-1\"",
         "region = \"eu-west-1\"\nrepository = \"Back/End\"",
-        "no ECR repository",
+        "no repository name",
     ),
     (
         "region = \"eu-west-1\"",
@@ -212,6 +212,36 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "[project]",
         "[sandbox]\nbase-images = { A = \"node:20\" }\n[project]",
         "has no stand-in",
+    ),
+    (
+        "[services",
+        "registry = \"https://ghcr.io/acme\"\n[services",
+        "which is no registry",
+    ),
+    (
+        "[services",
+        "registry = \"ghcr.io/Acme\"\n[services",
+        "which is no registry",
+    ),
+    (
+        "[services",
+        "registry = \"acme\"\n[services",
+        "which is no registry",
+    ),
+    (
+        "[services",
+        "registry = \"ghcr.io/acme\"\ncreate-repository = true\n[services",
+        "has `create-repository`, which is for ECR",
+    ),
+    (
+        "[services",
+        "registry = \"ghcr.io/acme\"\nregistry-profile = \"x\"\n[services",
+        "`environments.dev.registry-profile` is for ECR",
+    ),
+    (
+        "[services",
+        "registry-profile = \"x\"\n[services",
+        "is for a `registry`, and there is none",
     ),
     ("[project]", "[project", "table"),
 ];

@@ -17,6 +17,8 @@ pub(super) fn describe(operation: &str, body: &Value) -> String {
 }
 
 pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Value, Refusal> {
+    let account = body["registryId"].as_str().map(str::to_owned);
+    state.registry_ids.extend(account);
     let name = body["repositoryName"]
         .as_str()
         .unwrap_or_default()

@@ -11,7 +11,7 @@ mod lambda;
 mod registry;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
@@ -54,6 +54,12 @@ pub(crate) struct State {
     pub repositories: BTreeMap<String, Repository>,
     /// Whether the registry takes tokens alone, which it hands out at `/token` for the password.
     pub hands_out_tokens: bool,
+    /// Whether a push makes a missing repository, as registries other than ECR do.
+    pub makes_repositories: bool,
+    /// What of the registry protocol is answered with HTTP 503: the end of a path that is written to.
+    pub fails_to_write: Option<String>,
+    /// The accounts whose repositories were asked for.
+    pub registry_ids: BTreeSet<String>,
     /// Functions by name.
     pub functions: BTreeMap<String, Function>,
     /// What is done to functions.

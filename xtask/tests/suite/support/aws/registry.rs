@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{Answer, Request, State, digest, ecr::store};
+use super::{Answer, Repository, Request, State, digest, ecr::store};
 
 /// The registry protocol, as far as a push and a read of a blob need it.
 pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
@@ -19,7 +19,10 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             (401, vec![], vec![])
         };
     }
-    if state.hands_out_tokens && request.header("authorization") != Some("Bearer a-token") {
+    // Docker's double takes no tokens: it is known by the password, and by the name that it does not give.
+    let is_docker = is_known && request.header("user-agent").is_none();
+    let has_token = request.header("authorization") == Some("Bearer a-token");
+    if state.hands_out_tokens && !has_token && !is_docker {
         let host = request.header("host").unwrap_or_default();
         return (
             401,
@@ -37,6 +40,11 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             vec![],
         );
     }
+    let fails = state.fails_to_write.as_ref();
+    if request.method == "PUT" && fails.is_some_and(|end| request.path.ends_with(end)) {
+        return (503, vec![], vec![]);
+    }
+    make_repository(state, request);
     let (path, query) = request
         .path
         .trim_start_matches("/v2/")
@@ -74,6 +82,23 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             .blobs
             .get(reference)
             .map_or((404, vec![], vec![]), |bytes| (200, vec![], bytes.clone())),
+        ("GET", "tags") => {
+            // Two a page.
+            let after = field("last").unwrap_or_default();
+            let rest = repository.tags.keys().filter(|tag| **tag > after);
+            let mut rest: Vec<_> = rest.cloned().collect();
+            let is_last = rest.len() <= 2;
+            rest.truncate(2);
+            let last = rest.last().cloned().unwrap_or_default();
+            let link = format!("</v2/{name}/tags/list?n=2&last={last}>; rel=\"next\"");
+            let headers = if is_last {
+                vec![]
+            } else {
+                vec![("link", link)]
+            };
+            let body = serde_json::json!({ "name": name, "tags": rest });
+            (200, headers, body.to_string().into_bytes())
+        }
         ("GET", "manifests") => {
             let digest = repository
                 .tags
@@ -118,6 +143,25 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         state.calls.push(call);
     }
     answer
+}
+
+/// A registry other than ECR makes a repository when something is written to it.
+fn make_repository(state: &mut State, request: &Request) {
+    let path = request.path.trim_start_matches("/v2/");
+    let name = ["/blobs/", "/manifests/"]
+        .iter()
+        .find_map(|kind| path.split_once(kind))
+        .map(|(name, _)| name.to_owned());
+    let writes = matches!(request.method.as_str(), "PUT" | "POST");
+    if let Some(name) = name.filter(|_| state.makes_repositories && writes) {
+        state
+            .repositories
+            .entry(name)
+            .or_insert_with(|| Repository {
+                mutability: "MUTABLE".to_owned(),
+                ..Repository::default()
+            });
+    }
 }
 
 /// Uploads: begun with POST, filled with PATCH, ended with PUT; or mounted from another repository.

@@ -1,63 +1,47 @@
-//! Reads: identity, repositories, manifests. Nothing here changes anything.
+//! ECR: repositories, tags and manifests. What writes is safe to repeat.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
+use aws_config::SdkConfig;
 use aws_sdk_ecr::{
     operation::{
         describe_images::DescribeImagesError, describe_repositories::DescribeRepositoriesError,
     },
-    types::{ImageIdentifier, ImageTagMutability},
+    types::{
+        ImageIdentifier, ImageScanningConfiguration, ImageTagMutability,
+        ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType,
+    },
 };
 use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
-use tokio::task::JoinSet;
+use tokio::{runtime::Runtime, task::JoinSet};
 
 use super::{
-    Aws,
+    Connection, Reader, Writer,
     error::{explain, if_there},
 };
 use crate::{
-    model::nodes::Nodes,
     model::published::{Mutability, Repository, Stored},
-    plan::nodes,
     registry::Login,
 };
 
-/// The half of [`Aws`] that looks.
-#[derive(Clone, Copy)]
-pub struct Reader<'a>(pub(super) &'a Aws);
-
-/// Who the credentials belong to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The account.
-    pub account: String,
-    /// The user or role.
-    pub arn: String,
+/// A client for the account and region of the registry: they may be others than those of the environment.
+pub(super) fn client(
+    runtime: &Runtime,
+    connection: &Connection,
+    shared: &SdkConfig,
+) -> aws_sdk_ecr::Client {
+    let Some(ecr) = &connection.ecr else {
+        return aws_sdk_ecr::Client::new(shared);
+    };
+    if ecr.profile == connection.profile && ecr.region == connection.region {
+        return aws_sdk_ecr::Client::new(shared);
+    }
+    let loaded = connection.load(&ecr.region, ecr.profile.as_deref());
+    aws_sdk_ecr::Client::new(&runtime.block_on(loaded))
 }
 
 impl Reader<'_> {
-    /// Who we are.
-    ///
-    /// # Errors
-    /// A call that fails, most often for want of credentials.
-    pub fn identity(&self) -> Result<Identity> {
-        let call = self.0.sts.get_caller_identity().send();
-        let answer = self
-            .0
-            .runtime
-            .block_on(call)
-            .map_err(|e| explain("sts:GetCallerIdentity", "your credentials", &e))?;
-        let account = answer
-            .account()
-            .context("AWS named no account for these credentials")?
-            .to_owned();
-        Ok(Identity {
-            account,
-            arn: answer.arn().unwrap_or("no ARN").to_owned(),
-        })
-    }
-
     /// A user name and password for the registry, good for twelve hours.
     ///
     /// # Errors
@@ -209,44 +193,6 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The node groups of an EKS cluster.
-    ///
-    /// # Errors
-    /// A cluster that does not exist, or a call that fails.
-    pub fn node_groups(&self, cluster: &str) -> Result<Vec<Nodes>> {
-        let about = format!("cluster `{cluster}`");
-        self.0.runtime.block_on(async {
-            let mut pages = self
-                .0
-                .eks
-                .list_nodegroups()
-                .cluster_name(cluster)
-                .into_paginator()
-                .items()
-                .send();
-            let mut groups = Vec::new();
-            while let Some(name) = pages.next().await {
-                let name = name.map_err(|e| explain("eks:ListNodegroups", &about, &e))?;
-                let call = self
-                    .0
-                    .eks
-                    .describe_nodegroup()
-                    .cluster_name(cluster)
-                    .nodegroup_name(&name)
-                    .send();
-                let answer = call.await.map_err(|e| {
-                    explain("eks:DescribeNodegroup", &format!("`{name}` of {about}"), &e)
-                })?;
-                let Some(group) = answer.nodegroup() else {
-                    continue;
-                };
-                let ami_type = group.ami_type().map_or("CUSTOM", |kind| kind.as_str());
-                groups.push(nodes::of_group(&name, ami_type, group.instance_types()));
-            }
-            Ok(groups)
-        })
-    }
-
     /// Every tagged image of a repository, newest first.
     ///
     /// # Errors
@@ -315,6 +261,100 @@ impl Reader<'_> {
             .iter()
             .flat_map(|detail| detail.image_tags());
         Ok(tags.cloned().collect())
+    }
+}
+
+impl Writer<'_> {
+    /// Creates a repository that scans what is pushed and lets only tags of these patterns move. One that exists already,
+    /// perhaps since a moment ago, is fine.
+    ///
+    /// # Errors
+    /// A call that fails.
+    pub fn create_repository(&self, name: &str, movable_tags: &[String]) -> Result<()> {
+        let mut call = self
+            .0
+            .ecr
+            .create_repository()
+            .registry_id(&self.0.account)
+            .repository_name(name)
+            .image_scanning_configuration(
+                ImageScanningConfiguration::builder()
+                    .scan_on_push(true)
+                    .build(),
+            )
+            .image_tag_mutability(ImageTagMutability::ImmutableWithExclusion);
+        for pattern in movable_tags {
+            let filter = ImageTagMutabilityExclusionFilter::builder()
+                .filter_type(ImageTagMutabilityExclusionFilterType::Wildcard)
+                .filter(pattern)
+                .build()?;
+            call = call.image_tag_mutability_exclusion_filters(filter);
+        }
+        match self.0.runtime.block_on(call.send()) {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_repository_already_exists_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(explain(
+                "ecr:CreateRepository",
+                &format!("repository `{name}`"),
+                &error,
+            )),
+        }
+    }
+
+    /// Makes a tag name an image that the repository has, by storing its manifest once more under the tag. No layer is
+    /// sent. The digest goes along, so that ECR compares the bytes.
+    ///
+    /// # Errors
+    /// A call that fails, or a tag that names another image and must not move.
+    pub fn tag(&self, repository: &str, manifest: &Manifest, tag: &str) -> Result<()> {
+        let call = self
+            .0
+            .ecr
+            .put_image()
+            .registry_id(&self.0.account)
+            .repository_name(repository)
+            .image_manifest(&manifest.bytes)
+            .image_manifest_media_type(&manifest.media_type)
+            .image_digest(&manifest.digest)
+            .image_tag(tag);
+        match self.0.runtime.block_on(call.send()) {
+            Ok(_) => Ok(()),
+            // Same tag, same digest: what we wanted.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_image_already_exists_exception()) =>
+            {
+                Ok(())
+            }
+            // The same for an immutable repository, where this may be the same digest or another: read it.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_image_tag_already_exists_exception()) =>
+            {
+                let current = self.0.reader().tagged(repository, tag)?;
+                if current.is_some_and(|current| current.digest == manifest.digest) {
+                    return Ok(());
+                }
+                Err(explain(
+                    "ecr:PutImage",
+                    &format!("`{repository}:{tag}`"),
+                    &error,
+                ))
+            }
+            Err(error) => Err(explain(
+                "ecr:PutImage",
+                &format!("`{repository}:{tag}`"),
+                &error,
+            )),
+        }
     }
 }
 
