@@ -69,7 +69,8 @@ impl Network {
     }
 }
 
-fn has_bridge() -> bool {
+/// Whether the bridge of containers is there.
+pub(super) fn has_bridge() -> bool {
     Path::new("/sys/class/net").join(BRIDGE).exists()
 }
 

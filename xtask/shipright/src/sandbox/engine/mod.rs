@@ -24,7 +24,7 @@ use binfmt::{foreign, registration};
 use super::{
     emulator::{end, last_lines},
     home::{Home, remove},
-    network::Network,
+    network::{self, Network},
 };
 use crate::{
     facts::host,
@@ -202,7 +202,7 @@ impl<'h> Engine<'h> {
 
     fn settings(&self) -> serde_json::Value {
         let run = self.run();
-        json!({
+        let mut settings = json!({
             "features": { "containerd-snapshotter": true },
             "hosts": [self.docker_host()],
             "data-root": self.directory().join("data"),
@@ -213,7 +213,13 @@ impl<'h> Engine<'h> {
             "cgroup-parent": format!("/xtask-{}", self.home.id()),
             "shutdown-timeout": 1,
             "log-level": "warn",
-        })
+        });
+        // A bridge that somebody else has made has addresses of its own.
+        if !network::has_bridge() || others_run() {
+            settings["bip"] = json!("172.17.0.1/16");
+            settings["fixed-cidr"] = json!(addresses(&self.home.id()));
+        }
+        settings
     }
 
     fn processes(&self) -> Vec<u32> {
@@ -268,6 +274,15 @@ impl<'h> Engine<'h> {
     fn run(&self) -> PathBuf {
         PathBuf::from(format!("/run/xtask-{}", self.home.id()))
     }
+}
+
+/// The addresses of an engine's containers. Several sandboxes share the machine's one bridge, and each engine hands out addresses
+/// without asking the others: with the same ones a call to a container of this sandbox would be answered by one of another.
+fn addresses(id: &str) -> String {
+    let number = id
+        .bytes()
+        .fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte));
+    format!("172.17.{}.0/24", number % 254 + 1)
 }
 
 /// Whether another sandbox's engine runs on this machine.
