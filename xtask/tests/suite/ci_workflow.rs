@@ -237,3 +237,54 @@ fn environments_come_in_the_file_s_order_and_what_a_job_cannot_have_is_said() {
         refused.stderr
     );
 }
+
+#[test]
+fn registries_that_are_not_ecr_are_logged_in_to_with_least_permissions() {
+    let deploy = DEPLOY
+        .replace(
+            "create-repository = true\nbuild-args = { BASE = \"base:1\" }",
+            "registry = \"ghcr.io/acme\"",
+        )
+        .replace(
+            "protected = true",
+            "registry = \"quay.io/acme\"\nprotected = true",
+        );
+    let project = Project::with_deploy(&deploy);
+    let run = project.run("ci-workflow github --dry-run").expect(0);
+    let (before, deploys) = run.stdout.split_once("\n  deploy-dev:\n").unwrap();
+    let (_, push) = before.split_once("\n  push-dev:\n").unwrap();
+    let (dev, prod) = deploys.split_once("\n  deploy-prod:\n").unwrap();
+    for job in [push, dev, prod] {
+        assert!(job.contains("packages: write"), "{job}");
+        assert!(
+            job.contains("REGISTRY_PASSWORD: ${{ secrets.GITHUB_TOKEN }}"),
+            "{job}"
+        );
+        assert!(
+            job.contains("docker login ghcr.io --username \"$REGISTRY_USER\" --password-stdin")
+        );
+    }
+    assert!(
+        !before
+            .split_once("\n  push-dev:\n")
+            .unwrap()
+            .0
+            .contains("packages")
+    );
+    assert!(prod.contains("secrets.REGISTRY_PASSWORD_QUAY_IO"), "{prod}");
+    assert!(!dev.contains("quay.io"), "{dev}");
+    assert!(
+        run.stderr
+            .contains("REGISTRY_USER_QUAY_IO and the secret REGISTRY_PASSWORD_QUAY_IO"),
+        "{}",
+        run.stderr
+    );
+    let gitlab = project.run("ci-workflow gitlab --dry-run").expect(0);
+    assert!(
+        gitlab
+            .stdout
+            .contains("\"$REGISTRY_PASSWORD_GHCR_IO\" | docker login ghcr.io"),
+        "{}",
+        gitlab.stdout
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{MARK, Stage, Workflow, role_variable};
+use super::{MARK, Stage, Workflow, login, role_variable};
 use crate::arch::Arch;
 
 // Actions by commit: a tag can be moved to other code. Each with the release that it is.
@@ -120,6 +120,7 @@ fn prepare(text: &mut String, workflow: &Workflow<'_>, stage: Option<&Stage<'_>>
              aws-region: {region}\n"
         );
     }
+    text.push_str(&stage.map(login::steps).unwrap_or_default());
     let _ = writeln!(text, "      - uses: {BUILDX}");
     if workflow.uses_github_cache {
         let _ = writeln!(
@@ -158,8 +159,9 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
     let _ = write!(
         text,
         "\n  {job}:\n    needs: [{needs}]\n    if: {condition}\n    runs-on: ubuntu-24.04\n    \
-         timeout-minutes: 60\n    environment: {}\n    concurrency: {job}\n    permissions:\n      contents: read\n      id-token: write\n    steps:\n",
-        quoted(name)
+         timeout-minutes: 60\n    environment: {}\n    concurrency: {job}\n    permissions:\n      contents: read\n      id-token: write\n{}    steps:\n",
+        quoted(name),
+        login::permission(stage)
     );
     prepare(text, workflow, Some(stage));
     if let Some(line) = stage.kubeconfig() {
@@ -219,8 +221,10 @@ fn push(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) -> Vec<St
             runner(*arch)
         );
     }
-    text.push_str(
-        "    runs-on: ${{ matrix.runner }}\n    timeout-minutes: 60\n    permissions:\n      contents: read\n      id-token: write\n    steps:\n",
+    let _ = write!(
+        text,
+        "    runs-on: ${{{{ matrix.runner }}}}\n    timeout-minutes: 60\n    permissions:\n      contents: read\n      id-token: write\n{}    steps:\n",
+        login::permission(stage)
     );
     prepare(text, workflow, Some(stage));
     let secrets = secrets(workflow);
@@ -246,7 +250,8 @@ fn index(
     let _ = write!(
         text,
         "\n  {job}:\n    needs: [{needs}]\n    runs-on: ubuntu-24.04\n    timeout-minutes: 60\n    permissions:\n      contents: read\n      \
-         id-token: write\n    steps:\n"
+         id-token: write\n{}    steps:\n",
+        login::permission(stage)
     );
     prepare(text, workflow, Some(stage));
     let services: Vec<_> = stage

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{MARK, Stage, Workflow, github::quoted, role_variable};
+use super::{MARK, Stage, Workflow, github::quoted, login, role_variable};
 use crate::arch::Arch;
 
 /// A machine of a CPU. Source: "Hosted runners on Linux" in GitLab's documentation.
@@ -126,7 +126,8 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
         }
         let _ = write!(
             text,
-            "  script:\n    - {program} push {name} --service \"$SERVICE\" --platform \"linux/$ARCH\" --yes\n"
+            "  script:\n{}    - {program} push {name} --service \"$SERVICE\" --platform \"linux/$ARCH\" --yes\n",
+            login::lines(stage)
         );
     }
     let _ = write!(
@@ -145,6 +146,7 @@ fn write_stage(text: &mut String, workflow: &Workflow<'_>, stage: &Stage<'_>) {
         );
     }
     text.push_str("  script:\n");
+    text.push_str(&login::lines(stage));
     if let Some(line) = stage.kubeconfig() {
         text.push_str("    - apt-get install -y -qq awscli kubernetes-client\n");
         let _ = writeln!(text, "    - {line}");

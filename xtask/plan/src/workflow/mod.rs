@@ -5,6 +5,7 @@
 
 mod github;
 mod gitlab;
+mod login;
 mod to_do;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,8 @@ struct Stage<'c> {
     indexes: BTreeSet<String>,
     /// What runs its images.
     targets: BTreeSet<Target>,
+    /// Registries that docker has to be logged in to.
+    registries: BTreeSet<String>,
 }
 
 struct Workflow<'w> {
@@ -179,6 +182,12 @@ impl Stage<'_> {
         Some(quoted(words))
     }
 
+    /// The environment, and the one whose images it takes.
+    fn environments<'e>(&'e self, config: &'e Config) -> impl Iterator<Item = &'e Environment> {
+        let from = self.from.and_then(|from| config.environments.get(from));
+        from.into_iter().chain([self.environment])
+    }
+
     /// Whether something here is moved to its images.
     fn deploys(&self) -> bool {
         !self.targets.is_empty()
@@ -236,6 +245,8 @@ fn stages(config: &Config) -> Vec<Stage<'_>> {
         }
         let alike = |stage: &&Stage<'_>| stage.environment.build_args == environment.build_args;
         let from = stages.iter().rev().find(alike);
+        let from = from.map(|stage| stage.environment);
+        let registries = login::registries(from.into_iter().chain([environment]));
         let pushes = here.iter().flat_map(|one| {
             let archs = config.archs(one.image).into_iter();
             archs.map(|arch| (one.service.name.clone(), arch))
@@ -243,7 +254,8 @@ fn stages(config: &Config) -> Vec<Stage<'_>> {
         let indexes = here.iter().filter(|one| one.image.multi_arch);
         stages.push(Stage {
             environment,
-            from: from.map(|stage| stage.environment.name.as_str()),
+            from: from.map(|from| from.name.as_str()),
+            registries,
             pushes: pushes.collect(),
             indexes: indexes.map(|one| one.service.name.clone()).collect(),
             targets: here.iter().map(|one| one.image.target).collect(),

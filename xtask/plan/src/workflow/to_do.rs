@@ -1,6 +1,6 @@
 //! What has to be set up by hand, once, before a workflow works.
 
-use super::{Stage, System, role_variable, secrets, stages};
+use super::{Stage, System, login, role_variable, secrets, stages};
 use crate::{
     all,
     model::config::{Config, Secret, SecretSource},
@@ -12,6 +12,11 @@ pub fn to_do(config: &Config, system: System) -> Vec<String> {
     let mut all = Vec::new();
     all.extend(stages.iter().map(|stage| role(stage, system)));
     all.extend(subjects(&stages, system));
+    all.extend(
+        stages
+            .iter()
+            .flat_map(|stage| login::to_do(config, stage, system)),
+    );
     all.extend(stages.iter().filter_map(cluster));
     all.extend(stages.iter().filter_map(|stage| approval(stage, system)));
     all.extend(stages.iter().filter_map(reads));
