@@ -112,6 +112,16 @@ pub struct Container {
 const EXPRESS_CONTAINER: &str = "Main";
 
 impl Service {
+    /// The ARN of its cluster: the service's own names it, but for those of before 2018, and then `cluster` does.
+    pub fn cluster_arn(&self, cluster: &str) -> Option<String> {
+        if cluster.starts_with("arn:") {
+            return Some(cluster.to_owned());
+        }
+        let (place, rest) = self.arn.split_once(":service/")?;
+        let named = rest.split_once('/').map_or(cluster, |(named, _)| named);
+        Some(format!("{place}:cluster/{named}"))
+    }
+
     /// The newest deployment.
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|one| one.is_primary)

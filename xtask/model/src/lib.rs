@@ -19,6 +19,7 @@ pub mod refusal;
 pub mod registry;
 pub mod revision;
 pub mod running;
+pub mod schedule;
 pub mod shell;
 pub mod suggestion;
 pub mod tags;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    aws::{Breaker, Fault},
+    aws::{Breaker, Fault, Starter},
     killed::killed_after_each_call,
     project::{DEPLOY, Project, Run},
 };
@@ -391,4 +391,54 @@ fn a_deployment_of_somebody_else_is_theirs() {
         *theirs,
         "it is left as it is"
     );
+}
+
+#[test]
+fn rules_and_schedules_that_name_the_family_get_a_note() {
+    let shop = Shop::new();
+    let starter = |name: &str, is_rule, definition: &str| Starter {
+        name: name.to_owned(),
+        is_rule,
+        task_definition: definition.to_owned(),
+    };
+    let of = "arn:aws:ecs:eu-west-1:111122223333:task-definition";
+    shop.project.aws.state().starters = vec![
+        starter("nightly", true, &format!("{of}/worker:1")),
+        starter("hourly", false, &format!("{of}/worker")),
+        starter("foreign", false, &format!("{of}/workers")),
+    ];
+    let dry = shop.run(&format!("{MIGRATE} --dry-run --json")).expect(0);
+    let notes = &dry.json()["plan"]["workloads"][0]["notes"];
+    let notes: Vec<_> = notes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| note.as_str().unwrap())
+        .collect();
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("rule nightly starts worker:1, by its number")),
+        "{notes:?}"
+    );
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("schedule hourly starts the newest revision of worker")),
+        "{notes:?}"
+    );
+    assert!(
+        !notes.iter().any(|note| note.contains("foreign")),
+        "{notes:?}"
+    );
+    let run = shop.run(MIGRATE).expect(0);
+    assert!(run.stderr.contains("schedule hourly"), "{}", run.stderr);
+    let verify = shop.run("verify ecs dev --service worker").expect(0);
+    assert!(verify.stderr.contains("rule nightly"), "{}", verify.stderr);
+    // Who may not look at rules deploys all the same.
+    let shop = Shop::new();
+    let denied = Fault::Error(400, "AccessDeniedException");
+    shop.project.aws.fail("ListRuleNamesByTarget", 100, denied);
+    shop.run(MIGRATE).expect(0);
+    shop.assert_runs(&shop.new, "ARM64");
 }

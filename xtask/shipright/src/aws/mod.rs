@@ -87,7 +87,9 @@ pub struct Aws {
     ecr: aws_sdk_ecr::Client,
     ecs: aws_sdk_ecs::Client,
     eks: aws_sdk_eks::Client,
+    eventbridge: aws_sdk_eventbridge::Client,
     lambda: aws_sdk_lambda::Client,
+    scheduler: aws_sdk_scheduler::Client,
     sts: aws_sdk_sts::Client,
 }
 
@@ -130,7 +132,9 @@ impl Aws {
         let ecr = ecr::client(&runtime, connection, &shared);
         let ecs = aws_sdk_ecs::Client::new(&shared);
         let eks = aws_sdk_eks::Client::new(&shared);
+        let eventbridge = aws_sdk_eventbridge::Client::new(&shared);
         let lambda = aws_sdk_lambda::Client::new(&shared);
+        let scheduler = aws_sdk_scheduler::Client::new(&shared);
         let sts = aws_sdk_sts::Client::new(&shared);
         Ok(Self {
             runtime,
@@ -144,7 +148,9 @@ impl Aws {
             ecr,
             ecs,
             eks,
+            eventbridge,
             lambda,
+            scheduler,
             sts,
         })
     }

@@ -13,6 +13,7 @@ mod wait;
 
 use anyhow::Result;
 
+pub use ecs::starters as ecs_starters;
 pub use eks::look_at_nodes;
 pub use lambda::{facts as function_facts, read_version};
 pub use outcome::{Move, Outcome};
@@ -69,7 +70,7 @@ pub fn plan(
         Target::Lambda => lambda::plan(session, terminal, choice, options, dry_run),
         Target::AppRunner => apprunner::plan(session, choice),
         Target::Eks => eks::plan(session, choice),
-        Target::Ecs => ecs::plan(session, choice),
+        Target::Ecs => ecs::plan(session, terminal, choice),
     }
 }
 

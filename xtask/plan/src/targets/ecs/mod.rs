@@ -4,10 +4,12 @@
 //! started with one of them changed.
 
 mod decide;
+mod starters;
 
 use serde::Serialize;
 
 pub use decide::decide;
+pub use starters::starter_notes;
 
 use crate::{
     arch::Arch,
@@ -15,6 +17,7 @@ use crate::{
         ecs::{Service, name_of},
         function::Code,
         nodes::Nodes,
+        schedule::Starter,
     },
 };
 
@@ -94,6 +97,17 @@ pub enum Step {
 }
 
 impl EcsPlan {
+    /// Adds what people should know of rules and schedules that start tasks of the family.
+    pub fn note_starters(&mut self, starters: &[Starter]) {
+        let name = self.task_definition.as_deref().map(name_of);
+        let family = name
+            .and_then(|name| name.split(':').next())
+            .map(str::to_owned);
+        if let Some(family) = family {
+            self.notes.extend(starter_notes(&family, starters));
+        }
+    }
+
     /// Whether it runs what is wanted.
     pub fn is_done(&self) -> bool {
         self.steps.is_empty()

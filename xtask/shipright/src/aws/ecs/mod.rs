@@ -1,6 +1,7 @@
 //! Amazon ECS: services, and how they get another image.
 
 mod express;
+mod starters;
 mod task_definition;
 mod tasks;
 mod update;

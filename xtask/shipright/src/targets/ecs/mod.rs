@@ -10,6 +10,7 @@ use crate::{
     model::{
         ecs::{Capacity, Service},
         running::Running,
+        schedule::Starter,
     },
     plan::{
         Selected,
@@ -19,6 +20,7 @@ use crate::{
         },
     },
     refused::Refused,
+    report::terminal::Terminal,
     session::Session,
 };
 
@@ -45,7 +47,11 @@ pub(super) fn running(session: &Session<'_>, selected: Selected<'_>) -> Result<R
 }
 
 /// Reads a service, and decides.
-pub(super) fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workload> {
+pub(super) fn plan(
+    session: &Session<'_>,
+    terminal: &Terminal,
+    choice: &Choice<'_>,
+) -> Result<Workload> {
     let name = name(session, choice.selected);
     let repository = session.repository(choice.selected);
     let named = Named {
@@ -56,8 +62,28 @@ pub(super) fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workloa
         may_create: session.sandbox.is_some(),
     };
     let facts = facts(session.aws.reader(), choice, named)?;
-    let plan = ecs::decide(choice, named, &facts).map_err(Refused::from)?;
+    let mut plan = ecs::decide(choice, named, &facts).map_err(Refused::from)?;
+    if let Some(service) = facts.service.filter(|_| !plan.is_done()) {
+        plan.note_starters(&starters(session, terminal, &service));
+    }
     Ok(Workload::Ecs(Box::new(plan)))
+}
+
+/// The rules and schedules that start tasks in the cluster of a service, where they may be looked at.
+pub fn starters(session: &Session<'_>, terminal: &Terminal, service: &Service) -> Vec<Starter> {
+    let cluster = service.cluster_arn(&session.environment.ecs_cluster);
+    let Some(cluster) = cluster.filter(|_| session.sandbox.is_none()) else {
+        return Vec::new();
+    };
+    match session.aws.reader().ecs_starters(&cluster) {
+        Ok(starters) => starters,
+        Err(error) => {
+            let text =
+                format!("whether rules or schedules start its tasks cannot be told: {error:#}");
+            terminal.detail(&text);
+            Vec::new()
+        }
+    }
 }
 
 fn facts(reader: Reader<'_>, choice: &Choice<'_>, named: Named<'_>) -> Result<Facts> {

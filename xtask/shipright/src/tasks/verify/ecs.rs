@@ -15,7 +15,7 @@ use crate::{
         running::Running,
         target::Target,
     },
-    plan::Selected,
+    plan::{Selected, targets::ecs::starter_notes},
     session::Session,
     targets,
     workspace::Workspace,
@@ -35,6 +35,9 @@ struct ServiceReport {
     tag_digest: Option<String>,
     arch: Arch,
     mismatches: Vec<String>,
+    /// What else starts its tasks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// Compares the environment's ECS services with its tags, with the policy, and with the instances that they may use.
@@ -47,16 +50,23 @@ pub(super) fn ecs(context: &Context, arguments: &VerifyEnvironment) -> Result<Ex
             Target::Ecs => {}
             Target::Lambda | Target::Eks | Target::AppRunner => continue,
         }
-        let report = report(session, selected)?;
+        let report = report(context, session, selected)?;
         let name = named(&report.image, report.region.as_ref());
         show(context, &name, &report.mismatches, &shown(&report));
+        for note in &report.notes {
+            context.terminal.note(note);
+        }
         reports.push(report);
     }
     let is_fine = reports.iter().all(|report| report.mismatches.is_empty());
     Ok(finish(context, &reports, is_fine))
 }
 
-fn report(session: &Session<'_>, selected: Selected<'_>) -> Result<ServiceReport> {
+fn report(
+    context: &Context,
+    session: &Session<'_>,
+    selected: Selected<'_>,
+) -> Result<ServiceReport> {
     let cluster = &session.environment.ecs_cluster;
     let running = targets::running(session, selected)?;
     let service = session
@@ -74,10 +84,13 @@ fn report(session: &Session<'_>, selected: Selected<'_>) -> Result<ServiceReport
         tag_digest: tagged.map(|manifest| manifest.digest),
         arch: session.config.arch(selected.image.target),
         mismatches: Vec::new(),
+        notes: Vec::new(),
     };
     if let Some(service) = service {
         report.compare(&service, &tag);
         report.compare_instances(session, &service)?;
+        let starters = targets::ecs_starters(session, &context.terminal, &service);
+        report.notes = starter_notes(&service.task_definition.family, &starters);
         report.task_definition = Some(service.task_definition);
     }
     Ok(report)

@@ -9,6 +9,7 @@ mod ecr;
 mod ecs;
 mod lambda;
 mod registry;
+mod starters;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use apprunner::Service;
 pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
+pub(crate) use starters::Starter;
 
 /// The registry's password: no test's output may contain it.
 pub(crate) const PASSWORD: &str = "canary-registry-password-5b1f";
@@ -66,6 +68,8 @@ pub(crate) struct State {
     pub lambda: lambda::Rules,
     /// App Runner services by name.
     pub services: BTreeMap<String, Service>,
+    /// What starts tasks besides services.
+    pub starters: Vec<Starter>,
     /// ECS.
     pub ecs: ecs::Ecs,
     /// A process that is killed as soon as this many calls have been carried out, before it hears of the last.
@@ -306,6 +310,10 @@ impl Aws {
             state.calls.push("GetMetricStatistics".to_owned());
             return Some(lambda::metric(state.lambda.errors));
         }
+        if let Some(answer) = starters::scheduler(state, &request.path) {
+            state.calls.push("Scheduler".to_owned());
+            return Some(answer);
+        }
         if let Some(rest) = request.path.strip_prefix("/clusters/main/node-groups") {
             let body = match rest.trim_start_matches('/').split('?').next() {
                 Some("") | None => {
@@ -338,6 +346,7 @@ impl Aws {
             }
             let kind = vec![("content-type", "application/x-amz-json-1.1".to_owned())];
             let outcome = match service.as_str() {
+                "AWSEvents" => starters::events(state, &operation, &body),
                 "AppRunner" => apprunner(state, &operation, &body),
                 "AmazonEC2ContainerServiceV20141113" => ecs::ecs(state, &operation, &body),
                 _ => ecr(state, &operation, &body),
