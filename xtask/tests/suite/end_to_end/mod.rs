@@ -53,6 +53,7 @@ fn the_whole_way_with_real_parts() {
     deploy::an_ecs_service_is_made_and_restored_when_its_tasks_end(&clone);
     push::protected_environments_are_refused_before_anything_is_built(&clone);
     adoption::a_repository_without_rust_adopts_it(&clone);
+    adoption::a_workspace_of_rust_adopts_it();
     workflows::workflows_are_what_their_systems_take(&clone);
 
     assert_eq!(

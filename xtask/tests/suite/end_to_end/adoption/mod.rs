@@ -1,5 +1,7 @@
 //! A repository without Rust adopts the tool by the README's words: the installed program, and one new file.
 
+mod rust;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -7,6 +9,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+pub(super) use rust::a_workspace_of_rust_adopts_it;
 
 use super::clone::{Clone, TOKEN};
 use crate::support::project::Run;
