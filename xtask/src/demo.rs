@@ -12,7 +12,9 @@ use shipright::{
     docker::{Docker, ExistingLogins, LoginSession},
     facts::paths,
     model::refusal::Refusal,
-    plan::{self, Build, LocalFacts, LocalRequest, MOVABLE_TAGS, Source, Wanted, plan_local},
+    plan::{
+        self, Build, LocalFacts, LocalRequest, MOVABLE_TAGS, Output, Source, Wanted, plan_local,
+    },
     proof::{Proof, Prover},
     sandbox::Sandbox,
     session::Session,
@@ -174,7 +176,9 @@ impl Story<'_> {
         std::fs::write(&dockerfile, lie).context("the wrong Dockerfile cannot be written")?;
         let build = Build {
             dockerfile,
-            names: vec![name.to_owned()],
+            output: Output::Engine {
+                names: vec![name.to_owned()],
+            },
             ..*build
         };
         self.docker

@@ -159,11 +159,6 @@ impl TagSet {
     pub fn plain(&self) -> impl Iterator<Item = &Tag> {
         self.0.iter().filter(|tag| !tag.names_arch)
     }
-
-    /// The tag that the image is pushed under: no other push, not even of the same commit, writes it.
-    pub fn pushed(&self) -> &str {
-        &self.0[0].name
-    }
 }
 
 /// A symbolic tag as people are shown it.

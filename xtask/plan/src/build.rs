@@ -8,7 +8,7 @@ use std::{
 use chrono::DateTime;
 
 use crate::{
-    Build, BuildSecret, Plan,
+    Build, BuildSecret, Output, Plan,
     arch::Arch,
     model::{
         config::{Config, Environment, Image, Secret, SecretSource, Service, TargetRule},
@@ -66,6 +66,8 @@ pub struct BuildFacts {
     pub missing_secrets: Vec<SecretSource>,
     /// Whether an ssh agent can be asked.
     pub has_ssh_agent: bool,
+    /// The directory of the content store.
+    pub store: PathBuf,
 }
 
 /// A build in the making.
@@ -87,8 +89,8 @@ pub(super) struct Maker<'m> {
 }
 
 impl Maker<'_> {
-    /// A build of this Dockerfile, without a cache, for this machine alone.
-    pub(super) fn build(&self, dockerfile: PathBuf, names: Vec<String>) -> Build {
+    /// A build of this Dockerfile, without a cache.
+    pub(super) fn build(&self, dockerfile: PathBuf, output: Output) -> Build {
         let image = self.image;
         let context = image.map_or(&self.service.context, |image| &image.context);
         Build {
@@ -107,7 +109,7 @@ impl Maker<'_> {
             args: self.args(),
             labels: self.labels(),
             cache: None,
-            names,
+            output,
             ca_bundle: self.facts.ca_bundle.clone(),
             pushed: false,
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Build, BuildSecret, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
+    Build, BuildSecret, Output, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
     TagAction,
     model::{
         builder::Builder,
@@ -72,13 +72,17 @@ pub fn build(build: &Build) -> Vec<String> {
     words.extend(build.network.into_iter().flat_map(network));
     words.extend(build.cache.iter().flat_map(Cache::flags));
     words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
-    words.extend(
-        build
-            .names
-            .iter()
-            .flat_map(|name| ["--tag".to_owned(), name.clone()]),
-    );
-    words.extend(["--load", "--progress=plain"].map(str::to_owned));
+    match &build.output {
+        Output::Engine { names } => {
+            let tags = names.iter().flat_map(|name| ["--tag", name.as_str()]);
+            words.extend(tags.chain(["--load"]).map(str::to_owned));
+        }
+        Output::ContentStore { directory } => {
+            let dest = csv_field(&format!("dest={}", directory.display()));
+            words.extend(["--output".to_owned(), format!("type=oci,{dest},tar=false")]);
+        }
+    }
+    words.push("--progress=plain".to_owned());
     words.push(build.context.display().to_string());
     words
 }
@@ -95,10 +99,14 @@ fn secret(secret: &BuildSecret) -> [String; 2] {
 
 /// A file in the fields of `--secret`, which are read as CSV. Source: `secretflag` of docker/buildx, RFC 4180.
 fn source(file: &str) -> String {
-    if file.contains([',', '"', '\n']) {
-        format!("\"src={}\"", file.replace('"', "\"\""))
+    csv_field(&format!("src={file}"))
+}
+
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
     } else {
-        format!("src={file}")
+        text.to_owned()
     }
 }
 
@@ -136,11 +144,6 @@ fn builder_line(builder: &Builder) -> Option<String> {
     Some(format!("{looked} > /dev/null 2>&1 || {made}"))
 }
 
-/// The arguments of `docker` for the one push of an image.
-pub fn push(name: &str) -> Vec<String> {
-    ["push", name].map(str::to_owned).into()
-}
-
 /// Everything that the plan does, as lines for a shell. Where this program calls AWS's API itself, the line is the AWS
 /// command line's call with the same effect.
 pub fn script(plan: &Plan) -> Vec<String> {
@@ -171,7 +174,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
         .filter_map(|planned| planned.builder.as_ref())
         .filter_map(builder_line);
     lines.extend(builders.collect::<BTreeSet<_>>());
-    lines.extend(builds().map(|planned| docker_line(&build(planned))));
+    lines.extend(plan.images.iter().filter_map(build_line));
     let Some(place) = &plan.place else {
         return lines;
     };
@@ -180,11 +183,6 @@ pub fn script(plan: &Plan) -> Vec<String> {
         create_repository(place, name, movable)
     }));
     lines.extend(after);
-    lines.extend(
-        builds()
-            .flat_map(|planned| &planned.names)
-            .map(|name| docker_line(&push(name))),
-    );
     lines.extend(
         plan.images
             .iter()
@@ -220,7 +218,8 @@ fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
                     let tag = image
                         .publication
                         .as_ref()
-                        .map(|publication| publication.pushed_tag.as_str())
+                        .and_then(|publication| publication.tags.first())
+                        .map(|tag| tag.name.as_str())
                         .unwrap_or_default();
                     name(&format!(":{tag}"))
                 }
@@ -260,21 +259,47 @@ fn mutability(movable: &[String]) -> String {
     )
 }
 
-fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {
-    let known = match &image.source {
-        Source::Build(_) => format!("imageTag={}", publication.pushed_tag),
-        Source::Existing { digest } => format!("imageDigest={digest}"),
+/// A build. What it says of its image goes to a file, where what follows needs the digest.
+fn build_line(image: &PlannedImage) -> Option<String> {
+    let planned = image.build()?;
+    let mut words = build(planned);
+    if image.publication.is_some() {
+        words.splice(2..2, ["--metadata-file".to_owned(), metadata(image)]);
+    }
+    Some(docker_line(&words))
+}
+
+fn metadata(image: &PlannedImage) -> String {
+    format!("{}.json", image.name)
+}
+
+/// What brings an image that was built to the registry, under its tags. Source: `oras cp`, which reads OCI image layouts.
+fn push_line(place: &Place, image: &PlannedImage, publication: &Publication) -> Option<String> {
+    let Output::ContentStore { directory } = &image.build()?.output else {
+        return None;
     };
-    let Publication {
-        repository, tags, ..
-    } = publication;
+    let tags = publication.tags.iter();
+    let written = tags.filter(|tag| tag.action == TagAction::Write);
+    let written: Vec<_> = written.map(|tag| tag.name.as_str()).collect();
+    let name = format!("{}/{}", place.registry, publication.repository);
+    let (directory, file) = (directory.display().to_string(), metadata(image));
+    Some(format!(
+        "oras cp --from-oci-layout {}@\"$(jq -r '.\"containerimage.digest\"' {})\" {name}:{}",
+        quoted([directory.as_str()]),
+        quoted([file.as_str()]),
+        written.join(",")
+    ))
+}
+
+/// The tags of an image that the registry has.
+fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> Vec<String> {
+    let Source::Existing { digest } = &image.source else {
+        return push_line(place, image, publication).into_iter().collect();
+    };
+    let Publication { repository, tags } = publication;
     let written = tags.iter().filter(|tag| tag.action == TagAction::Write);
     let Some(flags) = place.ecr_flags() else {
         let name = format!("{}/{repository}", place.registry);
-        let known = match &image.source {
-            Source::Build(_) => format!("{name}:{}", publication.pushed_tag),
-            Source::Existing { digest } => format!("{name}@{digest}"),
-        };
         let names: Vec<_> = written
             .flat_map(|tag| ["--tag".to_owned(), format!("{name}:{}", tag.name)])
             .collect();
@@ -282,12 +307,13 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
             return Vec::new();
         }
         let words = ["buildx", "imagetools", "create"].map(str::to_owned);
-        let words: Vec<_> = words.into_iter().chain(names).chain([known]).collect();
+        let from = format!("{name}@{digest}");
+        let words: Vec<_> = words.into_iter().chain(names).chain([from]).collect();
         return vec![docker_line(&words)];
     };
     let read = |name: &str, field: &str| {
         format!(
-            "{name}=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids {known} \
+            "{name}=\"$(aws ecr batch-get-image --repository-name {repository} --image-ids imageDigest={digest} \
              --query 'images[0].{field}' --output text {flags})\""
         )
     };

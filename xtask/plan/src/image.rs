@@ -48,6 +48,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The repositories that images go to.
+    pub fn repositories(&self) -> impl Iterator<Item = &str> {
+        let publications = self
+            .images
+            .iter()
+            .filter_map(|image| image.publication.as_ref());
+        publications.map(|publication| publication.repository.as_str())
+    }
+
     /// Whether a build reads or writes the registry.
     pub fn needs_login_to_build(&self) -> bool {
         let builds = self.images.iter().filter_map(PlannedImage::build);
@@ -186,12 +195,47 @@ pub struct Build {
     /// Where its steps are kept, besides the builder's own cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
-    /// Names that the local engine gives the image.
-    pub names: Vec<String>,
+    /// Where it ends.
+    pub output: Output,
     /// Certificates that the build may need, given as a secret so that they end up in no layer.
     pub ca_bundle: Option<PathBuf>,
     /// Whether an image leaves this machine. A local build may carry no labels.
     pub pushed: bool,
+}
+
+/// Where a build ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// In the local engine, under these names.
+    Engine {
+        /// The names.
+        names: Vec<String>,
+    },
+    /// In the content store, an OCI image layout in this directory.
+    ContentStore {
+        /// The directory, an absolute path.
+        directory: PathBuf,
+    },
+}
+
+impl Build {
+    /// Names that the local engine gives the image.
+    pub fn names(&self) -> &[String] {
+        match &self.output {
+            Output::Engine { names } => names,
+            Output::ContentStore { .. } => &[],
+        }
+    }
+
+    /// The same build, ending elsewhere.
+    #[must_use]
+    pub fn to(&self, output: Output) -> Self {
+        Self {
+            output,
+            ..self.clone()
+        }
+    }
 }
 
 /// A secret of a build, and where docker reads it.
@@ -210,8 +254,6 @@ pub struct BuildSecret {
 pub struct Publication {
     /// The repository.
     pub repository: String,
-    /// The tag that a fresh build is pushed under, once.
-    pub pushed_tag: String,
     /// The six tags in the order in which they are written, moving ones last.
     pub tags: Vec<PlannedTag>,
 }
@@ -232,8 +274,6 @@ pub struct PlannedTag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TagAction {
-    /// The push itself writes it.
-    Push,
     /// It is written: it is missing, or names another image.
     Write,
     /// It names the image already.

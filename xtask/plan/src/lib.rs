@@ -35,8 +35,8 @@ pub use shipright_model as model;
 pub use build::{BuildFacts, because as reason, secret_file};
 pub use guards::{account_guard, guards};
 pub use image::{
-    Build, BuildMode, BuildSecret, MOVABLE_TAGS, Plan, PlannedImage, PlannedIndex, PlannedTag,
-    Publication, Source, TagAction,
+    Build, BuildMode, BuildSecret, MOVABLE_TAGS, Output, Plan, PlannedImage, PlannedIndex,
+    PlannedTag, Publication, Source, TagAction,
 };
 pub use local::{LocalFacts, LocalRequest, local_names, plan_local};
 pub use needs::needs;

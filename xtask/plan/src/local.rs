@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Plan, PlannedImage, Source,
+    Output, Plan, PlannedImage, Source,
     arch::Arch,
     build::{BuildFacts, Maker, because, finish},
     model::{
@@ -140,7 +140,7 @@ fn names_twice(images: &[PlannedImage]) -> Option<Refusal> {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     let named = images.iter().flat_map(|image| {
         let build = image.build().into_iter();
-        build.flat_map(move |build| build.names.iter().map(move |name| (name, &image.name)))
+        build.flat_map(move |build| build.names().iter().map(move |name| (name, &image.name)))
     });
     for (name, image) in named {
         if let Some(other) = owners.insert(name, image) {
@@ -195,7 +195,8 @@ impl One<'_> {
             revision,
             facts,
         };
-        let build = maker.build(dockerfile, local_names(config, service, known, arch));
+        let names = local_names(config, service, known, arch);
+        let build = maker.build(dockerfile, Output::Engine { names });
         let several = self.request.archs.len() > 1;
         let suffix = if several {
             format!("-{arch}")

@@ -69,7 +69,7 @@ fn each_image_is_built_from_its_own_context_and_stage() {
     let root = root.to_str().unwrap();
     for (image, parts) in [
         (
-            "cart-api-",
+            "--target api",
             vec![
                 "--target api",
                 "--build-context proto=",
@@ -78,11 +78,11 @@ fn each_image_is_built_from_its_own_context_and_stage() {
             ],
         ),
         (
-            "cart-worker-",
+            "--target worker",
             vec!["--target worker", "com.example.part=worker"],
         ),
         (
-            "page-dev-",
+            "page.Dockerfile",
             vec![
                 "/docker/page.Dockerfile",
                 "--network=none",
@@ -95,7 +95,7 @@ fn each_image_is_built_from_its_own_context_and_stage() {
         for part in parts {
             assert!(line.contains(part), "{part} is not in {line}");
         }
-        let context = if image.starts_with("cart") {
+        let context = if image.starts_with("--target") {
             "src/cart"
         } else {
             "src/page"
@@ -129,7 +129,7 @@ fn the_value_of_a_secret_is_nowhere() {
     ] {
         assert!(!text.contains("very-secret"), "{text}");
     }
-    let line = built(&project, "page-dev-");
+    let line = built(&project, "page.Dockerfile");
     assert!(
         line.contains(&format!(
             "id=npmrc,src={}",

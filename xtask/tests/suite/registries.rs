@@ -116,7 +116,7 @@ fn a_registry_that_fails_while_tags_are_written_is_asked_again_by_the_next_run()
     let first = elsewhere.push();
     elsewhere.project.write("backend/changed", "1");
     elsewhere.project.commit();
-    elsewhere.hub.state().fails_to_write = Some("worker-dev-latest".to_owned());
+    elsewhere.hub.state().fails_to_write = Some(("worker-dev-latest", 503, 100));
     elsewhere.project.run(PUSH).expect(1);
     let moving = |tags: &[(String, String)]| {
         let moving = tags.iter().filter(|(tag, _)| tag.ends_with("latest"));

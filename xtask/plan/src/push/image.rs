@@ -2,7 +2,7 @@
 
 use super::{One, Planner, function_name};
 use crate::{
-    Build, PlannedImage, Publication, Source,
+    Build, Output, PlannedImage, Publication, Source,
     arch::Arch,
     build::{Maker, because},
     model::{
@@ -10,7 +10,6 @@ use crate::{
         label,
         published::Published,
         revision::Revision,
-        tags::TagSet,
     },
     select::Selected,
 };
@@ -32,7 +31,7 @@ impl One<'_> {
             Some(digest) => Source::Existing {
                 digest: digest.to_owned(),
             },
-            None => Source::Build(Box::new(self.fresh(&set, repository))),
+            None => Source::Build(Box::new(self.fresh(repository))),
         };
         let function = function_name(config, environment, self.build.selected);
         let because = if in_index {
@@ -41,7 +40,6 @@ impl One<'_> {
         } else {
             because(config, image.target, Some(image.target_rule))
         };
-        let pushed_tag = set.pushed().to_owned();
         PlannedImage {
             name: self.build.name(),
             service: service.name.clone(),
@@ -53,7 +51,6 @@ impl One<'_> {
             foreign: image.foreign.clone(),
             publication: Some(Publication {
                 repository: repository.to_owned(),
-                pushed_tag,
                 tags,
             }),
         }
@@ -79,12 +76,10 @@ impl One<'_> {
         }
     }
 
-    fn fresh(&self, set: &TagSet, repository: &str) -> Build {
-        let registry = &self.planner.facts.place.registry;
-        let name = format!("{registry}/{repository}:{}", set.pushed());
-        let build = self
-            .maker()
-            .build(self.build.selected.image.file.clone(), vec![name]);
+    fn fresh(&self, repository: &str) -> Build {
+        let directory = self.planner.facts.build.store.clone();
+        let file = self.build.selected.image.file.clone();
+        let build = self.maker().build(file, Output::ContentStore { directory });
         Build {
             cache: self.cache(repository),
             pushed: true,

@@ -31,18 +31,9 @@ impl One<'_> {
         set.iter().filter(move |tag| tag.names_arch || !in_index)
     }
 
-    /// A fresh image is pushed under one tag and gets the others afterwards.
+    /// A fresh image is pushed by its digest, and gets its tags afterwards.
     fn built(&self, set: &TagSet, mutability: Option<&Mutability>) -> Vec<PlannedTag> {
-        let planned = |tag: &Tag| {
-            let planned = self.planned(tag, None, mutability);
-            let is_pushed = tag.name == set.pushed();
-            let action = if is_pushed {
-                TagAction::Push
-            } else {
-                planned.action
-            };
-            PlannedTag { action, ..planned }
-        };
+        let planned = |tag: &Tag| self.planned(tag, None, mutability);
         self.own(set).map(planned).collect()
     }
 

@@ -43,27 +43,12 @@ pub struct Docker {
 /// What BuildKit says of an image that it has built.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Built {
-    /// The manifest's digest; with the classic image store, the config's.
+    /// The manifest's digest; of an image in a classic image store, the config's.
     #[serde(rename = "containerimage.digest")]
     pub digest: Option<String>,
-    /// The config's digest.
-    #[serde(rename = "containerimage.config.digest")]
-    pub config_digest: Option<String>,
     /// Why the build's cache could not be written.
     #[serde(skip)]
     pub cache_error: Option<String>,
-}
-
-impl Built {
-    /// Whether an image in a registry is this one. The containerd image store keeps the manifest as it is; the classic
-    /// one makes a new manifest when it pushes, around the same config.
-    pub fn is(&self, manifest_digest: &str, config_digest: &str) -> bool {
-        let known = [&self.digest, &self.config_digest];
-        known
-            .into_iter()
-            .flatten()
-            .any(|digest| digest == manifest_digest || digest == config_digest)
-    }
 }
 
 /// A build that failed.
@@ -75,6 +60,8 @@ pub struct BuildFailed {
     reason: String,
     /// What that means, where it is known.
     trouble: Option<&'static trouble::Trouble>,
+    /// Whether the builder cannot write OCI layouts: then it has built nothing.
+    pub lacks_oci_exporter: bool,
 }
 
 impl BuildFailed {
@@ -88,6 +75,8 @@ impl BuildFailed {
             ending: outcome.describe(),
             reason: telling.unwrap_or_else(|| last_line(&said)).to_owned(),
             trouble,
+            // Source: `notSupported` in docker/buildx, `build/opt.go`.
+            lacks_oci_exporter: said.contains("OCI exporter is not supported"),
         }
     }
 }
@@ -149,7 +138,7 @@ impl Docker {
             .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")
     }
 
-    /// Builds an image and gives it its names in the local engine. A session is for a build that has its cache in a registry.
+    /// Builds an image, which ends in the local engine or in the content store. A session is for a build that has its cache in a registry.
     ///
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.

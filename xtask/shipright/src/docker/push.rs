@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::{Docker, LoginSession, SILENCE, last_line};
-use crate::plan::command;
 
 impl Docker {
     /// Pushes one name. A connection that breaks, a server that fails for a moment and a token that has run out are
@@ -19,8 +18,7 @@ impl Docker {
         name: &str,
         mut line: impl FnMut(&str),
     ) -> Result<()> {
-        let words = command::push(name);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words = ["push", name];
         let mut delays = [1, 3, 9].map(Duration::from_secs).into_iter();
         let mut renewed = false;
         loop {

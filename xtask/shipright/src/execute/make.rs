@@ -1,24 +1,27 @@
 //! Images come to be, and are proven before they leave this machine.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
+use image_oci::Manifest;
 
 use super::{Executor, stage::Job};
 use crate::{
-    docker::{Built, LoginSession},
-    plan::{Build, Source},
+    docker::{BuildFailed, Built, LoginSession},
+    plan::{Build, Output, Source},
     proof::Proof,
+    registry::Damaged,
+    store::ContentStore,
 };
 
 /// An image that may leave this machine, or is in the registry already.
 pub(super) enum Made<'p> {
-    /// It was built, and proven if it goes anywhere.
-    Built {
-        /// Its build.
-        build: &'p Build,
-        /// What BuildKit says of it.
-        built: Built,
-        /// What its bytes say. `None` for one that stays here, and may be whatever it likes.
-        proof: Option<Box<Proof>>,
+    /// It was built, and stays in the local engine.
+    Local,
+    /// It was built, and is in the content store.
+    Stored {
+        /// Its manifest.
+        manifest: Box<Manifest>,
+        /// What its bytes say.
+        proof: Box<Proof>,
     },
     /// The registry has it.
     Existing {
@@ -35,26 +38,94 @@ impl Executor<'_> {
         session: Option<&LoginSession<'_>>,
     ) -> Result<Made<'p>> {
         let image = job.image;
-        match &image.source {
+        let build = match &image.source {
             Source::Existing { digest } => {
                 let text = format!("{} is in the registry: not built again", image.name);
                 self.terminal.status("Unchanged", &text);
-                Ok(Made::Existing { digest })
+                return Ok(Made::Existing { digest });
             }
-            Source::Build(build) => {
-                let built = self.build(job, build, session)?;
-                let proof = if image.publication.is_some() {
-                    Some(Box::new(self.prove(job, build)?))
-                } else {
-                    None
-                };
-                Ok(Made::Built {
-                    build,
-                    built,
-                    proof,
-                })
+            Source::Build(build) => build,
+        };
+        if matches!(build.output, Output::Engine { .. }) {
+            self.build(job, build, session)?;
+            return Ok(Made::Local);
+        }
+        let store = self.store.context("the content store is not open")?;
+        let mut is_second = false;
+        loop {
+            let manifest = self.stored(job, build, session, store)?;
+            match self.prove(job, store, &manifest) {
+                Ok(proof) => {
+                    let manifest = Box::new(manifest);
+                    return Ok(Made::Stored { manifest, proof });
+                }
+                Err(error) if !is_second => {
+                    let Some(damaged) = error.downcast_ref::<Damaged>() else {
+                        return Err(error);
+                    };
+                    let text = format!("{damaged} on this disk: it is fetched again");
+                    self.terminal.note(&text);
+                    store.discard(&damaged.digest);
+                    is_second = true;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Builds an image into the content store. An engine that cannot write there hands it out instead.
+    fn stored(
+        &self,
+        job: &mut Job<'_>,
+        build: &Build,
+        session: Option<&LoginSession<'_>>,
+        store: &ContentStore,
+    ) -> Result<Manifest> {
+        let layout = store.layout()?;
+        let into_layout = build.to(Output::ContentStore {
+            directory: layout.path().to_owned(),
+        });
+        let manifest = match self.build(job, &into_layout, session) {
+            Ok(built) => {
+                let digest = built
+                    .digest
+                    .context("buildx tells no digest of the image")?;
+                store.manifest(&digest)?
+            }
+            Err(error) if lacks_oci_exporter(&error) => {
+                let name = &job.image.name;
+                let text =
+                    "has a classic image store: the image is taken from there by `docker save`";
+                self.terminal.detail(&format!("{name}: the engine {text}"));
+                self.saved(job, build, session, store)?
+            }
+            Err(error) => return Err(error),
+        };
+        if !manifest.is_image_manifest() {
+            bail!(
+                "the build made a `{}` instead of a single image: Lambda refuses it; \
+                 check the builder's attestation settings (`docker buildx inspect`)",
+                manifest.media_type
+            );
+        }
+        store.remember(&manifest.digest);
+        Ok(manifest)
+    }
+
+    fn saved(
+        &self,
+        job: &mut Job<'_>,
+        build: &Build,
+        session: Option<&LoginSession<'_>>,
+        store: &ContentStore,
+    ) -> Result<Manifest> {
+        let name = format!("shipright/{}:{}", job.image.name, std::process::id());
+        let names = vec![name.clone()];
+        let build = build.to(Output::Engine { names });
+        self.build(job, &build, session)?;
+        let imported = self.docker.save(&name, |stream| store.import(stream));
+        self.docker.untag(&name);
+        imported.with_context(|| format!("failed to take `{name}` from the engine"))
     }
 
     fn build(
@@ -80,16 +151,19 @@ impl Executor<'_> {
         Ok(built)
     }
 
-    fn prove(&self, job: &mut Job<'_>, build: &Build) -> Result<Proof> {
+    fn prove(
+        &self,
+        job: &mut Job<'_>,
+        store: &ContentStore,
+        manifest: &Manifest,
+    ) -> Result<Box<Proof>> {
         let image = job.image;
         self.terminal.status("Proving", &image.name);
-        let name = build.names.first().map(String::as_str).unwrap_or_default();
-        let proof = self
-            .prover
-            .in_engine(self.docker, name, Some(image.arch), &image.foreign)?;
+        let (digest, arch) = (&manifest.digest, Some(image.arch));
+        let proof = self.prover.in_store(store, digest, arch, &image.foreign)?;
         proof.require()?;
         self.proven(job, &proof);
-        Ok(proof)
+        Ok(Box::new(proof))
     }
 
     /// Says what a proof has found.
@@ -102,4 +176,9 @@ impl Executor<'_> {
         }
         job.report.proof = Some(proof.clone());
     }
+}
+
+fn lacks_oci_exporter(error: &anyhow::Error) -> bool {
+    let failed = error.downcast_ref::<BuildFailed>();
+    failed.is_some_and(|failed| failed.lacks_oci_exporter)
 }

@@ -23,13 +23,14 @@ use tags::Which;
 
 use crate::{
     docker::{Docker, ExistingLogins, LoginSession},
-    plan::{Plan, PlannedImage},
+    plan::Plan,
     proof::Prover,
     report::{
         result::{ImageReport, IndexReport, Report},
         terminal::Terminal,
     },
     repositories::Repositories,
+    store::ContentStore,
 };
 
 /// What a plan is carried out with.
@@ -42,6 +43,8 @@ pub struct Executor<'a> {
     pub others: &'a [OtherRegion<'a>],
     /// Where people watch.
     pub terminal: &'a Terminal,
+    /// Where builds of images end that leave this machine.
+    pub store: Option<&'a ContentStore>,
     /// What proves images.
     pub prover: &'a Prover,
     /// How many images are worked on at a time.
@@ -65,15 +68,6 @@ pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
             job.report.error.get_or_insert_with(|| message.clone());
         }
     }
-    // What was pushed, or was to be, needs no name here any more.
-    let leaving = plan
-        .images
-        .iter()
-        .filter(|image| image.publication.is_some());
-    let names = leaving
-        .filter_map(PlannedImage::build)
-        .flat_map(|build| &build.names);
-    names.for_each(|name| executor.docker.untag(name));
     let images = jobs.into_iter().map(|job| job.report).collect();
     Report {
         place: plan.place.clone(),
@@ -114,24 +108,16 @@ impl Executor<'_> {
             let movable = plan.movable_tags.get(name).map_or(&[][..], Vec::as_slice);
             repositories.writer().create(name, movable)?;
         }
-        if made.iter().any(|made| matches!(made, Made::Built { .. })) {
-            let session = LoginSession::open(
-                self.docker,
-                &place.registry,
-                repositories,
-                ExistingLogins::LeftOut,
-            )?;
-            let all = made.iter().collect();
-            self.stage(jobs, all, "no tag was moved", |job, made| {
-                self.push(job, &session, made)
-            })?;
-        }
         let registry = repositories.registry(&place.registry)?;
         let destination = Destination {
             plan,
             registry: &registry,
             repositories,
         };
+        let all = made.iter().collect();
+        self.stage(jobs, all, "no tag was moved", |job, made| {
+            self.push(job, &destination, made)
+        })?;
         self.publish(&destination, jobs, &made, indexes)
     }
 

@@ -5,11 +5,10 @@ use image_oci::Manifest;
 
 use super::{Executor, make::Made, stage::Job};
 use crate::{
-    docker::{Built, LoginSession},
     model::{label, published::Found},
     plan::{Plan, Publication},
     proof::Proof,
-    registry::Registry,
+    registry::{Damaged, Registry},
     repositories::Repositories,
 };
 
@@ -32,22 +31,34 @@ pub(super) struct Destination<'d> {
 }
 
 impl Executor<'_> {
-    /// Pushes an image that was built.
+    /// Puts an image that was built into the registry, under its digest.
     pub(super) fn push(
         &self,
         job: &mut Job<'_>,
-        session: &LoginSession<'_>,
+        destination: &Destination<'_>,
         made: &Made<'_>,
     ) -> Result<()> {
-        let Made::Built { build, .. } = made else {
+        let Made::Stored { manifest, .. } = made else {
             return Ok(());
         };
-        for name in &build.names {
-            self.terminal.status("Pushing", name);
-            self.docker.push(session, name, |line| {
-                self.terminal.output(&job.image.name, line);
+        let publication = publication(job)?;
+        let repository = &publication.repository;
+        let name = &job.image.name;
+        let (plan, store) = (destination.plan, self.store);
+        let store = store.context("the content store is not open")?;
+        self.terminal
+            .status("Pushing", &format!("{name} to {repository}"));
+        let mount = plan.repositories().find(|other| *other != repository);
+        let sent = destination
+            .registry
+            .put_image(repository, manifest, store, mount)
+            .inspect_err(|error| {
+                if let Some(damaged) = error.downcast_ref::<Damaged>() {
+                    store.discard(&damaged.digest);
+                }
             })?;
-        }
+        self.terminal
+            .status("Pushed", &format!("{name}: {sent} bytes sent"));
         job.report.changed = true;
         Ok(())
     }
@@ -59,22 +70,13 @@ impl Executor<'_> {
         destination: &Destination<'_>,
         made: &Made<'_>,
     ) -> Result<Published<'p>> {
-        let publication = job
-            .image
-            .publication
-            .as_ref()
-            .context("the plan does not say where this image goes")?;
+        let publication = publication(job)?;
         let manifest = destination.manifest(publication, made)?;
-        if let Made::Built { built, .. } = made {
-            require_built(built, &manifest)?;
-        }
         let found = destination.compare(job, publication, &manifest)?;
         let proof = match made {
-            Made::Built {
-                proof: Some(proof), ..
-            } => Proof::clone(proof),
+            Made::Stored { proof, .. } => Proof::clone(proof),
             // It was in the registry before this run, and is proven from there.
-            Made::Built { proof: None, .. } | Made::Existing { .. } => {
+            Made::Local | Made::Existing { .. } => {
                 self.prove_there(job, destination.registry, publication, &manifest)?
             }
         };
@@ -111,33 +113,21 @@ impl Executor<'_> {
     }
 }
 
-/// An image in the registry is the one that was built.
-fn require_built(built: &Built, manifest: &Manifest) -> Result<()> {
-    if built.digest.is_none() || built.is(&manifest.digest, &manifest.config()?.digest) {
-        return Ok(());
-    }
-    let made = built.digest.as_deref().unwrap_or("no digest");
-    bail!(
-        "the registry has {}, but the build made {made}",
-        manifest.digest
-    )
+fn publication<'p>(job: &Job<'p>) -> Result<&'p Publication> {
+    let publication = job.image.publication.as_ref();
+    publication.context("the plan does not say where this image goes")
 }
 
 impl Destination<'_> {
     /// The one image that is there.
     fn manifest(&self, publication: &Publication, made: &Made<'_>) -> Result<Manifest> {
-        let (reader, repository) = (self.repositories, &publication.repository);
+        let repository = &publication.repository;
         let digest = match made {
-            Made::Existing { digest } => Some((*digest).to_owned()),
-            Made::Built { .. } => {
-                let pushed = reader.tagged(repository, &publication.pushed_tag)?;
-                pushed.map(|manifest| manifest.digest)
-            }
+            Made::Existing { digest } => digest,
+            Made::Stored { manifest, .. } => manifest.digest.as_str(),
+            Made::Local => bail!("an image of the local engine goes nowhere"),
         };
-        let manifest = digest
-            .map(|digest| reader.manifest(repository, &digest))
-            .transpose()?
-            .flatten();
+        let manifest = self.repositories.manifest(repository, digest)?;
         let manifest = manifest
             .with_context(|| format!("the image is not in `{repository}` after the push"))?;
         if !manifest.is_image_manifest() {

@@ -19,7 +19,7 @@ use crate::{
         tags::{Tag, TagKind},
     },
     plan::{PlannedIndex, TagAction},
-    registry::Registry,
+    registry::{InRepository, Registry},
     repositories::Repositories,
 };
 
@@ -76,8 +76,11 @@ impl Executor<'_> {
             self.make_repository(region, destination, repository)?;
             require_free(region, image)?;
             let (manifest, name) = (&image.manifest, &region.place.region);
-            let from = (destination.registry, repository.as_str());
-            let sent = registry.take(repository, manifest, from, false)?;
+            let source = InRepository {
+                registry: destination.registry,
+                repository,
+            };
+            let sent = registry.put_image(repository, manifest, &source, None)?;
             if sent > 0 {
                 let text = format!("{} to {name}: {sent} bytes", job.image.name);
                 self.terminal.status("Sent", &text);

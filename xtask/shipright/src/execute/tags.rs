@@ -50,7 +50,7 @@ impl Executor<'_> {
                         .tag(repository, &image.manifest, &tag.name)?;
                     job.report.changed = true;
                 }
-                TagAction::Push | TagAction::Present => {}
+                TagAction::Present => {}
                 TagAction::Kept => {
                     let text =
                         "stays on an earlier image: the repository lets only other tags move";

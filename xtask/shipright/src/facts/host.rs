@@ -63,8 +63,7 @@ pub fn target_directory(root: &Path) -> PathBuf {
 /// # Errors
 /// A directory that cannot be made.
 pub fn state_directory(root: &Path) -> anyhow::Result<PathBuf> {
-    const OURS: &str =
-        "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/manifests/\n/sandbox/\n";
+    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/images/\n/manifests/\n/sandbox/\n";
     let directory = target_directory(root);
     let ignore = directory.join(".gitignore");
     if !ignore.exists() {

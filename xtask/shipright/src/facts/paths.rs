@@ -47,6 +47,7 @@ pub fn build_facts(config: &Config, extra: Option<&str>) -> BuildFacts {
         missing_secrets: missing_secrets(config, home.as_deref()),
         home,
         has_ssh_agent: host::variable("SSH_AUTH_SOCK").is_some(),
+        store: host::target_directory(&config.root).join("images"),
     }
 }
 

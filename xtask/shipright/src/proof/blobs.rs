@@ -7,10 +7,15 @@ use std::{
 };
 
 use anyhow::{Context, Error, Result, bail};
+use image_oci::digest_of;
 use image_proof::Layer;
 
 use super::{LayerCache, read_small};
-use crate::registry::{CONFIG_LIMIT, NoAnswer, Registry};
+use crate::{
+    hashed::Hashed,
+    registry::{BlobSource as _, CONFIG_LIMIT, Damaged, NoAnswer, Registry},
+    store::ContentStore,
+};
 
 /// An image's blobs, wherever they lie.
 pub(super) trait Blobs {
@@ -82,6 +87,72 @@ impl Blobs for Layout {
     /// Read anew each time: anybody can write into a directory.
     fn layer(&mut self, digest: &str) -> Result<Layer> {
         Ok(image_proof::read_layer(self.open(digest)?)?)
+    }
+}
+
+/// An image in the content store.
+pub(super) struct Stored<'s> {
+    /// The store.
+    pub store: &'s ContentStore,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// Summaries of layers that were read before: the digest was checked then.
+    pub cache: LayerCache,
+}
+
+impl Stored<'_> {
+    /// Reads a layer. One whose bytes are not what its digest says is told apart from one that is no archive.
+    fn read(&self, digest: &str) -> Result<Layer> {
+        let read = image_proof::read_layer(self.store.open(digest, 0)?);
+        if read.as_ref().is_ok_and(|layer| layer.digest == digest) {
+            return Ok(read?);
+        }
+        let mut whole = Hashed::new(self.store.open(digest, 0)?);
+        std::io::copy(&mut whole, &mut std::io::sink())?;
+        let (_, found, _) = whole.finish();
+        if found == digest {
+            return Ok(read?);
+        }
+        let digest = digest.to_owned();
+        let about = format!("its bytes have the digest {found}");
+        Err(Error::new(Damaged { digest }).context(about))
+    }
+}
+
+impl Blobs for Stored<'_> {
+    fn root(&mut self) -> Result<Vec<u8>> {
+        Ok(self.store.manifest(&self.digest)?.bytes.into_bytes())
+    }
+
+    fn root_has_name(&self) -> bool {
+        true
+    }
+
+    fn small(&mut self, digest: &str) -> Result<Vec<u8>> {
+        let bytes = read_small(&mut self.store.open(digest, 0)?)?;
+        let found = digest_of(&bytes);
+        if found != digest {
+            let digest = digest.to_owned();
+            let about = format!("its bytes have the digest {found}");
+            return Err(Error::new(Damaged { digest }).context(about));
+        }
+        Ok(bytes)
+    }
+
+    fn layer(&mut self, digest: &str) -> Result<Layer> {
+        if let Some(layer) = self.cache.get(digest) {
+            // It was read when it arrived. That it is still there is all that is asked.
+            let there = self.store.file(digest)?.metadata();
+            return if there.is_ok_and(|there| there.len() == layer.size) {
+                Ok(layer)
+            } else {
+                let digest = digest.to_owned();
+                Err(Error::new(Damaged { digest }).context("it has another size"))
+            };
+        }
+        let layer = self.read(digest)?;
+        self.cache.put(&layer);
+        Ok(layer)
     }
 }
 
@@ -170,8 +241,6 @@ mod tests {
         io::{BufRead, BufReader, Write},
         net::TcpListener,
     };
-
-    use image_oci::digest_of;
 
     use super::*;
 

@@ -19,7 +19,7 @@ use image_proof::{Allowed, Layer, Machine, Verdict};
 use serde::Serialize;
 
 use archive::Archive;
-use blobs::{Blobs, Layout, Remote};
+use blobs::{Blobs, Layout, Remote, Stored};
 pub use layer_cache::LayerCache;
 pub use prover::Prover;
 

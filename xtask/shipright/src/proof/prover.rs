@@ -4,8 +4,10 @@ use std::{fs::File, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::{Archive, LayerCache, Layout, Proof, Remote, allowed, prove};
-use crate::{arch::Arch, docker::Docker, model::config::Foreign, registry::Registry};
+use super::{Archive, LayerCache, Layout, Proof, Remote, Stored, allowed, prove};
+use crate::{
+    arch::Arch, docker::Docker, model::config::Foreign, registry::Registry, store::ContentStore,
+};
 
 /// Proves images.
 #[derive(Debug, Clone)]
@@ -26,6 +28,28 @@ impl Prover {
         Self {
             cache: LayerCache::nothing(),
         }
+    }
+
+    /// Proves an image of the content store.
+    ///
+    /// # Errors
+    /// An image that cannot be read, or a damaged one, with [`Damaged`](crate::registry::Damaged) where a blob is not what its
+    /// digest says.
+    pub fn in_store(
+        &self,
+        store: &ContentStore,
+        digest: &str,
+        arch: Option<Arch>,
+        foreign: &[Foreign],
+    ) -> Result<Proof> {
+        let digest = digest.to_owned();
+        let cache = self.cache.clone();
+        let mut stored = Stored {
+            store,
+            digest,
+            cache,
+        };
+        prove(&mut stored, arch, &allowed(foreign))
     }
 
     /// Proves an image of the local engine, as `docker save` hands it out.

@@ -11,12 +11,13 @@ mod access;
 mod failure;
 mod lookup;
 mod reference;
+mod upload;
 mod write;
 
 use std::{
     collections::BTreeSet,
     io::Read,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -32,6 +33,7 @@ pub use access::{Actions, Login};
 use failure::Failure;
 pub use failure::NoAnswer;
 pub use reference::{Reference, is_loopback};
+pub use upload::{BlobSource, Damaged, InRepository};
 
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -59,7 +61,7 @@ impl Registry {
     pub fn new(host: &str, login: Option<&Login>) -> Self {
         let authorization = Mutex::new(login.map(Login::basic));
         Self {
-            agent: agent(),
+            agent: agent().clone(),
             host: host.to_owned(),
             base: base(host),
             authorization,
@@ -279,7 +281,13 @@ fn base(host: &str) -> String {
     format!("{scheme}://{host}/v2")
 }
 
-fn agent() -> Agent {
+/// One client for the whole run: connections are kept, and certificates are read once.
+fn agent() -> &'static Agent {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    AGENT.get_or_init(new_agent)
+}
+
+fn new_agent() -> Agent {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found
         .certs

@@ -1,25 +1,77 @@
-//! The half of the protocol that writes: blobs and manifests, each safe to repeat.
+//! The half of the protocol that writes manifests, and images with all their blobs. Each is safe to repeat.
 
-use std::{io::Read, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use anyhow::{Result, anyhow};
-use image_oci::Manifest;
-use ureq::{AsSendBody, Body, SendBody, http::Response};
+use anyhow::Result;
+use image_oci::{Descriptor, Manifest};
+use ureq::{AsSendBody, Body, http::Response};
 
-use super::{Failure, Registry};
+use super::{Failure, Registry, upload::BlobUpload};
+use crate::registry::BlobSource;
 
-/// How a blob came to be where it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BlobUpload {
-    /// It was there.
-    Present,
-    /// The registry had it in another repository.
-    Mounted,
-    /// It was sent.
-    Sent,
-}
+/// How many blobs are sent at a time.
+const AT_ONCE: usize = 4;
+
+/// How many questions are asked at a time.
+const QUESTIONS: usize = 16;
 
 impl Registry {
+    /// Puts an image into a repository: the blobs that it lacks, and then the manifest under its digest. `mount` is a repository of
+    /// the same registry that may have them; there they are only named, where the registry does that. Returns how many bytes were
+    /// sent.
+    ///
+    /// # Errors
+    /// A manifest or a source that cannot be read, and a registry that cannot be reached or refuses.
+    pub fn put_image(
+        &self,
+        repository: &str,
+        manifest: &Manifest,
+        source: &dyn BlobSource,
+        mount: Option<&str>,
+    ) -> Result<u64> {
+        let mut known = BTreeSet::new();
+        let blobs = manifest.document()?.blobs();
+        let blobs: Vec<_> = blobs.filter(|blob| known.insert(&blob.digest)).collect();
+        let missing = self.missing(repository, &blobs)?;
+        let sent = AtomicU64::new(0);
+        side_by_side(AT_ONCE, &missing, |blob| {
+            match self.put_blob(repository, blob, source, mount)? {
+                BlobUpload::Sent => sent.fetch_add(blob.size, Ordering::Relaxed),
+                BlobUpload::Mounted => 0,
+            };
+            Ok(())
+        })?;
+        let bytes = manifest.bytes.as_bytes();
+        self.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
+        Ok(sent.into_inner())
+    }
+
+    /// The blobs that a repository does not have.
+    fn missing<'b>(
+        &self,
+        repository: &str,
+        blobs: &[&'b Descriptor],
+    ) -> Result<Vec<&'b Descriptor>> {
+        let missing = Mutex::new(BTreeSet::new());
+        side_by_side(QUESTIONS, blobs, |blob| {
+            if !self.has_blob(repository, &blob.digest)? {
+                let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+                missing.insert(blob.digest.clone());
+            }
+            Ok(())
+        })?;
+        let missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let lacks = |blob: &&&Descriptor| missing.contains(&blob.digest);
+        Ok(blobs.iter().filter(lacks).copied().collect())
+    }
+
     /// Whether a repository has a blob.
     ///
     /// # Errors
@@ -37,97 +89,6 @@ impl Registry {
                 200 => Ok(true),
                 404 => Ok(false),
                 _ => Err(Failure::refused(&self.host, answer)),
-            }
-        })
-    }
-
-    /// Takes an image over from a repository of a registry: its blobs, and then its manifest under its digest. Within one
-    /// registry (`mounts`) the blobs are named where it can. Returns how many bytes were sent.
-    ///
-    /// # Errors
-    /// A manifest or a source that cannot be read, and a registry that cannot be reached or refuses.
-    pub fn take(
-        &self,
-        repository: &str,
-        manifest: &Manifest,
-        (source, from): (&Self, &str),
-        mounts: bool,
-    ) -> Result<u64> {
-        let mut sent = 0;
-        for blob in manifest.document()?.blobs() {
-            let read = || source.stream(from, &blob.digest);
-            let (digest, mount) = ((blob.digest.as_str(), blob.size), mounts.then_some(from));
-            match self.put_blob(repository, digest, mount, read)? {
-                BlobUpload::Sent => sent += blob.size,
-                BlobUpload::Present | BlobUpload::Mounted => {}
-            }
-        }
-        let bytes = manifest.bytes.as_bytes();
-        self.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
-        Ok(sent)
-    }
-
-    /// Puts a blob into a repository: not at all where it is there already, by name where the registry has it in the
-    /// repository `from`, and byte by byte otherwise. The registry compares the digest.
-    ///
-    /// # Errors
-    /// A source that cannot be read, or a registry that cannot be reached or refuses.
-    fn put_blob<R: Read>(
-        &self,
-        repository: &str,
-        (digest, size): (&str, u64),
-        from: Option<&str>,
-        open: impl Fn() -> Result<R>,
-    ) -> Result<BlobUpload> {
-        let about = format!("write blob {digest} to `{repository}`");
-        if let Some(from) = from {
-            self.cover(from)?;
-        }
-        self.retried(&about, repository, || {
-            // An earlier attempt may have arrived though its answer did not.
-            if self
-                .has_blob(repository, digest)
-                .map_err(Failure::lasting)?
-            {
-                return Ok(BlobUpload::Present);
-            }
-            let scope = from
-                .map(|from| format!("?mount={digest}&from={from}"))
-                .unwrap_or_default();
-            let url = self.url(&format!("{repository}/blobs/uploads/{scope}"));
-            let begun = self.send("POST", &url, &[], &[][..])?;
-            match begun.status().as_u16() {
-                201 => return Ok(BlobUpload::Mounted),
-                202 => {}
-                _ => return Err(Failure::refused(&self.host, begun)),
-            }
-            let place = self.location(&begun)?;
-            let mut source = open().map_err(Failure::lasting)?;
-            // With its length said, the body is not sent in chunks: docker does so too.
-            let length = size.to_string();
-            let headers = [
-                ("Content-Type", "application/octet-stream"),
-                ("Content-Length", length.as_str()),
-            ];
-            let sent = self.send(
-                "PATCH",
-                &place,
-                &headers,
-                SendBody::from_reader(&mut source),
-            )?;
-            // ECR answers 201 where the specification has 202.
-            if !matches!(sent.status().as_u16(), 201 | 202 | 204) {
-                return Err(Failure::refused(&self.host, sent));
-            }
-            let place = self.location(&sent)?;
-            let end = format!(
-                "{place}{}digest={digest}",
-                if place.contains('?') { '&' } else { '?' }
-            );
-            let done = self.send("PUT", &end, &[], &[][..])?;
-            match done.status().as_u16() {
-                201 | 204 => Ok(BlobUpload::Sent),
-                _ => Err(Failure::refused(&self.host, done)),
             }
         })
     }
@@ -157,39 +118,11 @@ impl Registry {
         )
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
 
-    /// Where an upload goes on. Only this registry is followed there: an answer must not send our login elsewhere.
-    fn location(&self, answer: &Response<Body>) -> Result<String, Failure> {
-        let refused = |what: String| Failure::lasting(anyhow!(what));
-        let found = answer
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok());
-        let location = found
-            .ok_or_else(|| refused("the registry named no place for the upload".to_owned()))?;
-        let root = self.base.trim_end_matches("/v2");
-        let whole = if location.starts_with('/') {
-            format!("{root}{location}")
-        } else {
-            location.to_owned()
-        };
-        if whole
-            .strip_prefix(root)
-            .is_some_and(|rest| rest.starts_with('/'))
-        {
-            Ok(whole)
-        } else {
-            Err(refused(format!(
-                "the registry sends uploads elsewhere: `{}`",
-                whole.escape_debug()
-            )))
-        }
-    }
-
-    fn send(
+    pub(super) fn send(
         &self,
         method: &str,
         url: &str,
@@ -213,4 +146,34 @@ impl Registry {
             .build();
         self.agent.run(request).map_err(Failure::passing)
     }
+}
+
+/// Does a step for each of some things, so many at a time. After one that fails no other is begun.
+fn side_by_side<T: Sync>(
+    at_once: usize,
+    all: &[T],
+    step: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let has_failed = || {
+        let failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+        Option::is_some(&*failure)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..at_once.min(all.len()) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if has_failed() {
+                        return;
+                    }
+                    if let Err(error) = step(one) {
+                        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                        failure.get_or_insert(error);
+                    }
+                }
+            });
+        }
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failure.map_or(Ok(()), Err)
 }

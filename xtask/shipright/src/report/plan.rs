@@ -108,7 +108,6 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
     writeln!(f, "    repository   {}", publication.repository)?;
     for tag in &publication.tags {
         let action = match tag.action {
-            TagAction::Push => "pushed as    ",
             TagAction::Write => "tag          ",
             TagAction::Present => "has tag      ",
             TagAction::Kept => "leaves tag   ",

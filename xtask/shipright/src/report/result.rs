@@ -100,7 +100,9 @@ impl ImageReport {
             regions: BTreeMap::new(),
             image_index: None,
             proof: None,
-            local_names: build.map(|build| build.names.clone()).unwrap_or_default(),
+            local_names: build
+                .map(|build| build.names().to_vec())
+                .unwrap_or_default(),
             error: None,
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     plan::{self, Selected, account_guard, command::let_tags_move, guards},
     registry::{Actions, Registry},
     sandbox::Sandbox,
-    session,
+    session, store,
     tasks::exit_code,
     workspace::Workspace,
 };
@@ -96,6 +96,7 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
         &docker,
         fix && !context.global.dry_run,
     ));
+    checks.push(content_store(config));
     for environment in config.environments.values() {
         checks.extend(cloud(config, environment, sandbox.as_ref()));
         if environment.ecr().is_none() {
@@ -103,6 +104,19 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
         }
     }
     Ok(show(context, &checks))
+}
+
+/// What builds have left, and how long it stays.
+fn content_store(config: &Config) -> Check {
+    let store::Contents { images, bytes } = store::Contents::of(&config.root);
+    let (megabytes, days) = (bytes / 1_000_000, store::LONGEST.as_secs() / (24 * 60 * 60));
+    let gibibytes = store::LARGEST >> 30;
+    Check::good(
+        "content store",
+        format!(
+            "{images} images, {megabytes} MB; what no push uses for {days} days goes, and the oldest beyond {gibibytes} GiB"
+        ),
+    )
 }
 
 fn files(config: &Config) -> Vec<Check> {

@@ -11,6 +11,7 @@ use crate::{
     context::Context,
     docker::Docker,
     execute::{Executor, OtherRegion, execute},
+    facts::host,
     model::{config::Config, place::Place, refusal::Refusal},
     plan::{Build, Plan, command},
     problem::{Problem, Problems},
@@ -19,6 +20,7 @@ use crate::{
     refused::Refused,
     report::{plan::Shown, result::Report},
     session::Session,
+    store::{self, ContentStore},
 };
 
 /// Shows a plan where this is a dry run, and says otherwise which CPU each image is for. Returns whether it was shown.
@@ -82,15 +84,23 @@ impl Run<'_> {
             terminal.detail(&line);
         }
         let prover = Prover::of_project(&self.config.root);
+        let root = &self.config.root;
+        let store = self.session.map(|_| ContentStore::open(root)).transpose()?;
         let executor = Executor {
             docker: self.docker,
             repositories: self.session.map(Session::repositories),
             others: self.others,
             terminal,
+            store: store.as_ref(),
             prover: &prover,
             jobs: self.jobs.into(),
         };
         let report = execute(plan, &executor);
+        drop(store);
+        if let Err(error) = store::collect(root, host::now().into()) {
+            let text = format!("the content store was not cleared: {error:#}");
+            terminal.detail(&text);
+        }
         terminal.block(&report.to_string());
         self.say_what_still_runs(plan, &report);
         if let (Some(place), Some(session)) = (&report.place, self.session) {

@@ -8,6 +8,7 @@ use crate::{
     arch::Arch,
     model::tags::TagKind,
     plan::{self, Selected, promotion::PromotedTag},
+    registry::InRepository,
     report::terminal::Terminal,
     resolver::ImageResolver,
     session::Session,
@@ -152,11 +153,16 @@ impl Transfer<'_> {
         } else {
             (&image.children[..], Some(&image.manifest))
         };
-        let from = (self.source.registry(), image.from_repository.as_str());
+        let from = image.from_repository.as_str();
+        let source = InRepository {
+            registry: self.source.registry(),
+            repository: from,
+        };
+        let mount = same_registry.then_some(from);
         let (destination, to) = (self.destination.registry(), &image.to_repository);
         let mut sent = 0;
         for manifest in singles {
-            sent += destination.take(to, manifest, from, same_registry)?;
+            sent += destination.put_image(to, manifest, &source, mount)?;
         }
         if let Some(index) = index {
             let bytes = index.bytes.as_bytes();

@@ -9,7 +9,7 @@ use super::{Registries, draft::DraftFile, reference, show};
 use crate::{
     context::Context,
     index_check::problems,
-    registry::{Actions, Reference, Registry},
+    registry::{Actions, InRepository, Reference, Registry},
 };
 
 pub(super) fn push(context: &Context, name: &str) -> Result<ExitCode> {
@@ -82,7 +82,11 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
             .context("a manifest is not text")?,
         "",
     );
-    let sent = registry.take(to, &manifest, (registry, from), true)?;
+    let source = InRepository {
+        registry,
+        repository: from,
+    };
+    let sent = registry.put_image(to, &manifest, &source, Some(from))?;
     context
         .terminal
         .status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));

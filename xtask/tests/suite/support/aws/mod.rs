@@ -30,6 +30,9 @@ pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
 pub(crate) use starters::Starter;
 
+/// In place of a status: the other side waits for an answer without end.
+pub(crate) const NO_ANSWER: u16 = 0;
+
 /// The registry's password: no test's output may contain it.
 pub(crate) const PASSWORD: &str = "canary-registry-password-5b1f";
 
@@ -58,8 +61,9 @@ pub(crate) struct State {
     pub hands_out_tokens: bool,
     /// Whether a push makes a missing repository, as registries other than ECR do.
     pub makes_repositories: bool,
-    /// What of the registry protocol is answered with HTTP 503: the end of a path that is written to.
-    pub fails_to_write: Option<String>,
+    /// What of the registry protocol fails: the end of a path that is written to, with which status ([`NO_ANSWER`] for none at
+    /// all), and how often.
+    pub fails_to_write: Option<(&'static str, u16, u32)>,
     /// The accounts whose repositories were asked for.
     pub registry_ids: BTreeSet<String>,
     /// Functions by name.
@@ -199,6 +203,11 @@ impl Aws {
             let Some((status, headers, body)) = answer else {
                 return;
             };
+            if status == NO_ANSWER {
+                // The connection stays open until the other side has enough.
+                let _ = reader.read_to_end(&mut Vec::new());
+                return;
+            }
             let mut head = format!(
                 "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nx-amzn-requestid: request-7\r\n",
                 body.len()

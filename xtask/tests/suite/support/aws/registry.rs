@@ -40,9 +40,13 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             vec![],
         );
     }
-    let fails = state.fails_to_write.as_ref();
-    if request.method == "PUT" && fails.is_some_and(|end| request.path.ends_with(end)) {
-        return (503, vec![], vec![]);
+    if let Some((end, status, times)) = &mut state.fails_to_write
+        && request.method == "PUT"
+        && request.path.ends_with(*end)
+        && *times > 0
+    {
+        *times -= 1;
+        return (*status, vec![], vec![]);
     }
     make_repository(state, request);
     let (path, query) = request
@@ -204,7 +208,22 @@ fn upload(
                 vec![],
             )
         }
+        "GET" => {
+            let arrived = state.uploads.get(id).map_or(0, Vec::len);
+            let headers = vec![
+                ("location", format!("/v2/{name}/blobs/uploads/{id}")),
+                ("range", format!("0-{}", arrived.saturating_sub(1))),
+            ];
+            (204, headers, vec![])
+        }
         "PATCH" => {
+            let begins = request.header("content-range").map_or("0", |range| {
+                range.split_once('-').map_or(range, |(first, _)| first)
+            });
+            let arrived = state.uploads.get(id).map_or(0, Vec::len);
+            if begins != arrived.to_string() {
+                return (416, vec![], vec![]);
+            }
             state.uploaded += request.body.len();
             if request.header("content-length").is_none() {
                 return (411, vec![], b"the length is missing".to_vec());
@@ -222,7 +241,9 @@ fn upload(
             )
         }
         "PUT" => {
-            let bytes = state.uploads.remove(id).unwrap_or_default();
+            state.uploaded += request.body.len();
+            let mut bytes = state.uploads.remove(id).unwrap_or_default();
+            bytes.extend(&request.body);
             let said = said.unwrap_or_default();
             if digest(&bytes) != said {
                 return (400, vec![], b"DIGEST_INVALID".to_vec());
