@@ -9,7 +9,7 @@ use shipright::{
     anyhow::{Context as _, Result, bail},
     arch::Arch,
     cli::Global,
-    docker::{Docker, ExistingLogins, LoginSession},
+    docker::Docker,
     facts::paths,
     model::refusal::Refusal,
     plan::{
@@ -18,6 +18,7 @@ use shipright::{
     proof::{Proof, Prover},
     sandbox::Sandbox,
     session::Session,
+    store::ContentStore,
     workspace::Workspace,
 };
 
@@ -234,23 +235,20 @@ impl Story<'_> {
             .aws
             .writer()
             .create_repository(&config.project, &MOVABLE_TAGS.map(str::to_owned))?;
-        let login = LoginSession::open(
-            docker,
-            registry,
-            session.repositories(),
-            ExistingLogins::LeftOut,
-        )?;
+        let store = ContentStore::open(&config.root)?;
+        let connection = session.registry()?;
         let mut images = Vec::new();
         for arch in Arch::ALL {
-            let name = format!("{repository}:{SERVICE}-{arch}-latest");
-            docker.tag(
-                &format!("{}:{SERVICE}-{arch}-latest", config.project),
-                &name,
+            let local = format!("{}:{SERVICE}-{arch}-latest", config.project);
+            let manifest = docker.save(&local, |stream| store.import(stream))?;
+            terminal.status("Pushing", &format!("{registry}/{local}"));
+            connection.put_image(&config.project, &manifest, &store, None)?;
+            session.repositories().writer().tag(
+                &config.project,
+                &manifest,
+                &format!("{SERVICE}-{arch}-latest"),
             )?;
-            terminal.status("Pushing", &name);
-            docker.push(&login, &name, |line| terminal.detail(line))?;
-            docker.untag(&name);
-            images.push(name);
+            images.push(format!("{registry}/{local}"));
         }
         let name = format!("{repository}:{SERVICE}-latest");
         let create = ["manifest", "create", &name]

@@ -3,6 +3,7 @@
 //! [`Model`] is the file as rules see it, [`check`] is every rule over it.
 
 mod dialect;
+mod execution;
 mod model;
 mod readable;
 mod rules;

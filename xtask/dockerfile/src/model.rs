@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use image_arch::SPELLINGS;
-use parse_dockerfile::{Command as Words, Flag, Instruction, Source};
+use parse_dockerfile::{Command as Words, Flag, Instruction, RunInstruction, Source};
 
 use crate::readable::readable;
 
@@ -49,6 +49,8 @@ pub struct Stage {
 pub struct Step {
     /// What it does.
     pub kind: StepKind,
+    /// The stages whose files it needs: by `COPY --from`, or by a mount of a `RUN`.
+    pub reads: Vec<usize>,
     /// Where it stands.
     pub span: Range<usize>,
 }
@@ -166,7 +168,7 @@ impl Model {
     }
 
     /// The place of a stage by its name or number.
-    fn place(&self, name: &str) -> Option<usize> {
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
         let named = self
             .stages
             .iter()
@@ -357,32 +359,18 @@ fn read_stage(
 }
 
 fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize>) -> Option<Step> {
+    let mut reads = Vec::new();
     let (kind, span) = match instruction {
         Instruction::Run(run) => {
-            let text = match &run.arguments {
-                Words::Shell(shell) => shell.value.to_owned(),
-                Words::Exec(words) => words
-                    .value
-                    .iter()
-                    .map(|word| word.value.as_ref())
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                _ => String::new(),
-            };
-            let is_code = |line: &&str| !line.trim_start().starts_with('#');
-            let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
-            let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
-            let whole = std::iter::once(text.as_str())
-                .chain(heredocs)
-                .collect::<Vec<_>>()
-                .join("\n");
-            (StepKind::Run(whole), run.run.span.clone())
+            reads.extend(mounted(&run.options).filter_map(|name| place(&name)));
+            (StepKind::Run(commands(run)), run.run.span.clone())
         }
         Instruction::Copy(copy) => {
             let said = flag(&copy.options, "from");
             let is_chosen = said.as_ref().is_some_and(|name| name.contains('$'));
             let from_context = said.is_none();
             let from = said.and_then(|name| place(&name));
+            reads.extend(from);
             (
                 StepKind::Copy {
                     from,
@@ -421,11 +409,46 @@ fn read_step(instruction: &Instruction<'_>, place: &dyn Fn(&str) -> Option<usize
         _ => {
             return Some(Step {
                 kind: StepKind::Other,
+                reads,
                 span: 0..0,
             });
         }
     };
-    Some(Step { kind, span })
+    Some(Step { kind, reads, span })
+}
+
+/// What a `RUN` executes, without comments.
+fn commands(run: &RunInstruction<'_>) -> String {
+    let text = match &run.arguments {
+        Words::Shell(shell) => shell.value.to_owned(),
+        Words::Exec(words) => words
+            .value
+            .iter()
+            .map(|word| word.value.as_ref())
+            .collect::<Vec<_>>()
+            .join(" "),
+        _ => String::new(),
+    };
+    let is_code = |line: &&str| !line.trim_start().starts_with('#');
+    let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+    let heredocs = run.here_docs.iter().map(|heredoc| heredoc.value.as_ref());
+    std::iter::once(text.as_str())
+        .chain(heredocs)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The stages and images that a `RUN` mounts.
+fn mounted<'a>(flags: &'a [Flag<'_>]) -> impl Iterator<Item = String> + 'a {
+    let mounts = flags.iter().filter(|flag| flag.name.value == "mount");
+    let values = mounts.filter_map(|flag| flag.value.as_ref());
+    values.flat_map(|value| {
+        let fields = value
+            .value
+            .split(',')
+            .filter_map(|field| field.trim().strip_prefix("from="));
+        fields.map(str::to_owned).collect::<Vec<_>>()
+    })
 }
 
 fn flag(flags: &[Flag<'_>], name: &str) -> Option<String> {

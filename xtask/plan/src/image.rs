@@ -139,6 +139,8 @@ pub enum BuildMode {
     Native,
     /// On a machine of another, which emulates it where programs are executed.
     Emulated,
+    /// On a machine of another, which has nothing to execute for it: the Dockerfile runs no program of that CPU.
+    Assembled,
     /// On a node that somebody has set aside for that CPU, and that does not say what it is itself.
     Pinned,
     /// On a machine of another that cannot execute its programs.
@@ -151,6 +153,7 @@ impl BuildMode {
         match self {
             Self::Native => "natively",
             Self::Emulated => "with emulation, slow where programs are executed",
+            Self::Assembled => "with nothing to emulate: no program of this CPU is executed",
             Self::Pinned => "on the node that is set aside for this CPU",
             Self::Cross => "without executing anything: only cross-compiling Dockerfiles build",
         }

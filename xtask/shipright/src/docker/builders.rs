@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use super::Docker;
 use crate::{
     arch::Arch,
+    facts::paths,
     model::builder::Builder,
     plan::{BuildMode, Plan, Source},
 };
@@ -147,6 +148,10 @@ impl Docker {
                     mode
                 }
             };
+            let is_foreign = matches!(build.mode, Some(BuildMode::Emulated | BuildMode::Cross));
+            if is_foreign && !paths::executes_on_target(build) {
+                build.mode = Some(BuildMode::Assembled);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! A login that leaves no trace: docker's configuration for pushing, in a private directory, gone afterwards.
+//! A login that leaves no trace: docker's configuration for pulling and for a cache in a registry, in a private directory, gone
+//! afterwards.
 //!
-//! Architecture Invariant: the token goes to `docker login` by standard input. It is on no command line, in no output, and
-//! never in the user's own `~/.docker/config.json` or keychain.
+//! Architecture Invariant: the token is on no command line, in no output, and never in the user's own `~/.docker/config.json` or
+//! keychain.
 
 use std::{
     fs,
@@ -13,7 +14,9 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::Docker;
-use crate::{facts::host, interrupt::Transient, process, repositories::Repositories};
+use crate::{
+    facts::host, interrupt::Transient, process, registry::Login, repositories::Repositories,
+};
 
 const PREFIX: &str = "xtask-docker-";
 
@@ -26,24 +29,24 @@ pub enum ExistingLogins {
     Kept,
 }
 
-/// A docker configuration that is logged in to one registry.
-pub struct LoginSession<'a> {
+/// A docker configuration with the login of one registry.
+pub struct LoginSession {
     directory: Transient,
-    registry: String,
-    repositories: Repositories<'a>,
 }
 
-impl<'a> LoginSession<'a> {
-    /// Logs in to the registry.
+impl LoginSession {
+    /// Gives docker the token of a registry, or the login that docker keeps for it. A registry that docker has no login for may
+    /// want none.
     ///
     /// # Errors
-    /// ECR that gives no token, or a registry that refuses it.
+    /// ECR that gives no token, and a directory that cannot be made.
     pub fn open(
         docker: &Docker,
         registry: &str,
-        repositories: Repositories<'a>,
+        repositories: Repositories<'_>,
         others: ExistingLogins,
     ) -> Result<Self> {
+        let login = repositories.login()?;
         let place = memory_directory();
         remove_leftovers(&place);
         let directory = place.join(format!(
@@ -62,11 +65,8 @@ impl<'a> LoginSession<'a> {
             })?;
         let session = Self {
             directory: Transient::new(directory),
-            registry: registry.to_owned(),
-            repositories,
         };
-        session.write_config(docker.config.as_deref(), others)?;
-        session.login(docker)?;
+        session.write_config(docker.config.as_deref(), registry, login.as_ref(), others)?;
         Ok(session)
     }
 
@@ -75,33 +75,20 @@ impl<'a> LoginSession<'a> {
         self.directory.path()
     }
 
-    /// Fetches a token, or the login that docker keeps, and gives it to docker. A registry that docker has no login for may want
-    /// none.
-    pub fn login(&self, docker: &Docker) -> Result<()> {
-        let Some(login) = self.repositories.login()? else {
-            return Ok(());
-        };
-        let tool = docker.with_config(self.directory());
-        let words = [
-            "login",
-            "--username",
-            &login.user,
-            "--password-stdin",
-            &self.registry,
-        ];
-        tool.read_with_input(&words, login.password().as_bytes())
-            .with_context(|| format!("failed to log in to `{}`", self.registry))?;
-        Ok(())
-    }
-
     /// The user's contexts, builders, plugins and proxies go on to work.
-    fn write_config(&self, theirs: Option<&Path>, others: ExistingLogins) -> Result<()> {
+    fn write_config(
+        &self,
+        theirs: Option<&Path>,
+        registry: &str,
+        login: Option<&Login>,
+        others: ExistingLogins,
+    ) -> Result<()> {
         let text =
             theirs.and_then(|directory| fs::read_to_string(directory.join("config.json")).ok());
         let config = text
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();
-        let config = with_login(config, &self.registry, others);
+        let config = with_login(config, registry, login, others);
         let file = self.directory().join("config.json");
         fs::write(&file, Value::Object(config).to_string())
             .with_context(|| format!("failed to write `{}`", file.display()))?;
@@ -118,13 +105,13 @@ impl<'a> LoginSession<'a> {
     }
 }
 
-/// The user's configuration with room for one more login, which `docker login` writes into the file.
+/// The user's configuration with one more login, as `docker login` writes it where there is no keychain.
 ///
-/// An entry without a login keeps docker from picking the desktop's keychain, as it does for an empty configuration. A keychain
-/// that is there already is asked for the registries that it has logins of, and for no others.
+/// A keychain that is there already is asked for the registries that it has logins of, and for no others.
 fn with_login(
     mut config: Map<String, Value>,
     registry: &str,
+    login: Option<&Login>,
     others: ExistingLogins,
 ) -> Map<String, Value> {
     let part = |config: &mut Map<String, Value>, key: &str| match config.remove(key) {
@@ -146,8 +133,10 @@ fn with_login(
             helpers.insert(name, keychain.clone());
         }
     }
-    helpers.remove(registry);
-    auths.insert(registry.to_owned(), json!({}));
+    let server = Login::server(registry);
+    helpers.remove(server);
+    let auth = login.map_or_else(|| json!({}), |login| json!({ "auth": login.encoded() }));
+    auths.insert(server.to_owned(), auth);
     config.insert("auths".to_owned(), Value::Object(auths));
     if !helpers.is_empty() {
         config.insert("credHelpers".to_owned(), Value::Object(helpers));
@@ -202,16 +191,22 @@ mod tests {
         let Value::Object(theirs) = theirs else {
             unreachable!("it is an object")
         };
-        let kept = Value::Object(with_login(theirs.clone(), "ours", ExistingLogins::Kept));
+        let login = Login::from_ecr_token("QVdTOmh1bnRlcjI=").unwrap();
+        let kept = Value::Object(with_login(
+            theirs.clone(),
+            "ours",
+            Some(&login),
+            ExistingLogins::Kept,
+        ));
         assert_eq!(
             kept,
             json!({
-                "auths": { "https://index.docker.io/v1/": {}, "ghcr.io": { "auth": "eA==" }, "ours": {} },
+                "auths": { "https://index.docker.io/v1/": {}, "ghcr.io": { "auth": "eA==" }, "ours": { "auth": "QVdTOmh1bnRlcjI=" } },
                 "credHelpers": { "https://index.docker.io/v1/": "desktop", "ghcr.io": "desktop", "gcr.io": "gcloud" },
                 "currentContext": "remote",
             })
         );
-        let left_out = Value::Object(with_login(theirs, "ours", ExistingLogins::LeftOut));
+        let left_out = Value::Object(with_login(theirs, "ours", None, ExistingLogins::LeftOut));
         assert_eq!(
             left_out,
             json!({ "auths": { "ours": {} }, "currentContext": "remote" })
@@ -221,7 +216,7 @@ mod tests {
             unreachable!("it is an object")
         };
         assert_eq!(
-            Value::Object(with_login(odd, "ours", ExistingLogins::Kept)),
+            Value::Object(with_login(odd, "ours", None, ExistingLogins::Kept)),
             json!({ "auths": { "ours": {} } })
         );
     }

@@ -71,7 +71,7 @@ impl Docker {
     ///
     /// # Errors
     /// An image that is not there, or a registry that refuses.
-    pub fn pull(&self, session: &LoginSession<'_>, image: &str, arch: Arch) -> Result<()> {
+    pub fn pull(&self, session: &LoginSession, image: &str, arch: Arch) -> Result<()> {
         let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
         self.with_config(session.directory())
             .read(&words)

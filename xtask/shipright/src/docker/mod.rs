@@ -8,7 +8,6 @@ mod credentials;
 mod images;
 mod probe;
 mod progress;
-mod push;
 
 use std::{
     path::{Path, PathBuf},
@@ -145,7 +144,7 @@ impl Docker {
     pub fn build(
         &self,
         build: &Build,
-        session: Option<&LoginSession<'_>>,
+        session: Option<&LoginSession>,
         mut line: impl FnMut(&str),
     ) -> Result<Built> {
         if let Some(builder) = &build.builder {

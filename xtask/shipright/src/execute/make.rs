@@ -35,7 +35,7 @@ impl Executor<'_> {
     pub(super) fn make<'p>(
         &self,
         job: &mut Job<'p>,
-        session: Option<&LoginSession<'_>>,
+        session: Option<&LoginSession>,
     ) -> Result<Made<'p>> {
         let image = job.image;
         let build = match &image.source {
@@ -78,7 +78,7 @@ impl Executor<'_> {
         &self,
         job: &mut Job<'_>,
         build: &Build,
-        session: Option<&LoginSession<'_>>,
+        session: Option<&LoginSession>,
         store: &ContentStore,
     ) -> Result<Manifest> {
         let layout = store.layout()?;
@@ -116,7 +116,7 @@ impl Executor<'_> {
         &self,
         job: &mut Job<'_>,
         build: &Build,
-        session: Option<&LoginSession<'_>>,
+        session: Option<&LoginSession>,
         store: &ContentStore,
     ) -> Result<Manifest> {
         let name = format!("shipright/{}:{}", job.image.name, std::process::id());
@@ -132,7 +132,7 @@ impl Executor<'_> {
         &self,
         job: &mut Job<'_>,
         build: &Build,
-        session: Option<&LoginSession<'_>>,
+        session: Option<&LoginSession>,
     ) -> Result<Built> {
         let (name, platform) = (&job.image.name, job.image.arch.platform());
         let mode = build

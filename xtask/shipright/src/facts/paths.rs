@@ -10,7 +10,7 @@ use dockerfile_rules::Model;
 use crate::{
     facts::host,
     model::config::{Config, Image, SecretSource},
-    plan::{BuildFacts, secret_file},
+    plan::{Build, BuildFacts, secret_file},
 };
 
 /// The text of every Dockerfile: those that images are built from, and others in their build contexts. One that cannot be read
@@ -88,6 +88,15 @@ fn missing_stages(config: &Config) -> BTreeMap<(PathBuf, String), Vec<String>> {
         (!model.has_stage(stage)).then(|| ((file.clone(), stage.clone()), names))
     });
     lacking.collect()
+}
+
+/// Whether a build executes programs of the CPU that the image is for. One whose Dockerfile cannot be read may.
+pub fn executes_on_target(build: &Build) -> bool {
+    let model = std::fs::read_to_string(&build.dockerfile)
+        .ok()
+        .and_then(|text| Model::parse(&text).ok());
+    let (stage, target) = (build.stage.as_deref(), build.arch.platform());
+    model.is_none_or(|model| model.executes_on_target(stage, &build.args, &target))
 }
 
 /// Secrets whose file cannot be opened or whose variable is not set. Their values are not read.

@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde::Deserialize;
-use ureq::Agent;
+use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithoutBody};
 
 use super::{
+    failure::{Failure, persistently},
     is_loopback,
     reference::{HUB, HUB_NAME},
 };
@@ -69,17 +70,21 @@ impl Login {
         })
     }
 
+    /// Under which name docker keeps the login of a registry. That of its Hub has the address that it had first.
+    pub fn server(host: &str) -> &str {
+        if is_hub(host) {
+            "https://index.docker.io/v1/"
+        } else {
+            host
+        }
+    }
+
     /// The login that docker keeps for a registry, in its configuration or with a credential helper.
     ///
     /// # Errors
     /// A configuration that cannot be read, or a helper that fails. A registry without a login is none.
     pub fn from_docker(host: &str) -> Result<Option<Self>> {
-        // Docker keeps the login of its Hub under the address that it had first.
-        let server = if is_hub(host) {
-            "https://index.docker.io/v1/"
-        } else {
-            host
-        };
+        let server = Self::server(host);
         let Some(file) = host::docker_config().map(|directory| directory.join("config.json"))
         else {
             return Ok(None);
@@ -127,17 +132,14 @@ impl Login {
         }
     }
 
-    /// The password itself. It goes to a program's standard input or into a header, and nowhere else.
-    pub fn password(&self) -> &str {
-        &self.password
+    /// User and password as HTTP's own login and docker's configuration have them: encoded, not hidden.
+    pub fn encoded(&self) -> String {
+        BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 
     /// The header's value for HTTP's own login.
     pub(super) fn basic(&self) -> String {
-        format!(
-            "Basic {}",
-            BASE64_STANDARD.encode(format!("{}:{}", self.user, self.password))
-        )
+        format!("Basic {}", self.encoded())
     }
 }
 
@@ -187,8 +189,9 @@ pub(super) fn authorization(
     repositories: &[String],
     actions: Actions,
 ) -> Result<Option<String>> {
-    let answer = agent.get(&format!("{base}/")).call();
-    let answer = answer.with_context(|| format!("failed to reach the registry `{host}`"))?;
+    let ask = || fetch(host, agent.get(&format!("{base}/")));
+    let answer = persistently(ask)
+        .map_err(|failure| failure.told(format!("failed to reach the registry `{host}`")))?;
     if answer.status() != 401 {
         return Ok(None);
     }
@@ -209,6 +212,16 @@ pub(super) fn authorization(
     }
     let token = challenge.token(agent, host, &actions.scopes(repositories), login.as_ref())?;
     Ok(Some(format!("Bearer {token}")))
+}
+
+/// Asks, where what is only a passing fault is one.
+fn fetch(host: &str, request: RequestBuilder<WithoutBody>) -> Result<Response<Body>, Failure> {
+    let answer = request.call().map_err(Failure::of_connection)?;
+    let status = answer.status().as_u16();
+    if status == 429 || status >= 500 {
+        return Err(Failure::refused(host, answer));
+    }
+    Ok(answer)
 }
 
 /// Where a registry hands out tokens.
@@ -237,18 +250,21 @@ impl Challenge {
         scopes: &[String],
         login: Option<&Login>,
     ) -> Result<String> {
-        let mut request = agent.get(&self.realm);
-        for scope in scopes {
-            request = request.query("scope", scope);
-        }
-        if let Some(service) = &self.service {
-            request = request.query("service", service);
-        }
-        if let Some(login) = login {
-            request = request.header("Authorization", login.basic());
-        }
+        let ask = || {
+            let mut request = agent.get(&self.realm);
+            for scope in scopes {
+                request = request.query("scope", scope);
+            }
+            if let Some(service) = &self.service {
+                request = request.query("service", service);
+            }
+            if let Some(login) = login {
+                request = request.header("Authorization", login.basic());
+            }
+            fetch(host, request)
+        };
         let about = || format!("failed to get a token for `{host}`");
-        let mut answer = request.call().with_context(about)?;
+        let mut answer = persistently(ask).map_err(|failure| failure.told(about()))?;
         if answer.status() != 200 {
             let (status, command) = (answer.status().as_u16(), login_command(host));
             bail!("the registry `{host}` gave no token (HTTP {status}): {command}");
@@ -287,7 +303,10 @@ mod tests {
     #[test]
     fn the_password_is_in_no_debug_output() {
         let login = Login::from_ecr_token(&BASE64_STANDARD.encode("AWS:hunter2")).unwrap();
-        assert_eq!((login.user.as_str(), login.password()), ("AWS", "hunter2"));
+        assert_eq!(
+            (login.user.as_str(), login.encoded().as_str()),
+            ("AWS", "QVdTOmh1bnRlcjI=")
+        );
         assert!(!format!("{login:?}").contains("hunter2"));
         assert!(
             !format!("{:#}", Login::from_ecr_token("AWS:hunter2").unwrap_err()).contains("hunter2")

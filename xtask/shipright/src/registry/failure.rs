@@ -1,10 +1,10 @@
 //! What went wrong between us and a registry, in the registry's own words where it has any, and whether trying again may help.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use anyhow::{Error, anyhow};
 use serde::Deserialize;
-use ureq::{Body, http::Response};
+use ureq::{Body, Timeout, http::Response};
 
 use super::access;
 
@@ -40,8 +40,20 @@ impl Failure {
         }
     }
 
-    /// A connection that broke, or never came to be.
-    pub(super) fn passing(error: impl Into<Error>) -> Self {
+    /// A connection that broke, or never came to be: it may do so the next time. One on which nothing moves has been waited for
+    /// long enough.
+    pub(super) fn of_connection(error: impl Into<ureq::Error>) -> Self {
+        let error = unwrapped(error.into());
+        if matches!(
+            error,
+            ureq::Error::Timeout(Timeout::PerRead | Timeout::PerWrite)
+        ) {
+            let error = anyhow!("the registry has gone silent: not a byte moved for a minute");
+            return Self {
+                silent: true,
+                ..Self::lasting(error)
+            };
+        }
         Self {
             transient: true,
             silent: true,
@@ -92,6 +104,31 @@ impl Failure {
             unauthorized: status == 401,
             silent: matches!(status, 401 | 403 | 429) || status >= 500,
             error: anyhow!("the registry answered HTTP {status}{words}{cure}"),
+        }
+    }
+}
+
+/// What a reader of an answer's body hides in an error of its own.
+fn unwrapped(error: ureq::Error) -> ureq::Error {
+    match error {
+        ureq::Error::Io(error) => match error.downcast::<ureq::Error>() {
+            Ok(inner) => inner,
+            Err(error) => ureq::Error::Io(error),
+        },
+        other => other,
+    }
+}
+
+/// Tries up to three times, as long as what goes wrong may pass.
+pub(super) fn persistently<T>(attempt: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut delays = [1, 3].map(Duration::from_secs).into_iter();
+    loop {
+        match attempt() {
+            Err(failure) if failure.transient => match delays.next() {
+                Some(delay) => std::thread::sleep(delay),
+                None => return Err(failure),
+            },
+            outcome => return outcome,
         }
     }
 }

@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use image_oci::{Manifest, digest_of, is_digest};
 use ureq::{
     Agent,
@@ -30,8 +30,8 @@ use ureq::{
 };
 
 pub use access::{Actions, Login};
-use failure::Failure;
 pub use failure::NoAnswer;
+use failure::{Failure, persistently};
 pub use reference::{Reference, is_loopback};
 pub use upload::{BlobSource, Damaged, InRepository};
 
@@ -210,23 +210,12 @@ impl Registry {
         attempt: impl Fn() -> Result<T, Failure>,
     ) -> Result<T> {
         self.cover(repository)?;
-        let mut delays = [Duration::from_secs(1), Duration::from_secs(3)].into_iter();
-        let mut renewed = self.scope.is_none();
-        loop {
-            let failure = match attempt() {
-                Ok(done) => return Ok(done),
-                Err(failure) => failure,
-            };
-            if failure.unauthorized && !renewed {
-                renewed = true;
-                self.authorize()?;
-                continue;
-            }
-            match delays.next() {
-                Some(delay) if failure.transient => std::thread::sleep(delay),
-                _ => return Err(failure.told(format!("failed to {about}, at {}", self.base))),
-            }
+        let mut outcome = persistently(&attempt);
+        if self.scope.is_some() && outcome.as_ref().is_err_and(|failure| failure.unauthorized) {
+            self.authorize()?;
+            outcome = persistently(&attempt);
         }
+        outcome.map_err(|failure| failure.told(format!("failed to {about}, at {}", self.base)))
     }
 
     fn get(&self, path: &str, accept: &str) -> Result<ureq::Body, Failure> {
@@ -244,7 +233,7 @@ impl Registry {
         if let Some(authorization) = self.authorization() {
             request = request.header("Authorization", authorization);
         }
-        request.call().map_err(Failure::passing)
+        request.call().map_err(Failure::of_connection)
     }
 }
 
@@ -259,12 +248,8 @@ impl Scope {
 /// The whole of an answer, if it is no longer than this many bytes.
 fn limited(body: ureq::Body, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let read = body
-        .into_reader()
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .context("the answer broke off");
-    read.map_err(Failure::passing)?;
+    let read = body.into_reader().take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(Failure::of_connection)?;
     if bytes.len() as u64 > limit {
         return Err(Failure::lasting(anyhow!("it has more than {limit} bytes")));
     }
@@ -284,10 +269,14 @@ fn base(host: &str) -> String {
 /// One client for the whole run: connections are kept, and certificates are read once.
 fn agent() -> &'static Agent {
     static AGENT: OnceLock<Agent> = OnceLock::new();
-    AGENT.get_or_init(new_agent)
+    AGENT.get_or_init(|| new_agent(SILENCE))
 }
 
-fn new_agent() -> Agent {
+/// A connection on which not a byte moves for so long is given up, in whichever direction. How long the whole takes has no bound:
+/// a layer may be large and a line slow.
+const SILENCE: Duration = Duration::from_mins(1);
+
+fn new_agent(silence: Duration) -> Agent {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found
         .certs
@@ -302,10 +291,8 @@ fn new_agent() -> Agent {
     Agent::config_builder()
         .tls_config(tls)
         .timeout_connect(Some(Duration::from_secs(5)))
-        .timeout_recv_response(Some(Duration::from_secs(20)))
-        // A layer may take long to come or go, but each part of it may not.
-        .timeout_recv_body(Some(Duration::from_mins(30)))
-        .timeout_send_body(Some(Duration::from_mins(30)))
+        .timeout_per_read(Some(silence))
+        .timeout_per_write(Some(silence))
         .http_status_as_error(false)
         .build()
         .new_agent()

@@ -139,7 +139,7 @@ impl Registry {
         self.end(location, blob, &bytes)
     }
 
-    fn send_rest(
+    pub(super) fn send_rest(
         &self,
         blob: &Descriptor,
         source: &dyn BlobSource,

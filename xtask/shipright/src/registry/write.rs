@@ -6,7 +6,6 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use anyhow::Result;
@@ -129,8 +128,6 @@ impl Registry {
         headers: &[(&str, &str)],
         body: impl AsSendBody,
     ) -> Result<Response<Body>, Failure> {
-        // A registry that has got gigabytes looks at them before it answers.
-        const DIGESTION: Duration = Duration::from_mins(5);
         let mut request = ureq::http::Request::builder().method(method).uri(url);
         if let Some(authorization) = self.authorization() {
             request = request.header("Authorization", authorization);
@@ -139,12 +136,7 @@ impl Registry {
             request = request.header(*name, *value);
         }
         let request = request.body(body).map_err(Failure::lasting)?;
-        let request = self
-            .agent
-            .configure_request(request)
-            .timeout_recv_response(Some(DIGESTION))
-            .build();
-        self.agent.run(request).map_err(Failure::passing)
+        self.agent.run(request).map_err(Failure::of_connection)
     }
 }
 
