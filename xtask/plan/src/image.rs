@@ -57,6 +57,19 @@ impl Plan {
         publications.map(|publication| publication.repository.as_str())
     }
 
+    /// Whether anything is built or written.
+    pub fn changes_anything(&self) -> bool {
+        let writes = |publication: &Publication| {
+            let mut tags = publication.tags.iter();
+            tags.any(|tag| tag.action == TagAction::Write)
+        };
+        let mut images = self.images.iter();
+        !self.indexes.is_empty()
+            || images.any(|image| {
+                image.build().is_some() || image.publication.as_ref().is_some_and(writes)
+            })
+    }
+
     /// Whether a build reads or writes the registry.
     pub fn needs_login_to_build(&self) -> bool {
         let builds = self.images.iter().filter_map(PlannedImage::build);

@@ -55,6 +55,7 @@ pub mod facts;
 mod hashed;
 pub mod index_check;
 mod interrupt;
+mod parallel;
 pub mod problem;
 pub mod process;
 mod program;

@@ -1,6 +1,5 @@
 //! Image indexes by hand, seen from outside.
-use crate::support::{aws::PASSWORD, project::Project};
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use crate::support::project::Project;
 use serde_json::{Value, json};
 
 const SINGLE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -29,10 +28,7 @@ impl Lists {
             report["images"][0]["digest"].as_str().unwrap().to_owned()
         };
         let (arm64, amd64) = (push("Dockerfile.eks"), push("Dockerfile.apprunner"));
-        std::fs::create_dir(project.path("home/.docker")).unwrap();
-        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
-        let config = json!({ "auths": { &project.aws.registry: { "auth": auth } } });
-        project.write("home/.docker/config.json", &config.to_string());
+        project.log_in_to(&project.aws.registry);
         Self {
             project,
             arm64,

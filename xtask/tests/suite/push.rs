@@ -1,8 +1,10 @@
 //! A push, seen from outside: the real binary, a recording docker, and an AWS that keeps its rules.
 use std::fs;
 
+use serde_json::json;
+
 use crate::support::{
-    aws::{Fault, NO_ANSWER},
+    aws::{Aws, Fault, NO_ANSWER, Repository},
     project::{DEPLOY, Project},
 };
 
@@ -552,7 +554,17 @@ fn leftovers_of_a_run_that_was_killed_are_removed_by_the_next() {
 }
 
 /// What docker is asked for a plan: how the current builder builds for each of the two CPUs.
-const ONLY_ASKED: &str = "buildx inspect\nversion --format {{.Server.Arch}}\nbuildx inspect\nversion --format {{.Server.Arch}}\n";
+const ONLY_ASKED: [&str; 2] = [
+    "buildx inspect",
+    "version --format {{.Server.Version}} {{.Server.Arch}}",
+];
+
+/// The lines of a log, of which some were written at the same time.
+fn sorted(log: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = log.lines().collect();
+    lines.sort_unstable();
+    lines
+}
 
 #[test]
 fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
@@ -570,7 +582,7 @@ fn a_dry_run_changes_nothing_and_prints_commands_that_can_be_pasted() {
         );
     }
     assert_eq!(run.stdout, "");
-    assert_eq!(project.docker_log(), ONLY_ASKED);
+    assert_eq!(sorted(&project.docker_log()), ONLY_ASKED);
     let state = project.aws.state();
     assert!(
         state.calls.iter().all(|call| call.starts_with("Describe")
@@ -609,7 +621,7 @@ fn a_protected_environment_is_refused_before_anything_is_built() {
             |project| {
                 project.aws.state().repositories.insert(
                     "prod/backend".into(),
-                    crate::support::aws::Repository {
+                    Repository {
                         mutability: "MUTABLE".into(),
                         ..Default::default()
                     },
@@ -628,7 +640,7 @@ fn a_protected_environment_is_refused_before_anything_is_built() {
             run.stderr
         );
         assert!(
-            ["", ONLY_ASKED].contains(&project.docker_log().as_str()),
+            [&[], &ONLY_ASKED[..]].contains(&&sorted(&project.docker_log())[..]),
             "{}",
             project.docker_log()
         );
@@ -644,7 +656,7 @@ fn a_protected_environment_takes_a_clean_commit_of_its_branch() {
         "{}",
         refused.stderr
     );
-    let repository = crate::support::aws::Repository {
+    let repository = Repository {
         mutability: "MUTABLE".into(),
         ..Default::default()
     };
@@ -977,26 +989,43 @@ fn environment_variables_work_as_they_did_for_make() {
 #[test]
 fn a_base_image_without_the_platform_is_refused_before_the_build() {
     let project = Project::new();
+    let hub = Aws::start();
+    let index = |platforms: &[&str]| {
+        let entry = |arch: &&str| {
+            json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1, "digest": format!("sha256:{}", "a".repeat(64)),
+                "platform": { "os": "linux", "architecture": arch },
+            })
+        };
+        let manifests: Vec<_> = platforms.iter().map(entry).collect();
+        let media_type = "application/vnd.oci.image.index.v1+json".to_owned();
+        let text = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
+        let base = Repository {
+            manifests: [("sha256:b".to_owned(), (media_type, text.to_string()))].into(),
+            tags: [("3".to_owned(), "sha256:b".to_owned())].into(),
+            ..Repository::default()
+        };
+        hub.state().repositories.insert("python".to_owned(), base);
+    };
+    let base = format!("{}/python:3", hub.registry);
     project.write(
         "backend/Dockerfile.lambda",
-        "ARG BASE=python:3\nFROM ${BASE}\n",
+        &format!("FROM {base} AS base\nFROM base\nCOPY a /a\n"),
     );
     project.commit();
-    project.write("docker/platforms", r#"{"linux/amd64":{},"linux/s390x":{}}"#);
+    index(&["amd64", "s390x"]);
+    project.log_in_to(&hub.registry);
     let run = project.run("push dev --service worker").expect(2);
-    assert!(
-        run.stderr.contains("`base:1`")
-            && run
-                .stderr
-                .contains("has no linux/arm64: it has linux/amd64, linux/s390x"),
-        "{}",
-        run.stderr
+    let problem = format!(
+        "the base image `{base}` of backend/Dockerfile.lambda has no linux/arm64: it has linux/amd64, linux/s390x"
     );
+    assert!(run.stderr.contains(&problem), "{}", run.stderr);
     assert!(!project.docker_verbs().contains(&"buildx build".to_owned()));
-    project.write(
-        "docker/platforms",
-        r#"{"os":"linux","architecture":"arm64","config":{}}"#,
-    );
+    index(&["amd64", "arm64"]);
+    project.run("push dev --service worker").expect(0);
+    // A registry that does not say what it has is no reason to stop.
+    project.write("backend/new", "");
+    hub.state().repositories.clear();
     project.run("push dev --service worker").expect(0);
 }
 

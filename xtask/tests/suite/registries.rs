@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use crate::support::{
-    aws::{Aws, PASSWORD},
+    aws::Aws,
     project::{DEPLOY, Project},
 };
 
@@ -39,16 +38,8 @@ impl Elsewhere {
         project.write("backend/Dockerfile.ecs", "FROM scratch\n");
         project.commit();
         let elsewhere = Self { project, hub };
-        elsewhere.log_in();
+        elsewhere.project.log_in_to(&elsewhere.hub.registry);
         elsewhere
-    }
-
-    fn log_in(&self) {
-        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
-        let config = json!({ "auths": { self.hub.registry.clone(): { "auth": auth } } });
-        fs::create_dir_all(self.project.path("home/.docker")).unwrap();
-        self.project
-            .write("home/.docker/config.json", &config.to_string());
     }
 
     fn push(&self) -> String {

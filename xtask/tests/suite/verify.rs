@@ -2,10 +2,9 @@
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, process::Stdio};
 
 use crate::support::{
-    aws::{Function, PASSWORD},
+    aws::Function,
     project::{DEPLOY, Project, Run},
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 #[test]
 fn the_environment_s_tags_are_read_back_and_proven() {
@@ -161,10 +160,7 @@ fn a_private_registry_is_read_with_the_login_that_docker_keeps() {
             "{}",
             refused.stderr
         );
-        fs::create_dir(project.path("home/.docker")).unwrap();
-        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
-        let config = serde_json::json!({ "auths": { &project.aws.registry: { "auth": auth } } });
-        project.write("home/.docker/config.json", &config.to_string());
+        project.log_in_to(&project.aws.registry);
         project.run(&line).expect(0);
         project.write("home/.docker/config.json", "{");
         let broken = project.run(&line).expect(1);

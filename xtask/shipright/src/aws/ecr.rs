@@ -47,6 +47,9 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails, or a token of an unknown form.
     pub fn login(&self) -> Result<Login> {
+        if let Some(known) = self.0.login.get() {
+            return Ok(known.clone());
+        }
         let call = self.0.ecr.get_authorization_token().send();
         let answer = self
             .0
@@ -57,7 +60,8 @@ impl Reader<'_> {
             .authorization_data()
             .first()
             .and_then(|data| data.authorization_token());
-        Login::from_ecr_token(token.context("ECR gave no authorization token")?)
+        let login = Login::from_ecr_token(token.context("ECR gave no authorization token")?)?;
+        Ok(self.0.login.get_or_init(|| login).clone())
     }
 
     /// A repository, if it exists.

@@ -13,7 +13,7 @@ mod error;
 mod lambda;
 mod sts;
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -21,7 +21,7 @@ use aws_sdk_ecr::config::Credentials;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
 use tokio::runtime::Runtime;
 
-use crate::model::registry::Ecr;
+use crate::{model::registry::Ecr, registry::Login};
 
 pub use apprunner::Service;
 pub use lambda::Refusal;
@@ -80,6 +80,10 @@ impl Connection {
 /// Clients for one account and region.
 pub struct Aws {
     runtime: Runtime,
+    /// Who is calling, once AWS has said so.
+    identity: OnceLock<Identity>,
+    /// The registry's login, once there is one: it is good for longer than any run.
+    login: OnceLock<Login>,
     /// The account whose repositories are meant.
     account: String,
     apprunner: aws_sdk_apprunner::Client,
@@ -138,6 +142,8 @@ impl Aws {
         let sts = aws_sdk_sts::Client::new(&shared);
         Ok(Self {
             runtime,
+            identity: OnceLock::new(),
+            login: OnceLock::new(),
             account: connection
                 .ecr
                 .as_ref()

@@ -18,6 +18,9 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails, most often for want of credentials.
     pub fn identity(&self) -> Result<Identity> {
+        if let Some(known) = self.0.identity.get() {
+            return Ok(known.clone());
+        }
         let call = self.0.sts.get_caller_identity().send();
         let answer = self
             .0
@@ -28,9 +31,10 @@ impl Reader<'_> {
             .account()
             .context("AWS named no account for these credentials")?
             .to_owned();
-        Ok(Identity {
+        let identity = Identity {
             account,
             arn: answer.arn().unwrap_or("no ARN").to_owned(),
-        })
+        };
+        Ok(self.0.identity.get_or_init(|| identity).clone())
     }
 }

@@ -1,5 +1,11 @@
 //! Where an image of a CPU is built, and whether that takes emulation: what buildx tells of a builder's nodes.
 
+use std::{
+    collections::BTreeMap,
+    sync::{MutexGuard, PoisonError},
+    thread::ScopedJoinHandle,
+};
+
 use anyhow::{Context as _, Result};
 
 use super::Docker;
@@ -11,14 +17,14 @@ use crate::{
 };
 
 /// A builder, as `docker buildx inspect` describes it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Described {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Described {
     driver: String,
     nodes: Vec<Vec<Offer>>,
 }
 
 /// A platform that a node builds for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Offer {
     platform: String,
     /// Somebody has said that the node is for this platform. It says nothing of the node's own CPU.
@@ -127,27 +133,34 @@ impl Docker {
     }
 
     /// Says of each build of a plan how it is done, as far as that can be told without starting anything. Every builder is
-    /// asked once.
+    /// asked once, and the engine beside them.
     pub fn resolve_build_modes(&self, plan: &mut Plan) {
-        let mut asked: Vec<(Option<Builder>, Arch, Option<BuildMode>)> = Vec::new();
+        let builds = plan.images.iter().filter_map(|image| image.build());
+        let builders: BTreeMap<_, _> = builds
+            .map(|build| build.builder.as_ref())
+            .map(|builder| (builder.map(|one| &one.name), builder))
+            .collect();
+        if builders.is_empty() {
+            return;
+        }
+        let described: BTreeMap<_, _> = std::thread::scope(|scope| {
+            scope.spawn(|| self.native_arch());
+            let ask = |builder| scope.spawn(move || self.builder(builder, false).ok());
+            let asked: Vec<_> = builders
+                .into_iter()
+                .map(|(name, builder)| (name.cloned(), ask(builder)))
+                .collect();
+            let answer = |(name, asked): (_, ScopedJoinHandle<'_, _>)| (name, asked.join().ok());
+            asked.into_iter().map(answer).collect()
+        });
         for image in &mut plan.images {
             let Source::Build(build) = &mut image.source else {
                 continue;
             };
-            let is_it = |(builder, arch, _): &&(Option<Builder>, Arch, _)| {
-                *builder == build.builder && *arch == build.arch
-            };
-            build.mode = match asked.iter().find(is_it) {
-                Some((_, _, mode)) => *mode,
-                None => {
-                    let mode = self
-                        .builder_for(build.builder.as_ref(), build.arch, false)
-                        .ok()
-                        .and_then(|(_, mode)| mode);
-                    asked.push((build.builder.clone(), build.arch, mode));
-                    mode
-                }
-            };
+            let name = build.builder.as_ref().map(|builder| builder.name.clone());
+            let its = described.get(&name).and_then(|one| one.as_ref()?.as_ref());
+            build.mode =
+                its.and_then(|one| one.mode(build.arch, self.engine_of(build.builder.as_ref())));
             let is_foreign = matches!(build.mode, Some(BuildMode::Emulated | BuildMode::Cross));
             if is_foreign && !paths::executes_on_target(build) {
                 build.mode = Some(BuildMode::Assembled);
@@ -174,6 +187,10 @@ impl Docker {
         if let (Some(builder), true) = (builder, start) {
             self.provide(builder)?;
         }
+        let name = builder.map(|builder| builder.name.clone());
+        if let (Some(known), false) = (self.known_builders().get(&name), start) {
+            return Ok(known.clone());
+        }
         let mut words = vec!["buildx", "inspect"];
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
@@ -181,7 +198,13 @@ impl Docker {
             .tool
             .read(&words)
             .or_else(|error| self.buildx().and(Err(error)))?;
-        Ok(Described::read(&said))
+        let described = Described::read(&said);
+        self.known_builders().insert(name, described.clone());
+        Ok(described)
+    }
+
+    pub(super) fn known_builders(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Described>> {
+        self.builders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The CPU of the engine whose own builder this is. Such a builder has the name of a docker context.

@@ -1,20 +1,11 @@
 //! Images of the local engine and of registries, by docker's command line.
 
-use std::{collections::BTreeMap, path::Path, process::ChildStdout, time::Duration};
+use std::{path::Path, process::ChildStdout, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
-use super::{Docker, LoginSession, SILENCE, last_line};
+use super::{Docker, LoginSession, SILENCE};
 use crate::arch::Arch;
-
-/// What `imagetools inspect` says of an image: one, or one for each platform.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Images {
-    One { os: String, architecture: String },
-    Many(BTreeMap<String, serde_json::Value>),
-}
 
 impl Docker {
     /// Whether a registry has this image and lets us have it.
@@ -26,37 +17,6 @@ impl Docker {
             |_| {},
         );
         outcome.is_ok_and(|outcome| outcome.success())
-    }
-
-    /// The platforms that an image in a registry has, as `linux/arm64`.
-    ///
-    /// # Errors
-    /// A registry that cannot be reached, or refuses.
-    pub fn platforms_of(&self, image: &str) -> Result<Vec<String>> {
-        let patience = Duration::from_secs(15);
-        let mut said = String::new();
-        let words = [
-            "buildx",
-            "imagetools",
-            "inspect",
-            "--format",
-            "{{json .Image}}",
-            image,
-        ];
-        let outcome = self.tool.stream(&words, patience, |line| {
-            said.push_str(line);
-            said.push('\n');
-        })?;
-        if !outcome.success() {
-            bail!("{}", last_line(&said));
-        }
-        let start = said.find('{').context("no answer")?;
-        Ok(
-            match serde_json::from_str(&said[start..]).context("the answer is not valid JSON")? {
-                Images::One { os, architecture } => vec![format!("{os}/{architecture}")],
-                Images::Many(images) => images.into_keys().collect(),
-            },
-        )
     }
 
     /// Gives an image of the local engine one more name.

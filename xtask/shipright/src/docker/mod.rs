@@ -10,14 +10,16 @@ mod probe;
 mod progress;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use builders::Described;
 pub use credentials::{ExistingLogins, LoginSession};
 use progress::CacheWatch;
 
@@ -37,6 +39,17 @@ pub const SILENCE: Duration = Duration::from_mins(30);
 pub struct Docker {
     tool: Tool,
     config: Option<PathBuf>,
+    /// What the engine says of itself, once it has been asked.
+    engine: Arc<OnceLock<Engine>>,
+    /// What buildx says of its builders, once it has been asked, by name; the current one has none.
+    builders: Arc<Mutex<BTreeMap<Option<String>, Described>>>,
+}
+
+/// An engine.
+#[derive(Debug, Clone)]
+struct Engine {
+    version: String,
+    arch: Option<Arch>,
 }
 
 /// What BuildKit says of an image that it has built.
@@ -111,6 +124,8 @@ impl Docker {
         Self {
             tool,
             config: config.or_else(host::docker_config),
+            engine: Arc::default(),
+            builders: Arc::default(),
         }
     }
 
@@ -119,15 +134,34 @@ impl Docker {
     /// # Errors
     /// What is missing, and how to get it.
     pub fn check(&self) -> Result<String> {
-        let version = self
+        let version = self.engine()?.version.clone();
+        let has_told_of_builders = !self.known_builders().is_empty();
+        if !has_told_of_builders {
+            self.buildx()?;
+        }
+        Ok(version)
+    }
+
+    fn engine(&self) -> Result<&Engine> {
+        if let Some(known) = self.engine.get() {
+            return Ok(known);
+        }
+        let said = self
             .tool
-            .read(&["version", "--format", "{{.Server.Version}}"])
+            .read(&[
+                "version",
+                "--format",
+                "{{.Server.Version}} {{.Server.Arch}}",
+            ])
             .context(
                 "no Docker Engine answers: start it, or set DOCKER_HOST or a docker context; \
              `--sandbox` starts a private one on Debian",
             )?;
-        self.buildx()?;
-        Ok(version)
+        let (version, arch) = said.trim().split_once(' ').unwrap_or((&said, ""));
+        Ok(self.engine.get_or_init(|| Engine {
+            version: version.to_owned(),
+            arch: arch.parse().ok(),
+        }))
     }
 
     /// Checks that docker has buildx.
@@ -181,11 +215,7 @@ impl Docker {
 
     /// The CPU of the machine that the engine runs on, as it says itself.
     pub fn native_arch(&self) -> Option<Arch> {
-        self.tool
-            .read(&["version", "--format", "{{.Server.Arch}}"])
-            .ok()?
-            .parse()
-            .ok()
+        self.engine().ok()?.arch
     }
 
     /// Gibibytes that are free where the engine keeps its images, if that is on this machine.

@@ -11,7 +11,7 @@ mod regions;
 mod stage;
 mod tags;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use image_oci::Manifest;
 
 use make::Made;
@@ -100,7 +100,13 @@ impl Executor<'_> {
             self.each(jobs, all, make);
             return Ok(());
         };
-        let made = self.stage(jobs, all, "nothing was pushed", make)?;
+        let (made, registry) = std::thread::scope(|scope| {
+            let registry = scope.spawn(|| repositories.registry(&place.registry));
+            let made = self.stage(jobs, all, "nothing was pushed", make);
+            (made, registry.join())
+        });
+        let made = made?;
+        let registry = registry.map_err(|_| anyhow!("the login was lost"))??;
         drop(session);
         for name in &plan.create_repositories {
             self.terminal
@@ -108,7 +114,6 @@ impl Executor<'_> {
             let movable = plan.movable_tags.get(name).map_or(&[][..], Vec::as_slice);
             repositories.writer().create(name, movable)?;
         }
-        let registry = repositories.registry(&place.registry)?;
         let destination = Destination {
             plan,
             registry: &registry,

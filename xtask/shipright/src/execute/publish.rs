@@ -1,6 +1,8 @@
 //! Images go to the registry, and are read back from there and compared with the plan: what was asked for is not evidence.
 
-use anyhow::{Context, Result, bail};
+use std::thread::ScopedJoinHandle;
+
+use anyhow::{Context, Result, anyhow, bail};
 use image_oci::Manifest;
 
 use super::{Executor, make::Made, stage::Job};
@@ -71,8 +73,8 @@ impl Executor<'_> {
         made: &Made<'_>,
     ) -> Result<Published<'p>> {
         let publication = publication(job)?;
-        let manifest = destination.manifest(publication, made)?;
-        let found = destination.compare(job, publication, &manifest)?;
+        let (manifest, config) = destination.read(publication, made)?;
+        let found = destination.compare(job, &manifest, &config)?;
         let proof = match made {
             Made::Stored { proof, .. } => Proof::clone(proof),
             // It was in the registry before this run, and is proven from there.
@@ -119,7 +121,30 @@ fn publication<'p>(job: &Job<'p>) -> Result<&'p Publication> {
 }
 
 impl Destination<'_> {
-    /// The one image that is there.
+    /// The manifest and the config of the one image that is there. Of an image that was sent, both are asked for at once.
+    fn read(&self, publication: &Publication, made: &Made<'_>) -> Result<(Manifest, Vec<u8>)> {
+        let repository = &publication.repository;
+        let sent = match made {
+            Made::Stored { manifest, .. } => Some(manifest),
+            Made::Local | Made::Existing { .. } => None,
+        };
+        let (manifest, config) = std::thread::scope(|scope| {
+            let read = |manifest| move || self.registry.config(repository, manifest);
+            let config = sent.map(|manifest| scope.spawn(read(manifest)));
+            (
+                self.manifest(publication, made),
+                config.map(ScopedJoinHandle::join),
+            )
+        });
+        let manifest = manifest?;
+        let config = match config {
+            Some(config) => config.map_err(|_| anyhow!("the config was lost"))??,
+            None => self.registry.config(repository, &manifest)?,
+        };
+        Ok((manifest, config))
+    }
+
+    /// The manifest of the one image that is there.
     fn manifest(&self, publication: &Publication, made: &Made<'_>) -> Result<Manifest> {
         let repository = &publication.repository;
         let digest = match made {
@@ -141,17 +166,9 @@ impl Destination<'_> {
     }
 
     /// What the registry says of an image, compared with the plan.
-    fn compare(
-        &self,
-        job: &Job<'_>,
-        publication: &Publication,
-        manifest: &Manifest,
-    ) -> Result<Found> {
+    fn compare(&self, job: &Job<'_>, manifest: &Manifest, config: &[u8]) -> Result<Found> {
         let image = job.image;
-        let found = Found::of(
-            manifest,
-            &self.registry.config(&publication.repository, manifest)?,
-        )?;
+        let found = Found::of(manifest, config)?;
         if found.arch != Some(image.arch) {
             bail!(
                 "the image says that it is for `{}`, and {} was asked for: check `FROM --platform` in the Dockerfile's \

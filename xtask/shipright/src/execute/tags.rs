@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use super::{Executor, publish::Published, stage::Job};
 use crate::{
     model::tags::TagKind,
+    parallel::side_by_side,
     plan::{PlannedTag, TagAction},
     repositories::Repositories,
 };
@@ -34,22 +35,14 @@ impl Executor<'_> {
         image: &Published<'_>,
         which: Which,
     ) -> Result<()> {
+        // ECR takes ten in a second, of all that is pushed at the time.
+        const AT_ONCE: usize = 4;
         let repository = &image.publication.repository;
-        for tag in image
-            .publication
-            .tags
-            .iter()
-            .filter(|tag| which.includes(tag.kind))
-        {
+        let tags = image.publication.tags.iter();
+        let mut written = Vec::new();
+        for tag in tags.filter(|tag| which.includes(tag.kind)) {
             match tag.action {
-                TagAction::Write => {
-                    self.terminal
-                        .status("Tagging", &format!("{repository}:{}", tag.name));
-                    repositories
-                        .writer()
-                        .tag(repository, &image.manifest, &tag.name)?;
-                    job.report.changed = true;
-                }
+                TagAction::Write => written.push(&tag.name),
                 TagAction::Present => {}
                 TagAction::Kept => {
                     let text =
@@ -58,6 +51,12 @@ impl Executor<'_> {
                 }
             }
         }
+        job.report.changed |= !written.is_empty();
+        side_by_side(AT_ONCE, &written, |name| {
+            self.terminal
+                .status("Tagging", &format!("{repository}:{name}"));
+            repositories.writer().tag(repository, &image.manifest, name)
+        })?;
         Ok(())
     }
 

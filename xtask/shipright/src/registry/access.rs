@@ -11,9 +11,10 @@ use anyhow::{Context, Result, bail};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde::Deserialize;
-use ureq::{Agent, Body, RequestBuilder, http::Response, typestate::WithoutBody};
+use ureq::{Body, RequestBuilder, http::Response, typestate::WithoutBody};
 
 use super::{
+    Registry,
     failure::{Failure, persistently},
     is_loopback,
     reference::{HUB, HUB_NAME},
@@ -21,6 +22,7 @@ use super::{
 use crate::facts::host;
 
 /// A user name and password for a registry.
+#[derive(Clone)]
 pub struct Login {
     /// `AWS`, for ECR.
     pub user: String,
@@ -183,14 +185,13 @@ pub(super) fn login_command(host: &str) -> String {
 
 /// The header that a registry wants, or `None` where it wants none.
 pub(super) fn authorization(
-    agent: &Agent,
-    host: &str,
-    base: &str,
+    registry: &Registry,
     repositories: &[String],
     actions: Actions,
 ) -> Result<Option<String>> {
-    let ask = || fetch(host, agent.get(&format!("{base}/")));
-    let answer = persistently(ask)
+    let Registry { host, base, .. } = registry;
+    let ask = || fetch(host, registry.agent.get(&format!("{base}/")));
+    let answer = persistently(registry.delays, ask)
         .map_err(|failure| failure.told(format!("failed to reach the registry `{host}`")))?;
     if answer.status() != 401 {
         return Ok(None);
@@ -210,7 +211,7 @@ pub(super) fn authorization(
         let realm = challenge.realm.escape_debug();
         bail!("the registry `{host}` names no safe place to get a token: `{realm}`");
     }
-    let token = challenge.token(agent, host, &actions.scopes(repositories), login.as_ref())?;
+    let token = challenge.token(registry, &actions.scopes(repositories), login.as_ref())?;
     Ok(Some(format!("Bearer {token}")))
 }
 
@@ -245,13 +246,13 @@ impl Challenge {
     /// Asks for a token.
     fn token(
         &self,
-        agent: &Agent,
-        host: &str,
+        registry: &Registry,
         scopes: &[String],
         login: Option<&Login>,
     ) -> Result<String> {
+        let host = &registry.host;
         let ask = || {
-            let mut request = agent.get(&self.realm);
+            let mut request = registry.agent.get(&self.realm);
             for scope in scopes {
                 request = request.query("scope", scope);
             }
@@ -264,7 +265,8 @@ impl Challenge {
             fetch(host, request)
         };
         let about = || format!("failed to get a token for `{host}`");
-        let mut answer = persistently(ask).map_err(|failure| failure.told(about()))?;
+        let mut answer =
+            persistently(registry.delays, ask).map_err(|failure| failure.told(about()))?;
         if answer.status() != 200 {
             let (status, command) = (answer.status().as_u16(), login_command(host));
             bail!("the registry `{host}` gave no token (HTTP {status}): {command}");

@@ -119,13 +119,16 @@ fn unwrapped(error: ureq::Error) -> ureq::Error {
     }
 }
 
-/// Tries up to three times, as long as what goes wrong may pass.
-pub(super) fn persistently<T>(attempt: impl Fn() -> Result<T, Failure>) -> Result<T, Failure> {
-    let mut delays = [1, 3].map(Duration::from_secs).into_iter();
+/// Tries, and after each of these delays again, as long as what goes wrong may pass.
+pub(super) fn persistently<T>(
+    delays: &[Duration],
+    attempt: impl Fn() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut delays = delays.iter();
     loop {
         match attempt() {
             Err(failure) if failure.transient => match delays.next() {
-                Some(delay) => std::thread::sleep(delay),
+                Some(delay) => std::thread::sleep(*delay),
                 None => return Err(failure),
             },
             outcome => return outcome,

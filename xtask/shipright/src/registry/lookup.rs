@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
-use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, is_digest};
+use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest, Platform, is_digest};
 use serde::Deserialize;
 use ureq::{Body, http::Response};
 
 use super::{CONFIG_LIMIT, Failure, Registry};
+use crate::parallel::side_by_side;
 
 /// The most pages that a list of tags may have. Registries give 100 to 1,000 tags a page.
 const MOST_PAGES: usize = 1000;
@@ -56,23 +57,27 @@ impl Registry {
         tags: &[String],
     ) -> Result<BTreeMap<String, Manifest>> {
         const AT_ONCE: usize = 8;
-        let find = |tag: &String| anyhow::Ok((tag.clone(), self.find(repository, tag)?));
-        let mut found = BTreeMap::new();
-        for part in tags.chunks(AT_ONCE) {
-            let answers: Vec<_> = std::thread::scope(|scope| {
-                let asked: Vec<_> = part
-                    .iter()
-                    .map(|tag| scope.spawn(move || find(tag)))
-                    .collect();
-                asked.into_iter().map(|asked| asked.join()).collect()
-            });
-            for answer in answers {
-                let answer = answer.map_err(|_| anyhow!("a question to the registry was lost"))?;
-                let (tag, manifest) = answer?;
-                found.extend(manifest.map(|manifest| (tag, manifest)));
-            }
+        let found = side_by_side(AT_ONCE, tags, |tag| self.find(repository, tag))?;
+        let named = tags.iter().zip(found);
+        Ok(named
+            .filter_map(|(tag, found)| Some((tag.clone(), found?)))
+            .collect())
+    }
+
+    /// The platforms of an image, or of those that an index lists.
+    ///
+    /// # Errors
+    /// As for [`Registry::find`], an image that is not there, and a config that says no platform.
+    pub fn platforms(&self, repository: &str, reference: &str) -> Result<Vec<Platform>> {
+        let found = self.find(repository, reference)?;
+        let manifest = found.with_context(|| format!("there is no `{repository}:{reference}`"))?;
+        if !manifest.is_image_index() {
+            let config = self.config(repository, &manifest)?;
+            return Ok(vec![Platform::of_config(&config)?]);
         }
-        Ok(found)
+        let listed = manifest.children()?.iter();
+        let platforms = listed.filter_map(|child| child.platform.clone());
+        Ok(platforms.filter(|one| !one.is_unknown()).collect())
     }
 
     /// Every tag of a repository. One that does not exist has none.

@@ -35,6 +35,9 @@ use failure::{Failure, persistently};
 pub use reference::{Reference, is_loopback};
 pub use upload::{BlobSource, Damaged, InRepository};
 
+/// How long is waited before what may pass is tried again.
+const DELAYS: &[Duration] = &[Duration::from_secs(1), Duration::from_secs(3)];
+
 /// The most bytes that a manifest or config may have. Real ones have a few thousand; registries take 4 MiB.
 pub const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
 
@@ -53,6 +56,8 @@ pub struct Registry {
     authorization: Mutex<Option<String>>,
     /// What a token is asked for, again where it has run out: some live for a minute. `None` for HTTP's own login.
     scope: Option<Scope>,
+    /// How long is waited before what has failed is tried again.
+    delays: &'static [Duration],
 }
 
 impl Registry {
@@ -66,6 +71,7 @@ impl Registry {
             base: base(host),
             authorization,
             scope: None,
+            delays: DELAYS,
         }
     }
 
@@ -95,6 +101,13 @@ impl Registry {
         registry
     }
 
+    /// The same, but what fails is not tried again: for what one can do without.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.delays = &[];
+        self
+    }
+
     /// Sees to it that what is said next of a repository is said with a token for it.
     fn cover(&self, repository: &str) -> Result<()> {
         let Some(scope) = &self.scope else {
@@ -111,8 +124,7 @@ impl Registry {
         };
         let repositories: Vec<_> = scope.names().iter().cloned().collect();
         let actions = scope.actions;
-        let header =
-            access::authorization(&self.agent, &self.host, &self.base, &repositories, actions)?;
+        let header = access::authorization(self, &repositories, actions)?;
         *self
             .authorization
             .lock()
@@ -210,10 +222,10 @@ impl Registry {
         attempt: impl Fn() -> Result<T, Failure>,
     ) -> Result<T> {
         self.cover(repository)?;
-        let mut outcome = persistently(&attempt);
+        let mut outcome = persistently(self.delays, &attempt);
         if self.scope.is_some() && outcome.as_ref().is_err_and(|failure| failure.unauthorized) {
             self.authorize()?;
-            outcome = persistently(&attempt);
+            outcome = persistently(self.delays, &attempt);
         }
         outcome.map_err(|failure| failure.told(format!("failed to {about}, at {}", self.base)))
     }

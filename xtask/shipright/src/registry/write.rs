@@ -1,19 +1,13 @@
 //! The half of the protocol that writes manifests, and images with all their blobs. Each is safe to repeat.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use image_oci::{Descriptor, Manifest};
 use ureq::{AsSendBody, Body, http::Response};
 
 use super::{Failure, Registry, upload::BlobUpload};
-use crate::registry::BlobSource;
+use crate::{parallel::side_by_side, registry::BlobSource};
 
 /// How many blobs are sent at a time.
 const AT_ONCE: usize = 4;
@@ -39,17 +33,15 @@ impl Registry {
         let blobs = manifest.document()?.blobs();
         let blobs: Vec<_> = blobs.filter(|blob| known.insert(&blob.digest)).collect();
         let missing = self.missing(repository, &blobs)?;
-        let sent = AtomicU64::new(0);
-        side_by_side(AT_ONCE, &missing, |blob| {
-            match self.put_blob(repository, blob, source, mount)? {
-                BlobUpload::Sent => sent.fetch_add(blob.size, Ordering::Relaxed),
+        let sent = side_by_side(AT_ONCE, &missing, |blob| {
+            Ok(match self.put_blob(repository, blob, source, mount)? {
+                BlobUpload::Sent => blob.size,
                 BlobUpload::Mounted => 0,
-            };
-            Ok(())
+            })
         })?;
         let bytes = manifest.bytes.as_bytes();
         self.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
-        Ok(sent.into_inner())
+        Ok(sent.into_iter().sum())
     }
 
     /// The blobs that a repository does not have.
@@ -58,17 +50,11 @@ impl Registry {
         repository: &str,
         blobs: &[&'b Descriptor],
     ) -> Result<Vec<&'b Descriptor>> {
-        let missing = Mutex::new(BTreeSet::new());
-        side_by_side(QUESTIONS, blobs, |blob| {
-            if !self.has_blob(repository, &blob.digest)? {
-                let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
-                missing.insert(blob.digest.clone());
-            }
-            Ok(())
+        let has = side_by_side(QUESTIONS, blobs, |blob| {
+            self.has_blob(repository, &blob.digest)
         })?;
-        let missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let lacks = |blob: &&&Descriptor| missing.contains(&blob.digest);
-        Ok(blobs.iter().filter(lacks).copied().collect())
+        let lacks = blobs.iter().zip(has).filter(|(_, has)| !has);
+        Ok(lacks.map(|(blob, _)| *blob).collect())
     }
 
     /// Whether a repository has a blob.
@@ -138,34 +124,4 @@ impl Registry {
         let request = request.body(body).map_err(Failure::lasting)?;
         self.agent.run(request).map_err(Failure::of_connection)
     }
-}
-
-/// Does a step for each of some things, so many at a time. After one that fails no other is begun.
-fn side_by_side<T: Sync>(
-    at_once: usize,
-    all: &[T],
-    step: impl Fn(&T) -> Result<()> + Sync,
-) -> Result<()> {
-    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
-    let has_failed = || {
-        let failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-        Option::is_some(&*failure)
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..at_once.min(all.len()) {
-            scope.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if has_failed() {
-                        return;
-                    }
-                    if let Err(error) = step(one) {
-                        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                        failure.get_or_insert(error);
-                    }
-                }
-            });
-        }
-    });
-    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), Err)
 }

@@ -1,23 +1,27 @@
 //! A plan for images: shown, its Dockerfiles looked at, carried out, and written down.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use dockerfile_rules::Model;
+use image_oci::Platform;
 
 use crate::{
+    arch::Arch,
     context::Context,
     docker::Docker,
     execute::{Executor, OtherRegion, execute},
     facts::host,
     model::{config::Config, place::Place, refusal::Refusal},
-    plan::{Build, Plan, command},
+    parallel::side_by_side,
+    plan::{Plan, command},
     problem::{Problem, Problems},
     proof::Prover,
     record::Record,
     refused::Refused,
+    registry::{Actions, Reference, Registry},
     report::{plan::Shown, result::Report},
     session::Session,
     store::{self, ContentStore},
@@ -49,6 +53,22 @@ pub(super) fn show_or_announce(context: &Context, plan: &Plan) -> bool {
         }
     }
     false
+}
+
+/// A base image.
+struct Base<'b> {
+    /// The Dockerfile that names it.
+    shown: &'b Path,
+    image: String,
+    /// What it is wanted for.
+    arch: Arch,
+}
+
+/// What a registry says of an image. It is asked once: what it would say can be done without.
+fn platforms_of(image: &str) -> anyhow::Result<Vec<Platform>> {
+    let reference: Reference = image.parse().map_err(anyhow::Error::msg)?;
+    let registry = Registry::with_docker_login(&reference.host, Actions::Pull).impatient();
+    registry.platforms(&reference.repository, &reference.tag)
 }
 
 /// What a plan for images is carried out with.
@@ -95,7 +115,13 @@ impl Run<'_> {
             prover: &prover,
             jobs: self.jobs.into(),
         };
-        let report = execute(plan, &executor);
+        let (report, who) = std::thread::scope(|scope| {
+            let session = self.session.filter(|_| plan.changes_anything());
+            // It is only written down afterwards.
+            let who = session.map(|session| scope.spawn(|| session.guard_registry().ok()));
+            let report = execute(plan, &executor);
+            (report, who.and_then(|who| who.join().ok().flatten()))
+        });
         drop(store);
         if let Err(error) = store::collect(root, host::now().into()) {
             let text = format!("the content store was not cleared: {error:#}");
@@ -103,17 +129,17 @@ impl Run<'_> {
         }
         terminal.block(&report.to_string());
         self.say_what_still_runs(plan, &report);
-        if let (Some(place), Some(session)) = (&report.place, self.session) {
-            self.write_down(place, session, &report);
+        if let Some(place) = &report.place {
+            self.write_down(place, who, &report);
         }
         Ok(report)
     }
 
     /// Looks into the Dockerfiles of a plan: what the rules find is said, and a base image that lacks the wanted platform is a
     /// reason to stop.
-    fn look_at_dockerfiles(&self, plan: &Plan) -> Result<(), Refused> {
-        let (mut files, mut bases) = (BTreeSet::new(), BTreeSet::new());
-        let mut refusals = Vec::new();
+    fn look_at_dockerfiles(&self, plan: &Plan) -> anyhow::Result<()> {
+        const QUESTIONS: usize = 8;
+        let (mut files, mut bases) = (BTreeSet::new(), BTreeMap::new());
         for build in plan.images.iter().filter_map(|image| image.build()) {
             let Ok(text) = std::fs::read_to_string(&build.dockerfile) else {
                 continue;
@@ -134,44 +160,47 @@ impl Run<'_> {
                 continue;
             };
             let stage = build.stage.as_deref();
-            let base = model.base(stage, &build.args);
-            if let Some(base) = base.filter(|base| bases.insert((base.clone(), build.arch))) {
-                refusals.extend(self.base_lacks_platform(shown, build, &base));
+            if let Some(image) = model.base(stage, &build.args) {
+                let arch = build.arch;
+                let base = bases.entry((image.clone(), arch));
+                base.or_insert(Base { shown, image, arch });
             }
         }
-        Refused::unless_none(refusals)
+        let bases: Vec<_> = bases.into_values().collect();
+        let refusals = side_by_side(QUESTIONS, &bases, |base| Ok(self.base_lacks_platform(base)))?;
+        Ok(Refused::unless_none(
+            refusals.into_iter().flatten().collect(),
+        )?)
     }
 
     /// A registry that cannot be asked is no reason to stop: the build will say so.
-    fn base_lacks_platform(&self, shown: &Path, build: &Build, base: &str) -> Option<Refusal> {
-        let wanted = build.arch.platform();
-        match self.docker.platforms_of(base) {
-            Ok(platforms)
-                if platforms
-                    .iter()
-                    .any(|platform| platform.starts_with(&wanted)) =>
-            {
-                None
-            }
-            Ok(platforms) => {
-                let (shown, has) = (shown.display(), platforms.join(", "));
-                Some(Refusal::new(
-                    format!("the base image `{base}` of {shown} has no {wanted}: it has {has}"),
-                    "choose a tag that has it: `docker buildx imagetools inspect` shows what a tag has",
-                ))
-            }
+    fn base_lacks_platform(&self, base: &Base<'_>) -> Option<Refusal> {
+        let Base { shown, image, arch } = base;
+        let platforms = match platforms_of(image) {
+            Ok(platforms) => platforms,
             Err(error) => {
                 let text = format!(
-                    "the registry of `{base}` cannot be asked for its platforms: {error:#}"
+                    "the registry of `{image}` cannot be asked for its platforms: {error:#}"
                 );
                 self.context.terminal.detail(&text);
-                None
+                return None;
             }
+        };
+        let is_wanted = |one: &Platform| one.os == "linux" && one.architecture == arch.oci();
+        if platforms.iter().any(is_wanted) {
+            return None;
         }
+        let (shown, wanted) = (shown.display(), arch.platform());
+        let has: Vec<_> = platforms.iter().map(Platform::to_string).collect();
+        let has = has.join(", ");
+        Some(Refusal::new(
+            format!("the base image `{image}` of {shown} has no {wanted}: it has {has}"),
+            "choose a tag that has it: `docker buildx imagetools inspect` shows what a tag has",
+        ))
     }
 
     /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
-    fn write_down(&self, place: &Place, session: &Session<'_>, report: &Report) {
+    fn write_down(&self, place: &Place, who: Option<String>, report: &Report) {
         let images = report
             .images
             .iter()
@@ -195,9 +224,7 @@ impl Run<'_> {
         if pushed.is_empty() {
             return;
         }
-        let who = session
-            .guard_registry()
-            .unwrap_or_else(|_| "unknown".to_owned());
+        let who = who.unwrap_or_else(|| "unknown".to_owned());
         let record =
             |(name, repository, digest): (&'_ String, Option<&'_ str>, Option<&'_ str>)| Record {
                 who: who.clone(),

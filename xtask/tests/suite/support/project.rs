@@ -8,7 +8,8 @@ use std::{
     sync::OnceLock,
 };
 
-use serde_json::Value;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::aws::{Aws, PASSWORD};
@@ -170,6 +171,14 @@ impl Project {
             ])
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// Logs docker in to a registry.
+    pub(crate) fn log_in_to(&self, registry: &str) {
+        let auth = BASE64_STANDARD.encode(format!("AWS:{PASSWORD}"));
+        let config = json!({ "auths": { registry: { "auth": auth } } });
+        fs::create_dir_all(self.path("home/.docker")).unwrap();
+        self.write("home/.docker/config.json", &config.to_string());
     }
 
     /// Runs the binary and returns what came of it. Its output never contains the registry's password.
