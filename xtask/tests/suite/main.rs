@@ -23,6 +23,7 @@ mod monorepo;
 mod push;
 mod regions;
 mod registries;
+mod requests;
 mod run;
 mod since;
 mod snapshots;

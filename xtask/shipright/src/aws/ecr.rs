@@ -9,7 +9,7 @@ use aws_sdk_ecr::{
         describe_images::DescribeImagesError, describe_repositories::DescribeRepositoriesError,
     },
     types::{
-        ImageIdentifier, ImageScanningConfiguration, ImageTagMutability,
+        Image, ImageIdentifier, ImageScanningConfiguration, ImageTagMutability,
         ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType,
     },
 };
@@ -19,6 +19,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use super::{
     Connection, Reader, Writer,
     error::{explain, if_there},
+    once,
 };
 use crate::{
     model::published::{Mutability, Repository, Stored},
@@ -47,9 +48,10 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails, or a token of an unknown form.
     pub fn login(&self) -> Result<Login> {
-        if let Some(known) = self.0.login.get() {
-            return Ok(known.clone());
-        }
+        once(&self.0.login, || self.ask_for_login())
+    }
+
+    fn ask_for_login(&self) -> Result<Login> {
         let call = self.0.ecr.get_authorization_token().send();
         let answer = self
             .0
@@ -60,8 +62,7 @@ impl Reader<'_> {
             .authorization_data()
             .first()
             .and_then(|data| data.authorization_token());
-        let login = Login::from_ecr_token(token.context("ECR gave no authorization token")?)?;
-        Ok(self.0.login.get_or_init(|| login).clone())
+        Login::from_ecr_token(token.context("ECR gave no authorization token")?)
     }
 
     /// A repository, if it exists.
@@ -141,7 +142,8 @@ impl Reader<'_> {
 
     /// The manifest that each of these tags names. Tags that do not exist are left out.
     ///
-    /// One call a tag: a stand-in answers several tags of one image with one image and any of its tags.
+    /// All are asked for in one call. Of a tag that is neither in the answer nor in its failures nothing is known yet: stand-ins
+    /// answer several tags of one image with one image and any of its tags. Such a tag gets a call of its own.
     ///
     /// # Errors
     /// A call that fails.
@@ -150,24 +152,37 @@ impl Reader<'_> {
         repository: &str,
         tags: &[String],
     ) -> Result<BTreeMap<String, Manifest>> {
+        /// Source: the API reference of `BatchGetImage`, `imageIds`.
+        const MOST: usize = 100;
+        let ask = |tags: &[String]| {
+            let id = |tag: &String| ImageIdentifier::builder().image_tag(tag).build();
+            let ids = tags.iter().map(id).collect();
+            let (ecr, account) = (self.0.ecr.clone(), self.0.account.clone());
+            batch(ecr, account, repository.to_owned(), ids)
+        };
         self.0.runtime.block_on(async {
-            let mut calls = JoinSet::new();
-            for tag in tags {
-                let id = ImageIdentifier::builder().image_tag(tag).build();
-                calls.spawn(manifest(
-                    self.0.ecr.clone(),
-                    self.0.account.clone(),
-                    repository.to_owned(),
-                    id,
-                    tag.clone(),
-                ));
-            }
-            let mut found = BTreeMap::new();
-            while let Some(call) = calls.join_next().await {
-                let (tag, manifest) = call.context("a call to AWS was lost")??;
-                if let Some(manifest) = manifest {
-                    found.insert(tag, manifest);
+            let (mut found, mut unknown) = (BTreeMap::new(), Vec::new());
+            for part in tags.chunks(MOST) {
+                if part.len() == 1 {
+                    unknown.extend_from_slice(part);
+                    continue;
                 }
+                let answer = ask(part).await?;
+                let images = answer.images.into_iter();
+                found.extend(images.filter(|(tag, _)| part.contains(tag)));
+                let is_known =
+                    |tag: &&String| found.contains_key(*tag) || answer.missing.contains(tag);
+                unknown.extend(part.iter().filter(|tag| !is_known(tag)).cloned());
+            }
+            let mut calls = JoinSet::new();
+            for tag in unknown {
+                let call = ask(std::slice::from_ref(&tag));
+                calls.spawn(async move { anyhow::Ok((tag, call.await?)) });
+            }
+            while let Some(call) = calls.join_next().await {
+                let (tag, answer) = call.context("a call to AWS was lost")??;
+                let manifest = answer.images.into_iter().next();
+                found.extend(manifest.map(|(_, manifest)| (tag, manifest)));
             }
             Ok(found)
         })
@@ -180,14 +195,10 @@ impl Reader<'_> {
     /// A call that fails, or bytes that do not have the digest.
     pub fn manifest(&self, repository: &str, digest: &str) -> Result<Option<Manifest>> {
         let id = ImageIdentifier::builder().image_digest(digest).build();
-        let call = manifest(
-            self.0.ecr.clone(),
-            self.0.account.clone(),
-            repository.to_owned(),
-            id,
-            digest.to_owned(),
-        );
-        let (_, found) = self.0.runtime.block_on(call)?;
+        let (ecr, account) = (self.0.ecr.clone(), self.0.account.clone());
+        let call = batch(ecr, account, repository.to_owned(), vec![id]);
+        let images = self.0.runtime.block_on(call)?.images;
+        let found = images.into_iter().next().map(|(_, manifest)| manifest);
         if let Some(other) = found.as_ref().filter(|manifest| manifest.digest != digest) {
             anyhow::bail!(
                 "repository `{repository}` answers for {digest} with bytes of digest {}",
@@ -363,13 +374,28 @@ impl Writer<'_> {
 }
 
 /// A missing image is HTTP 200 with an entry in `failures`, not an error; a missing repository is an error.
-async fn manifest(
+/// What one call of `BatchGetImage` tells.
+struct Batch {
+    /// The manifests, each by a tag that names it, where it was asked for by one.
+    images: Vec<(String, Manifest)>,
+    /// Tags that do not exist.
+    missing: Vec<String>,
+}
+
+async fn batch(
     ecr: aws_sdk_ecr::Client,
     account: String,
     repository: String,
-    id: ImageIdentifier,
-    name: String,
-) -> Result<(String, Option<Manifest>)> {
+    ids: Vec<ImageIdentifier>,
+) -> Result<Batch> {
+    let name = |id: Option<&ImageIdentifier>| {
+        let name = id.and_then(|id| id.image_tag().or_else(|| id.image_digest()));
+        name.unwrap_or_default().to_owned()
+    };
+    let about = match ids.as_slice() {
+        [id] => format!("`{repository}:{}`", name(Some(id))),
+        _ => format!("tags of `{repository}`"),
+    };
     let accepted = IMAGE_MANIFEST_TYPES
         .into_iter()
         .chain(IMAGE_INDEX_TYPES)
@@ -379,34 +405,28 @@ async fn manifest(
         .batch_get_image()
         .registry_id(account)
         .repository_name(&repository)
-        .image_ids(id)
+        .set_image_ids(Some(ids))
         .set_accepted_media_types(Some(accepted));
     let answer = call
         .send()
         .await
-        .map_err(|e| explain("ecr:BatchGetImage", &format!("`{repository}:{name}`"), &e))?;
-    let failure = answer.failures().iter().find(|failure| {
-        !matches!(
-            failure.failure_code().map(|code| code.as_str()),
-            Some("ImageNotFound" | "ImageTagDoesNotMatchDigest") | None
-        )
-    });
-    if let Some(failure) = failure {
-        let code = failure
-            .failure_code()
-            .map_or("no code", |code| code.as_str());
-        anyhow::bail!(
-            "failed to read `{repository}:{name}`: {code}: {}",
-            failure.failure_reason().unwrap_or("ECR gave no reason")
-        );
+        .map_err(|e| explain("ecr:BatchGetImage", &about, &e))?;
+    let mut missing = Vec::new();
+    for failure in answer.failures() {
+        let name = name(failure.image_id());
+        match failure.failure_code().map(|code| code.as_str()) {
+            Some("ImageNotFound" | "ImageTagDoesNotMatchDigest") | None => missing.push(name),
+            Some(code) => anyhow::bail!(
+                "failed to read `{repository}:{name}`: {code}: {}",
+                failure.failure_reason().unwrap_or("ECR gave no reason")
+            ),
+        }
     }
-    let image = answer.images().first();
-    let manifest = image.and_then(|image| {
+    let manifest = |image: &Image| {
         let bytes = image.image_manifest()?.to_owned();
-        Some(Manifest::new(
-            bytes,
-            image.image_manifest_media_type().unwrap_or_default(),
-        ))
-    });
-    Ok((name, manifest))
+        let media_type = image.image_manifest_media_type().unwrap_or_default();
+        Some((name(image.image_id()), Manifest::new(bytes, media_type)))
+    };
+    let images = answer.images().iter().filter_map(manifest).collect();
+    Ok(Batch { images, missing })
 }

@@ -13,7 +13,10 @@ mod error;
 mod lambda;
 mod sts;
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -81,9 +84,9 @@ impl Connection {
 pub struct Aws {
     runtime: Runtime,
     /// Who is calling, once AWS has said so.
-    identity: OnceLock<Identity>,
+    identity: Mutex<Option<Identity>>,
     /// The registry's login, once there is one: it is good for longer than any run.
-    login: OnceLock<Login>,
+    login: Mutex<Option<Login>>,
     /// The account whose repositories are meant.
     account: String,
     apprunner: aws_sdk_apprunner::Client,
@@ -119,6 +122,15 @@ fn patient() -> TimeoutConfig {
 /// The keys that a local stand-in is called with. Not twelve digits: ministack takes such a key for an account.
 pub const DUMMY_KEY: &str = "sandbox";
 
+/// What is there, or what is found now. Who asks meanwhile waits for the answer.
+fn once<T: Clone>(place: &Mutex<Option<T>>, find: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut known = place.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = &*known {
+        return Ok(known.clone());
+    }
+    Ok(known.insert(find()?).clone())
+}
+
 impl Aws {
     /// Prepares clients. Nothing is sent yet.
     ///
@@ -142,8 +154,8 @@ impl Aws {
         let sts = aws_sdk_sts::Client::new(&shared);
         Ok(Self {
             runtime,
-            identity: OnceLock::new(),
-            login: OnceLock::new(),
+            identity: Mutex::default(),
+            login: Mutex::default(),
             account: connection
                 .ecr
                 .as_ref()

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-use super::{Reader, error::explain};
+use super::{Reader, error::explain, once};
+
 /// Who the credentials belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -18,9 +19,10 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails, most often for want of credentials.
     pub fn identity(&self) -> Result<Identity> {
-        if let Some(known) = self.0.identity.get() {
-            return Ok(known.clone());
-        }
+        once(&self.0.identity, || self.ask_for_identity())
+    }
+
+    fn ask_for_identity(&self) -> Result<Identity> {
         let call = self.0.sts.get_caller_identity().send();
         let answer = self
             .0
@@ -31,10 +33,9 @@ impl Reader<'_> {
             .account()
             .context("AWS named no account for these credentials")?
             .to_owned();
-        let identity = Identity {
+        Ok(Identity {
             account,
             arn: answer.arn().unwrap_or("no ARN").to_owned(),
-        };
-        Ok(self.0.identity.get_or_init(|| identity).clone())
+        })
     }
 }

@@ -1,8 +1,11 @@
 //! What a registry has of the images of a push: repositories, tags, and the images that the tags name.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
 use image_oci::Manifest;
 
@@ -14,9 +17,9 @@ use crate::{
         revision::Revision,
         tags::{TagKind, TagSet},
     },
+    parallel::side_by_side,
     plan::{self, PlatformBuild},
     registry::{CONFIG_LIMIT, Registry},
-    repositories::Repositories,
     session::Session,
 };
 
@@ -52,102 +55,131 @@ impl Read {
         platform_builds: &[PlatformBuild<'_>],
         revision: Option<&Revision>,
     ) -> Result<Self> {
-        let mut reading = Reading {
+        let reading = Reading {
             session,
-            registry: None,
-            repositories: BTreeMap::new(),
-            now: host::now(),
+            registry: OnceLock::new(),
         };
-        let mut published = Vec::new();
-        for platform_build in platform_builds {
-            published.push(reading.image(*platform_build, revision)?);
-        }
-        let name = |platform_build: &PlatformBuild<'_>| {
-            plan::function_name(session.config, session.environment, platform_build.selected)
+        let (names, functions) = std::thread::scope(|scope| {
+            let functions = scope.spawn(|| reading.functions(platform_builds));
+            let names: BTreeSet<_> = platform_builds
+                .iter()
+                .map(|one| session.repository(one.selected))
+                .collect();
+            let names: Vec<_> = names.into_iter().collect();
+            let found = side_by_side(QUESTIONS, &names, |name| {
+                session.repositories().repository(name)
+            });
+            (
+                found.map(|found| names.into_iter().zip(found)),
+                functions.join(),
+            )
+        });
+        let there = names?.filter_map(|(name, found)| Some((name, found?)));
+        let repositories: BTreeMap<_, _> = there.collect();
+        let functions = functions.map_err(|_| anyhow!("what runs was lost"))?;
+        let mut now = host::now();
+        let looks = loop {
+            let looks = side_by_side(QUESTIONS, platform_builds, |one| {
+                let repository = session.repository(one.selected);
+                let revision = revision.filter(|_| repositories.contains_key(&repository));
+                revision
+                    .map(|revision| reading.look(*one, repository, revision, &now))
+                    .transpose()
+            })?;
+            // Somebody may have pushed within this second, perhaps for another CPU; a timestamp names one push for ever.
+            if !looks.iter().flatten().any(Look::is_dated) {
+                break looks;
+            }
+            now += TimeDelta::seconds(1);
         };
-        // Someone who may push need not be allowed to read functions.
-        let read = |name: String| Some((name.clone(), session.aws.reader().function(&name).ok()?));
-        let functions = platform_builds
-            .iter()
-            .filter_map(name)
-            .filter_map(read)
-            .collect();
-        let found = reading
-            .repositories
-            .into_iter()
-            .filter_map(|(name, found)| Some((name, found?)));
+        let published = side_by_side(QUESTIONS, &looks, |look| {
+            look.as_ref()
+                .map_or_else(|| Ok(Published::default()), |look| reading.published(look))
+        })?;
         Ok(Self {
-            now: reading.now,
-            repositories: found.collect(),
+            now,
+            repositories,
             published,
             functions,
         })
     }
 }
 
+/// How many questions are asked at a time.
+const QUESTIONS: usize = 8;
+
 struct Reading<'s> {
     session: &'s Session<'s>,
-    registry: Option<Registry>,
-    repositories: BTreeMap<String, Option<Repository>>,
-    now: DateTime<Utc>,
+    registry: OnceLock<Registry>,
+}
+
+/// What the tags of an image name.
+struct Look {
+    repository: String,
+    tags: TagSet,
+    in_index: bool,
+    manifests: BTreeMap<String, Manifest>,
+}
+
+impl Look {
+    /// Whether another push has the timestamp.
+    fn is_dated(&self) -> bool {
+        let mut dated = self
+            .tags
+            .iter()
+            .filter(|tag| tag.kind == TagKind::Timestamp);
+        dated.any(|tag| self.manifests.contains_key(&tag.name))
+    }
 }
 
 impl Reading<'_> {
-    fn image(
-        &mut self,
-        platform_build: PlatformBuild<'_>,
-        revision: Option<&Revision>,
-    ) -> Result<Published> {
+    /// Someone who may push need not be allowed to read functions.
+    fn functions(&self, platform_builds: &[PlatformBuild<'_>]) -> BTreeMap<String, Function> {
         let session = self.session;
-        let (repositories, name) = (
-            session.repositories(),
-            session.repository(platform_build.selected),
-        );
-        if !self.repositories.contains_key(&name) {
-            self.repositories
-                .insert(name.clone(), repositories.repository(&name)?);
-        }
-        let exists = self.repositories.get(&name).is_some_and(Option::is_some);
-        let (true, Some(revision)) = (exists, revision) else {
-            return Ok(Published::default());
+        let name = |platform_build: &PlatformBuild<'_>| {
+            plan::function_name(session.config, session.environment, platform_build.selected)
         };
-        let tags = |now: &DateTime<Utc>| {
-            plan::tag_set(
-                session.config,
-                session.environment,
-                platform_build,
-                revision,
-                &plan::timestamp(now),
-            )
-        };
-        // Somebody may have pushed within this second, perhaps for another CPU; a timestamp names one push for ever.
-        let is_taken = |now: &DateTime<Utc>| {
-            let tags = tags(now);
-            let dated = tags.iter().filter(|tag| tag.kind == TagKind::Timestamp);
-            let names: Vec<_> = dated.map(|tag| tag.name.clone()).collect();
-            anyhow::Ok(!repositories.manifests(&name, &names)?.is_empty())
-        };
-        while is_taken(&self.now)? {
-            self.now += TimeDelta::seconds(1);
-        }
-        self.tags(
-            &name,
-            &tags(&self.now),
-            platform_build.in_index,
-            repositories,
-        )
+        let names: BTreeSet<_> = platform_builds.iter().filter_map(name).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        let found = side_by_side(QUESTIONS, &names, |name| {
+            Ok(session.aws.reader().function(name).ok())
+        });
+        let named = names.into_iter().zip(found.unwrap_or_default());
+        named
+            .filter_map(|(name, function)| Some((name, function?)))
+            .collect()
     }
 
-    fn tags(
-        &mut self,
-        name: &str,
-        tags: &TagSet,
-        in_index: bool,
-        repositories: Repositories<'_>,
-    ) -> Result<Published> {
-        let lasting = tags.iter().filter(|tag| tag.kind != TagKind::Timestamp);
-        let lasting: Vec<_> = lasting.map(|tag| tag.name.clone()).collect();
-        let manifests = repositories.manifests(name, &lasting)?;
+    fn look(
+        &self,
+        platform_build: PlatformBuild<'_>,
+        repository: String,
+        revision: &Revision,
+        now: &DateTime<Utc>,
+    ) -> Result<Look> {
+        let Session {
+            config,
+            environment,
+            ..
+        } = self.session;
+        let time = plan::timestamp(now);
+        let tags = plan::tag_set(config, environment, platform_build, revision, &time);
+        let names: Vec<_> = tags.iter().map(|tag| tag.name.clone()).collect();
+        Ok(Look {
+            manifests: self.session.repositories().manifests(&repository, &names)?,
+            repository,
+            tags,
+            in_index: platform_build.in_index,
+        })
+    }
+
+    fn published(&self, look: &Look) -> Result<Published> {
+        let Look {
+            repository,
+            tags,
+            in_index,
+            manifests,
+        } = look;
         let indexes = manifests
             .iter()
             .filter(|(_, manifest)| manifest.is_image_index());
@@ -169,36 +201,42 @@ impl Reading<'_> {
             .and_then(|tag| manifests.get(&tag.name))
             .filter(|manifest| manifest.is_image_manifest())
         {
-            Some(manifest) => self.revision_image(name, manifest, published, repositories),
+            Some(manifest) => self.revision_image(repository, manifest, published),
             None => Ok(published),
         }
     }
 
     /// Reads what the image of this revision is: its tag alone proves nothing.
     fn revision_image(
-        &mut self,
+        &self,
         name: &str,
         manifest: &Manifest,
         published: Published,
-        repositories: Repositories<'_>,
     ) -> Result<Published> {
         let config = manifest.config()?;
         if config.size > CONFIG_LIMIT {
             return Ok(published);
         }
-        let registry = match &mut self.registry {
-            Some(registry) => registry,
-            none => none.insert(self.session.registry()?),
-        };
-        let found = Found::of(
-            manifest,
-            &registry.blob(name, &config.digest, CONFIG_LIMIT)?,
-        )?;
-        let revision_image_tags = repositories.tags(name, &manifest.digest)?;
+        let (config, tags) = std::thread::scope(|scope| {
+            let repositories = self.session.repositories();
+            let tags = scope.spawn(move || repositories.tags(name, &manifest.digest));
+            let config = self
+                .registry()
+                .and_then(|registry| registry.blob(name, &config.digest, CONFIG_LIMIT));
+            (config, tags.join())
+        });
         Ok(Published {
-            revision_image: Some(found),
-            revision_image_tags,
+            revision_image: Some(Found::of(manifest, &config?)?),
+            revision_image_tags: tags.map_err(|_| anyhow!("the tags were lost"))??,
             ..published
         })
+    }
+
+    fn registry(&self) -> Result<&Registry> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry);
+        }
+        let registry = self.session.registry()?;
+        Ok(self.registry.get_or_init(|| registry))
     }
 }

@@ -86,6 +86,10 @@ pub(crate) struct State {
     pub node_groups: BTreeMap<String, (String, String)>,
     /// Every API call, in order: `PutImage backend:tag`.
     pub calls: Vec<String>,
+    /// Every request of any kind, in order, by what it is for: `PutImage`, `HEAD blob`.
+    pub requests: Vec<String>,
+    /// What goes wrong with one of these requests, by its place.
+    pub fault_at: Option<(usize, Fault)>,
     /// Faults to play: an operation's name, how many times, and what to do.
     pub faults: Vec<(String, u32, Fault)>,
 }
@@ -290,6 +294,21 @@ impl Aws {
 
     /// `None` closes the connection.
     fn answer(&self, request: &Request) -> Option<Answer> {
+        let fault = {
+            let mut state = self.state();
+            let place = state.requests.len();
+            state.requests.push(request.purpose());
+            state.fault_at.filter(|(at, _)| *at == place)
+        };
+        match fault.map(|(_, fault)| fault) {
+            Some(Fault::Cut) => None,
+            Some(Fault::Status(status) | Fault::Error(status, _)) => Some((status, vec![], vec![])),
+            Some(Fault::Lost) => self.answer_in_its_region(request).and(None),
+            None => self.answer_in_its_region(request),
+        }
+    }
+
+    fn answer_in_its_region(&self, request: &Request) -> Option<Answer> {
         let mut regions = self.regions.lock().unwrap();
         let said = request.header("authorization").unwrap_or_default();
         let is_its = |(region, state): &(&String, &mut State)| {
@@ -407,6 +426,32 @@ struct Request {
 }
 
 impl Request {
+    /// What it is for, in two words at most.
+    fn purpose(&self) -> String {
+        if let Some(rest) = self.path.strip_prefix("/v2/") {
+            let kinds = [
+                ("/blobs/uploads/", "upload"),
+                ("/blobs/", "blob"),
+                ("/manifests/", "manifest"),
+                ("/tags/", "tags"),
+            ];
+            let kind = kinds.iter().find(|(part, _)| rest.contains(part));
+            return format!(
+                "{} {}",
+                self.method,
+                kind.map_or("registry", |(_, kind)| kind)
+            );
+        }
+        if let Some((operation, _)) = lambda::operation(self) {
+            return operation;
+        }
+        match self.header("x-amz-target") {
+            Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
+            None if self.body.starts_with(b"Action=") => "GetCallerIdentity".to_owned(),
+            None => self.path.clone(),
+        }
+    }
+
     fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
         let mut line = String::new();
         reader
