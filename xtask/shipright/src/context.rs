@@ -23,6 +23,8 @@ pub struct Context {
     pub global: Global,
     /// Where people watch.
     pub terminal: Terminal,
+    /// deploy.toml, where it was read already.
+    config: Option<Config>,
 }
 
 impl Context {
@@ -36,7 +38,14 @@ impl Context {
         Self {
             terminal: Terminal::new(verbosity),
             global,
+            config: None,
         }
+    }
+
+    /// The same, with the deploy.toml that the options name: it was read to know the commands.
+    #[must_use]
+    pub(crate) fn having_read(self, config: Option<Config>) -> Self {
+        Self { config, ..self }
     }
 
     /// Prints the one JSON document of a command, where `--json` asks for it.
@@ -51,6 +60,9 @@ impl Context {
     /// # Errors
     /// Every problem in it.
     pub fn config(&self) -> Result<Config> {
+        if let Some(config) = &self.config {
+            return Ok(config.clone());
+        }
         load_config(self.global.config.as_deref())
     }
 

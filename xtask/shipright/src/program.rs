@@ -10,6 +10,7 @@ use crate::{
     cli::{self, Typed},
     context::{self, Context},
     interrupt,
+    model::config::Config,
     problem::Problems,
     refused::Refused,
     report::{
@@ -81,7 +82,10 @@ impl Program {
             .map(|word| word.to_string_lossy().into_owned())
             .collect();
         let (commands, runs): (Vec<_>, Vec<_>) = self.tasks.into_iter().unzip();
-        let mut command = cli::command(&self.name, &environments(&words), commands.clone());
+        let file = cli::config_file(&words);
+        let config = context::load_config(file.as_deref()).ok();
+        let environments = environments(config.as_ref(), &words);
+        let mut command = cli::command(&self.name, &environments, commands.clone());
         let (global, typed) = match cli::parse(&mut command, &words, &commands) {
             Ok(parsed) => parsed,
             Err(error) => return tell(&error, &words),
@@ -93,7 +97,8 @@ impl Program {
         }
         let json = global.json;
         interrupt::JSON.store(json, Ordering::Relaxed);
-        let context = Context::new(global);
+        let config = config.filter(|_| global.config == file);
+        let context = Context::new(global).having_read(config);
         let outcome = match typed {
             Typed::Ours(task) => tasks::run(&context, task),
             Typed::Completions(shell) => Ok(tasks::completions(&mut command, shell)),
@@ -131,12 +136,11 @@ fn tell(error: &clap::Error, words: &[String]) -> ExitCode {
 
 /// The environments that have commands of their own. A deploy.toml with mistakes has none; the command that is then run
 /// tells of them.
-fn environments(words: &[String]) -> Vec<String> {
-    let config = context::load_config(cli::config_file(words).as_deref());
+fn environments(config: Option<&Config>, words: &[String]) -> Vec<String> {
     let known = config
-        .map(|config| config.environments.into_keys().collect::<Vec<_>>())
-        .unwrap_or_default();
-    let mut all = [known, cli::named_environments(words)].concat();
+        .into_iter()
+        .flat_map(|config| config.environments.keys().cloned());
+    let mut all: Vec<_> = known.chain(cli::named_environments(words)).collect();
     all.sort();
     all.dedup();
     all

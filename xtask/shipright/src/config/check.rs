@@ -69,12 +69,8 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn table(&mut self, table: &DeTable<'_>, span: Range<usize>, schema: &'s Value, path: &str) {
-        let schema = self.resolved(schema);
-        let empty = Map::new();
-        let properties = schema
-            .get("properties")
-            .and_then(Value::as_object)
-            .unwrap_or(&empty);
+        let schema = resolve(schema, self.definitions);
+        let properties = schema.get("properties").and_then(Value::as_object);
         let additional = schema
             .get("additionalProperties")
             .filter(|rest| rest.is_object());
@@ -85,16 +81,18 @@ impl<'s> Walk<'s> {
             } else {
                 format!("{path}.{name}")
             };
-            match properties.get(name).or(additional) {
-                // A schema outlives the walk; the borrow checker needs to hear it through `definitions`.
-                Some(schema) => {
-                    let schema = schema.clone();
-                    self.value(value, &schema, &inner);
-                }
+            match properties.and_then(|all| all.get(name)).or(additional) {
+                Some(schema) => self.value(value, schema, &inner),
                 None => self.problems.push(Problem {
                     span: key.span(),
                     title: unknown_key(name, path),
-                    cure: suggestion(name, properties.keys().map(String::as_str)),
+                    cure: suggestion(
+                        name,
+                        properties
+                            .into_iter()
+                            .flat_map(Map::keys)
+                            .map(String::as_str),
+                    ),
                 }),
             }
         }
@@ -111,7 +109,7 @@ impl<'s> Walk<'s> {
                 format!("`[{path}]`")
             };
             let about = properties
-                .get(key)
+                .and_then(|all| all.get(key))
                 .and_then(|p| p.get("description"))
                 .and_then(Value::as_str)
                 .unwrap_or_default();
@@ -123,7 +121,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &Value, path: &str) {
+    fn value(&mut self, value: &Spanned<DeValue<'_>>, schema: &'s Value, path: &str) {
         let definitions = self.definitions;
         let expected = expected_types(schema, definitions);
         let schema = resolve(schema, definitions);
@@ -143,16 +141,7 @@ impl<'s> Walk<'s> {
             return;
         }
         match value.get_ref() {
-            DeValue::Table(table) => {
-                let mut walk = Walk {
-                    definitions,
-                    problems: Vec::new(),
-                    wrong_types: Vec::new(),
-                };
-                walk.table(table, value.span(), schema, path);
-                self.problems.append(&mut walk.problems);
-                self.wrong_types.append(&mut walk.wrong_types);
-            }
+            DeValue::Table(table) => self.table(table, value.span(), schema, path),
             DeValue::Array(array) => {
                 for (index, item) in array.iter().enumerate() {
                     if let Some(items) = schema.get("items") {
@@ -162,10 +151,6 @@ impl<'s> Walk<'s> {
             }
             _ => {}
         }
-    }
-
-    fn resolved(&self, schema: &'s Value) -> &'s Value {
-        resolve(schema, self.definitions)
     }
 }
 

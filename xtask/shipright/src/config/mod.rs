@@ -13,6 +13,7 @@ mod tag_clash;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
 pub use raw::schema;
 
@@ -74,9 +75,13 @@ fn parse(source: &str, file: &Path) -> Result<Config, Vec<Problem>> {
         return Err(mistakes.iter().map(syntax).collect());
     }
     let (mut problems, wrong_types) = check::structure(&table, &schema());
-    // Values of the wrong type are in `problems` already; without them the rest can be checked as well.
-    let readable = check::without_wrong_types(source, &table, &wrong_types);
-    let resolved = match toml::from_str::<raw::Root>(&readable) {
+    let read = if wrong_types.is_empty() {
+        raw::Root::deserialize(toml::de::Deserializer::from(table))
+    } else {
+        // They are in `problems` already; without them the rest can be checked as well.
+        toml::from_str(&check::without_wrong_types(source, &table, &wrong_types))
+    };
+    let resolved = match read {
         Ok(root) => Some(resolve::resolve(root, file, &mut problems)),
         Err(error) if problems.is_empty() => {
             problems.push(syntax(&error));

@@ -1,6 +1,6 @@
 //! Tags of all images in all environments, before any exists: two that would be the same, and any that would be too long.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     finding::Finding,
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// A tag's place in the world: account, region, repository and tag.
-type Place = (String, String, String);
+/// Where tags are: a registry and a repository of it.
+type Place = (String, String);
 
 /// Repositories and tags that would be too long once names are filled in.
 pub(super) fn names_that_are_too_long(
@@ -56,13 +56,13 @@ pub(super) fn collisions(
     raw: &raw::Named<raw::Service>,
     config: &Config,
 ) {
-    let mut owners: BTreeMap<Place, Owner<'_>> = BTreeMap::new();
+    let mut owners: HashMap<Place, HashMap<String, Owner<'_>>> = HashMap::new();
     for owner in placements(config) {
         let tags = owner.tags(config);
-        let clash = tags.iter().find_map(|tag| {
-            let mut places = owner.places(config, &tag.name).into_iter();
-            places.find_map(|place| {
-                let other = owners.insert(place, owner)?;
+        let clash = owner.places(config).into_iter().find_map(|place| {
+            let there = owners.entry(place).or_default();
+            tags.iter().find_map(|tag| {
+                let other = there.insert(tag.name.clone(), owner)?;
                 owner.clash(other, tag).map(|clash| (other, tag, clash))
             })
         });
@@ -77,8 +77,8 @@ pub(super) fn collisions(
         for arch in Arch::ALL {
             let name = &owner.environment.name;
             let tag = cache::tag(&owner.image.tag_prefix, name, arch);
-            let mut places = owner.places(config, &tag).into_iter();
-            if let Some(other) = places.find_map(|place| owners.get(&place)) {
+            let mut places = owner.places(config).into_iter();
+            if let Some(other) = places.find_map(|place| owners.get(&place)?.get(&tag)) {
                 let other = &other.environment.name;
                 finding.problem(
                     &owner.key_span(raw),
@@ -135,11 +135,11 @@ impl Owner<'_> {
         TagSet::symbolic(self.image, self.environment, arch, config.revision_length).with(own)
     }
 
-    /// The tag in the registry of each region of the environment.
-    fn places(&self, config: &Config, tag: &str) -> Vec<Place> {
+    /// The repository in the registry of each region of the environment.
+    fn places(&self, config: &Config) -> Vec<Place> {
         let repository = self.repository(config);
         let all = std::iter::once(self.environment).chain(&self.environment.other_regions);
-        let place = |one: &Environment| (one.registry_host(), repository.clone(), tag.to_owned());
+        let place = |one: &Environment| (one.registry_host(), repository.clone());
         all.map(place).collect()
     }
 
