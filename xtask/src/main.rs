@@ -1,5 +1,6 @@
-//! This repository's `cargo xtask`: every command of `shipright`, and three tasks of its own. Yours needs the last line alone.
+//! This repository's `cargo xtask`: every command of `shipright`, and four tasks of its own. Yours needs the last line alone.
 
+mod bench;
 mod ci;
 mod demo;
 mod schema;
@@ -10,6 +11,12 @@ use shipright::{Program, clap::Command};
 
 fn main() -> ExitCode {
     Program::new("cargo xtask")
+        .task(
+            Command::new("bench").about(bench::ABOUT).after_help(
+                "Example:\n  cargo xtask bench --services 1 --round-trips 0,80 --changes commit",
+            ),
+            bench::run,
+        )
         .task(
             Command::new("ci")
                 .about(ci::ABOUT)
