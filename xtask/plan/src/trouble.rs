@@ -286,8 +286,8 @@ pub const TROUBLES: [Trouble; 28] = [
     Trouble {
         name: "a full disk",
         signs: &[&["no space left on device"]],
-        cause: "the engine's disk is full, most often of build cache",
-        next: "docker system df; docker builder prune",
+        cause: "the engine's disk is full, most often of build cache, or the disk of the path that is named",
+        next: "docker system df; docker builder prune; df -h",
     },
     Trouble {
         name: "slow builds",

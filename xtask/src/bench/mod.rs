@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use shipright::{
     Context,
     anyhow::{Context as _, Result},
+    arch::Arch,
     clap::Args,
     facts::host,
     process::Tool,
@@ -289,7 +290,7 @@ impl Setting<'_> {
                 "--role",
                 "arn:aws:iam::000000000000:role/bench",
                 "--architectures",
-                "arm64",
+                Arch::Arm64.oci(),
             ];
             aws.read(&words)?;
         }

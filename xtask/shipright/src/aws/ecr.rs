@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use aws_config::SdkConfig;
 use aws_sdk_ecr::{
     operation::{
-        describe_images::DescribeImagesError, describe_repositories::DescribeRepositoriesError,
+        batch_get_image::BatchGetImageError, describe_images::DescribeImagesError,
+        describe_repositories::DescribeRepositoriesError,
     },
     types::{
         Image, ImageIdentifier, ImageScanningConfiguration, ImageTagMutability,
@@ -392,6 +393,7 @@ async fn batch(
         let name = id.and_then(|id| id.image_tag().or_else(|| id.image_digest()));
         name.unwrap_or_default().to_owned()
     };
+    let named: Vec<_> = ids.iter().map(|id| name(Some(id))).collect();
     let about = match ids.as_slice() {
         [id] => format!("`{repository}:{}`", name(Some(id))),
         _ => format!("tags of `{repository}`"),
@@ -407,10 +409,19 @@ async fn batch(
         .repository_name(&repository)
         .set_image_ids(Some(ids))
         .set_accepted_media_types(Some(accepted));
-    let answer = call
-        .send()
-        .await
-        .map_err(|e| explain("ecr:BatchGetImage", &about, &e))?;
+    let answer = if_there(
+        call.send().await,
+        BatchGetImageError::is_repository_not_found_exception,
+        "ecr:BatchGetImage",
+        &about,
+    )?;
+    // Where there is no repository, no tag is there.
+    let Some(answer) = answer else {
+        return Ok(Batch {
+            images: Vec::new(),
+            missing: named,
+        });
+    };
     let mut missing = Vec::new();
     for failure in answer.failures() {
         let name = name(failure.image_id());

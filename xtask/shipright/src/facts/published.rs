@@ -59,39 +59,15 @@ impl Read {
             session,
             registry: OnceLock::new(),
         };
-        let (names, functions) = std::thread::scope(|scope| {
+        let (repositories, functions, looks) = std::thread::scope(|scope| {
             let functions = scope.spawn(|| reading.functions(platform_builds));
-            let names: BTreeSet<_> = platform_builds
-                .iter()
-                .map(|one| session.repository(one.selected))
-                .collect();
-            let names: Vec<_> = names.into_iter().collect();
-            let found = side_by_side(QUESTIONS, &names, |name| {
-                session.repositories().repository(name)
-            });
-            (
-                found.map(|found| names.into_iter().zip(found)),
-                functions.join(),
-            )
+            let repositories = scope.spawn(|| reading.repositories(platform_builds));
+            let looks = reading.looks(platform_builds, revision);
+            (repositories.join(), functions.join(), looks)
         });
-        let there = names?.filter_map(|(name, found)| Some((name, found?)));
-        let repositories: BTreeMap<_, _> = there.collect();
-        let functions = functions.map_err(|_| anyhow!("what runs was lost"))?;
-        let mut now = host::now();
-        let looks = loop {
-            let looks = side_by_side(QUESTIONS, platform_builds, |one| {
-                let repository = session.repository(one.selected);
-                let revision = revision.filter(|_| repositories.contains_key(&repository));
-                revision
-                    .map(|revision| reading.look(*one, repository, revision, &now))
-                    .transpose()
-            })?;
-            // Somebody may have pushed within this second, perhaps for another CPU; a timestamp names one push for ever.
-            if !looks.iter().flatten().any(Look::is_dated) {
-                break looks;
-            }
-            now += TimeDelta::seconds(1);
-        };
+        let lost = |_| anyhow!("what there is was lost");
+        let (repositories, functions) = (repositories.map_err(lost)??, functions.map_err(lost)?);
+        let (looks, now) = looks?;
         let published = side_by_side(QUESTIONS, &looks, |look| {
             look.as_ref()
                 .map_or_else(|| Ok(Published::default()), |look| reading.published(look))
@@ -133,6 +109,45 @@ impl Look {
 }
 
 impl Reading<'_> {
+    fn repositories(
+        &self,
+        platform_builds: &[PlatformBuild<'_>],
+    ) -> Result<BTreeMap<String, Repository>> {
+        let builds = platform_builds.iter();
+        let names: BTreeSet<_> = builds
+            .map(|one| self.session.repository(one.selected))
+            .collect();
+        let names: Vec<_> = names.into_iter().collect();
+        let found = side_by_side(QUESTIONS, &names, |name| {
+            self.session.repositories().repository(name)
+        })?;
+        let there = names.into_iter().zip(found);
+        Ok(there
+            .filter_map(|(name, found)| Some((name, found?)))
+            .collect())
+    }
+
+    /// What the tags of each image name, where there is a commit, and a time that names no other push.
+    fn looks(
+        &self,
+        platform_builds: &[PlatformBuild<'_>],
+        revision: Option<&Revision>,
+    ) -> Result<(Vec<Option<Look>>, DateTime<Utc>)> {
+        let mut now = host::now();
+        loop {
+            let looks = side_by_side(QUESTIONS, platform_builds, |one| {
+                revision
+                    .map(|revision| self.look(*one, revision, &now))
+                    .transpose()
+            })?;
+            // Somebody may have pushed within this second, perhaps for another CPU; a timestamp names one push for ever.
+            if !looks.iter().flatten().any(Look::is_dated) {
+                return Ok((looks, now));
+            }
+            now += TimeDelta::seconds(1);
+        }
+    }
+
     /// Someone who may push need not be allowed to read functions.
     fn functions(&self, platform_builds: &[PlatformBuild<'_>]) -> BTreeMap<String, Function> {
         let session = self.session;
@@ -153,10 +168,10 @@ impl Reading<'_> {
     fn look(
         &self,
         platform_build: PlatformBuild<'_>,
-        repository: String,
         revision: &Revision,
         now: &DateTime<Utc>,
     ) -> Result<Look> {
+        let repository = self.session.repository(platform_build.selected);
         let Session {
             config,
             environment,

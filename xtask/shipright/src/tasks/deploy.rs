@@ -16,6 +16,7 @@ use crate::{
     cli::Deploy,
     context::Context,
     model::{function::Code, target::IndexUse},
+    parallel::side_by_side,
     plan::{
         Selected, Source, registry_refusal,
         targets::{Choice, lambda::Options},
@@ -25,6 +26,9 @@ use crate::{
     session::{self, Session},
     workspace::Workspace,
 };
+
+/// How many questions are asked at a time.
+const QUESTIONS: usize = 8;
 
 /// How many images are built at a time, where nobody says.
 const JOBS: u8 = 2;
@@ -68,18 +72,21 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     let plan = |session| {
         let migration = Migration::open(context, session, "deploy")?;
         let resolver = migration.resolver()?;
-        let mut choices = Vec::new();
-        for selected in to_move(&push, &migration) {
+        let selection: Vec<_> = to_move(&push, &migration).collect();
+        let choices = side_by_side(QUESTIONS, &selection, |selected| {
             let arch = push.session.config.arch(selected.image.target);
-            let digest = arrived(&push, &report, selected)?;
-            let (code, archs) = resolver.choose(selected, digest, arch)?;
-            choices.push(Choice {
-                selected,
+            let proven = proven_here(&push, &report, *selected, session)?;
+            let (code, archs) = match proven {
+                Some(code) => (code, vec![arch]),
+                None => resolver.choose(*selected, arrived(&push, &report, *selected)?, arch)?,
+            };
+            Ok(Choice {
+                selected: *selected,
                 code,
                 archs,
                 version: None,
-            });
-        }
+            })
+        })?;
         let workloads = migration.plan(&choices, Options::default())?;
         Ok((migration, workloads))
     };
@@ -97,6 +104,32 @@ fn to_move<'p, 'w>(
     let targets = migration.targets();
     let all = push.selection.iter().copied();
     all.filter(move |selected| targets.contains(&selected.image.target))
+}
+
+/// The one image that something is to run, where this run has put it into this registry, read it back and proven it: then there is
+/// nothing to ask.
+fn proven_here(
+    push: &Prepared<'_>,
+    report: &Report,
+    selected: Selected<'_>,
+    session: &Session<'_>,
+) -> Result<Option<Code>> {
+    let planned = Planned::of(push, selected)?;
+    let is_first = session.place == push.session.place;
+    if planned.index.is_some() || !is_first {
+        return Ok(None);
+    }
+    let image = report.images.get(planned.image);
+    let proven = image.and_then(|image| {
+        let (digest, proof) = (image.digest.as_ref()?, image.proof.as_ref()?);
+        (proof.digest.as_ref() == Some(digest)).then_some((digest, image.arch))
+    });
+    let place = (&session.place.registry, session.repository(selected));
+    Ok(proven.map(|(digest, arch)| Code {
+        image: format!("{}/{}@{digest}", place.0, place.1),
+        digest: digest.clone(),
+        arch,
+    }))
 }
 
 /// Where a plan has what something is to run.

@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     interrupt,
     model::{refusal::Refusal, target::Target},
+    parallel::side_by_side,
     plan::{
         Selected,
         targets::{Choice, Workload, eks, lambda::Options},
@@ -22,6 +23,9 @@ use crate::{
     session::{self, Session},
     targets::{self, Move},
 };
+
+/// How many questions are asked at a time.
+const QUESTIONS: usize = 8;
 
 /// An environment whose workloads are to be moved.
 pub(super) struct Migration<'m> {
@@ -115,17 +119,17 @@ impl<'m> Migration<'m> {
     ) -> Result<Vec<Choice<'m>>> {
         let selected = self.selected(services, targets)?;
         let resolver = self.resolver()?;
-        let choose = |selected: Selected<'m>| {
+        side_by_side(QUESTIONS, &selected, |selected| {
             let arch = self.session.config.arch(selected.image.target);
-            let (code, archs) = resolver.choose(selected, &self.session.tag(selected), arch)?;
+            let tag = self.session.tag(*selected);
+            let (code, archs) = resolver.choose(*selected, &tag, arch)?;
             Ok(Choice {
-                selected,
+                selected: *selected,
                 code,
                 archs,
                 version: None,
             })
-        };
-        selected.into_iter().map(choose).collect()
+        })
     }
 
     /// Reads each workload, and decides what has to be done.
@@ -136,7 +140,8 @@ impl<'m> Migration<'m> {
         let (terminal, dry_run) = (&self.context.terminal, self.context.global.dry_run);
         let plan =
             |choice: &Choice<'_>| targets::plan(self.session, terminal, choice, options, dry_run);
-        let (workloads, mut refusals) = Refused::part(choices.iter().map(plan))?;
+        let planned = side_by_side(QUESTIONS, choices, |choice| Ok(plan(choice)))?;
+        let (workloads, mut refusals) = Refused::part(planned)?;
         refusals.extend(self.node_refusals(choices, &workloads));
         Refused::unless_none(refusals)?;
         Ok(workloads)
