@@ -20,7 +20,10 @@ use super::{
     Reader, Writer,
     error::{explain, if_there},
 };
-use crate::model::function::{Alias, Code, Condition, Function, Version};
+use crate::{
+    model::function::{Alias, Code, Condition, Function, Version},
+    parallel::side_by_side,
+};
 
 /// A change that AWS did not take now.
 #[derive(Debug)]
@@ -44,6 +47,9 @@ pub struct Reply {
 
 /// How many versions are looked at: a rollback further than that is none.
 const VERSIONS: usize = 20;
+
+/// How many questions are asked at a time. Source: "Lambda quotas", 100 calls of `GetFunction` in a second.
+const QUESTIONS: usize = 8;
 
 impl Reader<'_> {
     /// What a Lambda function runs.
@@ -155,14 +161,14 @@ impl Reader<'_> {
             );
         }
         listed.sort_by_key(|number| std::cmp::Reverse(*number));
-        let read = |number: u64| {
+        listed.truncate(VERSIONS);
+        side_by_side(QUESTIONS, &listed, |number| {
             let number = number.to_string();
             let code = self
                 .version(name, &number)?
                 .and_then(|function| function.code());
             Ok(Version { number, code })
-        };
-        listed.into_iter().take(VERSIONS).map(read).collect()
+        })
     }
 
     /// An alias of a function, if it exists.
