@@ -73,14 +73,33 @@ impl Executor<'_> {
         made: &Made<'_>,
     ) -> Result<Published<'p>> {
         let publication = publication(job)?;
-        let (manifest, config) = destination.read(publication, made)?;
+        // What was in the registry before this run is proven from there.
+        let (read, proven) = std::thread::scope(|scope| {
+            let existing = match made {
+                Made::Existing { digest } => Some(*digest),
+                Made::Local | Made::Stored { .. } => None,
+            };
+            let (image, registry) = (job.image, destination.registry);
+            let prove = |digest| {
+                let place = (publication.repository.as_str(), digest);
+                let (arch, foreign) = (Some(image.arch), &image.foreign);
+                self.prover.in_registry(registry, place, arch, foreign)
+            };
+            let proven = existing.map(|digest| scope.spawn(move || prove(digest)));
+            let read = destination.read(publication, made);
+            (read, proven.map(ScopedJoinHandle::join))
+        });
+        let (manifest, config) = read?;
         let found = destination.compare(job, &manifest, &config)?;
-        let proof = match made {
-            Made::Stored { proof, .. } => Proof::clone(proof),
-            // It was in the registry before this run, and is proven from there.
-            Made::Local | Made::Existing { .. } => {
-                self.prove_there(job, destination.registry, publication, &manifest)?
+        let proof = match (made, proven) {
+            (Made::Stored { proof, .. }, _) => Proof::clone(proof),
+            (_, Some(proven)) => {
+                let proof = proven.map_err(|_| anyhow!("the proof was lost"))??;
+                proof.require()?;
+                self.proven(job, &proof);
+                proof
             }
+            (_, None) => bail!("an image of the local engine goes nowhere"),
         };
         let config = &manifest.config()?.digest;
         if proof.config_digest != *config {
@@ -96,22 +115,6 @@ impl Executor<'_> {
             publication,
             manifest,
         })
-    }
-
-    fn prove_there(
-        &self,
-        job: &mut Job<'_>,
-        registry: &Registry,
-        publication: &Publication,
-        manifest: &Manifest,
-    ) -> Result<Proof> {
-        let place = (publication.repository.as_str(), manifest.digest.as_str());
-        let proof =
-            self.prover
-                .in_registry(registry, place, Some(job.image.arch), &job.image.foreign)?;
-        proof.require()?;
-        self.proven(job, &proof);
-        Ok(proof)
     }
 }
 

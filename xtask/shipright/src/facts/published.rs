@@ -62,6 +62,8 @@ impl Read {
         let (repositories, functions, looks) = std::thread::scope(|scope| {
             let functions = scope.spawn(|| reading.functions(platform_builds));
             let repositories = scope.spawn(|| reading.repositories(platform_builds));
+            // Whoever pushes needs a login; who only looks may do without.
+            scope.spawn(|| reading.registry().is_ok());
             let looks = reading.looks(platform_builds, revision);
             (repositories.join(), functions.join(), looks)
         });

@@ -40,6 +40,7 @@ pub(super) fn two_starts_at_once_make_one_sandbox(clone: &Clone) {
 pub(super) fn six_tags_each_for_the_right_cpu(clone: &Clone, report: &Value) {
     println!("--- what other clients see");
     let tags = clone.look();
+    let registry = report["place"]["registry"].as_str().unwrap();
     let commit = clone.git("rev-parse HEAD");
     let expected = [
         ("api-lambda-", "arm64"),
@@ -95,7 +96,15 @@ pub(super) fn six_tags_each_for_the_right_cpu(clone: &Clone, report: &Value) {
             .unwrap()
             .iter()
             .find(|image| image["tags"].get(names[0]).is_some());
-        assert_eq!(&image.unwrap()["digest"], digest, "{prefix}");
+        let image = image.unwrap();
+        assert_eq!(&image["digest"], digest, "{prefix}");
+        let reference = format!("{registry}/backend@{}", digest.as_str().unwrap());
+        let words = ["buildx", "imagetools", "inspect", "--raw", &reference];
+        let raw: Value = serde_json::from_str(&clone.client("docker", &words)).unwrap();
+        assert_eq!(
+            raw["config"]["digest"], image["proof"]["config-digest"],
+            "what was proven is what others get"
+        );
     }
 }
 
