@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use image_oci::{Descriptor, Document};
 
-use super::{directory, lock};
+use super::{directory, layout, lock};
 
 /// How long an image stays that no run uses.
 pub const LONGEST: Duration = Duration::from_hours(14 * 24);
@@ -41,7 +41,7 @@ impl Contents {
     }
 }
 
-/// Drops what nobody needs. Nothing is dropped while a run uses the store.
+/// Drops what nobody needs, and lists what is left. Nothing is dropped while a run uses the store.
 ///
 /// # Errors
 /// A store that cannot be read.
@@ -83,7 +83,7 @@ pub(crate) fn collect(root: &Path, now: SystemTime) -> Result<()> {
     for part in files(&directory.join("ingest")) {
         let _ = fs::remove_dir_all(part.path()).or_else(|_| fs::remove_file(part.path()));
     }
-    Ok(())
+    layout::write(&directory)
 }
 
 /// The marks of images, and whether each is younger than [`LONGEST`].
@@ -163,5 +163,9 @@ mod tests {
         assert!(!has(&old) && !has(&old_layer));
         assert!(has(&new) && has(&new_layer) && has(&digest_of(b"{}")));
         assert_eq!(Contents::of(root).images, 1);
+        let index = directory(root).unwrap().join("index.json");
+        let index = Document::parse(&fs::read(index).unwrap()).unwrap();
+        let listed: Vec<_> = index.manifests.iter().map(|one| &one.digest).collect();
+        assert_eq!(listed, [&new]);
     }
 }

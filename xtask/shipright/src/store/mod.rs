@@ -9,6 +9,7 @@
 
 mod collect;
 mod import;
+mod layout;
 
 use std::{
     fs::{self, File},
