@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -189,4 +190,22 @@ fn a_passing_fault_at_any_request_is_seen_by_nobody() {
         cells.len(),
         wrong.join("\n")
     );
+}
+
+/// ECR takes ten tags in a second; a large repository writes many more at once.
+#[test]
+fn many_tags_are_written_although_ecr_takes_few_at_a_time() {
+    let mut deploy = "[project]\nname = \"mono\"\n\n[environments.dev]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\n\
+                      create-repository = true\n"
+        .to_owned();
+    for number in 0..12 {
+        let _ = write!(
+            deploy,
+            "\n[services.s{number}]\ncontext = \"backend\"\nimages = [{{ dockerfile = \"Dockerfile.lambda\" }}]\n"
+        );
+    }
+    let project = Project::with_deploy(&deploy);
+    project.aws.state().throttled = Some(Vec::new());
+    project.run("push dev --jobs 8").expect(0);
+    assert_eq!(project.aws.state().repositories["mono"].tags.len(), 72);
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use aws_config::SdkConfig;
 use aws_sdk_ecr::{
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
         batch_get_image::BatchGetImageError, describe_images::DescribeImagesError,
         describe_repositories::DescribeRepositoriesError,
@@ -26,6 +27,9 @@ use crate::{
     model::published::{Mutability, Repository, Stored},
     registry::Login,
 };
+
+/// How often a tag is written again that ECR does not take for the moment.
+const PATIENCE: u32 = 20;
 
 /// A client for the account and region of the registry: they may be others than those of the environment.
 pub(super) fn client(
@@ -339,7 +343,17 @@ impl Writer<'_> {
             .image_manifest_media_type(&manifest.media_type)
             .image_digest(&manifest.digest)
             .image_tag(tag);
-        match self.0.runtime.block_on(call.send()) {
+        let mut patience = 0..PATIENCE;
+        let outcome = loop {
+            self.0.tagging.wait();
+            let outcome = self.0.runtime.block_on(call.clone().send());
+            let code = outcome.as_ref().err().and_then(SdkError::code);
+            if code != Some("ThrottlingException") || patience.next().is_none() {
+                break outcome;
+            }
+            self.0.tagging.slow_down();
+        };
+        match outcome {
             Ok(_) => Ok(()),
             // Same tag, same digest: what we wanted.
             Err(error)
@@ -374,8 +388,7 @@ impl Writer<'_> {
     }
 }
 
-/// A missing image is HTTP 200 with an entry in `failures`, not an error; a missing repository is an error.
-/// What one call of `BatchGetImage` tells.
+/// What one call of `BatchGetImage` tells. A missing image is an entry in `failures` and no error.
 struct Batch {
     /// The manifests, each by a tag that names it, where it was asked for by one.
     images: Vec<(String, Manifest)>,

@@ -11,6 +11,7 @@ mod ecs;
 mod eks;
 mod error;
 mod lambda;
+mod pace;
 mod sts;
 
 use std::{
@@ -22,6 +23,7 @@ use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ecr::config::Credentials;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
+use pace::Pace;
 use tokio::runtime::Runtime;
 
 use crate::{model::registry::Ecr, registry::Login};
@@ -87,6 +89,8 @@ pub struct Aws {
     identity: Mutex<Option<Identity>>,
     /// The registry's login, once there is one: it is good for longer than any run.
     login: Mutex<Option<Login>>,
+    /// When the next tag may be written.
+    tagging: Pace,
     /// The account whose repositories are meant.
     account: String,
     apprunner: aws_sdk_apprunner::Client,
@@ -156,6 +160,7 @@ impl Aws {
             runtime,
             identity: Mutex::default(),
             login: Mutex::default(),
+            tagging: Pace::default(),
             account: connection
                 .ecr
                 .as_ref()

@@ -18,10 +18,21 @@ impl fmt::Display for NoAnswer {
     }
 }
 
+/// Whether trying again may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// It would not.
+    Never,
+    /// It may be gone in a moment.
+    Soon,
+    /// The registry counts requests, and has had enough for a while.
+    Later,
+}
+
 /// One attempt that failed.
 pub(super) struct Failure {
-    /// It may be gone in a moment.
-    pub(super) transient: bool,
+    /// Whether trying again may help.
+    again: Again,
     /// The registry wants a login, or a newer one.
     pub(super) unauthorized: bool,
     /// The registry tells us nothing, now or at all.
@@ -33,7 +44,7 @@ impl Failure {
     /// Trying again would not help.
     pub(super) fn lasting(error: impl Into<Error>) -> Self {
         Self {
-            transient: false,
+            again: Again::Never,
             unauthorized: false,
             silent: false,
             error: error.into(),
@@ -55,7 +66,7 @@ impl Failure {
             };
         }
         Self {
-            transient: true,
+            again: Again::Soon,
             silent: true,
             ..Self::lasting(error)
         }
@@ -100,7 +111,11 @@ impl Failure {
             _ => String::new(),
         };
         Self {
-            transient: status == 429 || status >= 500,
+            again: match status {
+                429 => Again::Later,
+                500.. => Again::Soon,
+                _ => Again::Never,
+            },
             unauthorized: status == 401,
             silent: matches!(status, 401 | 403 | 429) || status >= 500,
             error: anyhow!("the registry answered HTTP {status}{words}{cure}"),
@@ -124,13 +139,24 @@ pub(super) fn persistently<T>(
     delays: &[Duration],
     attempt: impl Fn() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let mut delays = delays.iter();
+    /// Beyond the others, for a registry that counts.
+    const RESTS: [Duration; 3] = [
+        Duration::from_secs(5),
+        Duration::from_secs(8),
+        Duration::from_secs(13),
+    ];
+    let is_patient = !delays.is_empty();
+    let (mut delays, mut rests) = (delays.iter(), RESTS.iter());
     loop {
         match attempt() {
-            Err(failure) if failure.transient => match delays.next() {
-                Some(delay) => std::thread::sleep(*delay),
-                None => return Err(failure),
-            },
+            Err(failure) if failure.again != Again::Never => {
+                let may_rest = failure.again == Again::Later && is_patient;
+                let rest = || rests.next().filter(|_| may_rest);
+                match delays.next().or_else(rest) {
+                    Some(delay) => std::thread::sleep(*delay),
+                    None => return Err(failure),
+                }
+            }
             outcome => return outcome,
         }
     }

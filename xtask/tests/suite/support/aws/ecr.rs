@@ -1,5 +1,7 @@
 //! ECR's API, with its rules.
 
+use std::time::{Duration, Instant};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
@@ -23,6 +25,9 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
         .as_str()
         .unwrap_or_default()
         .to_owned();
+    if operation == "PutImage" && is_too_often(&mut state.throttled) {
+        return Err(("ThrottlingException", "Rate exceeded".to_owned()));
+    }
     match operation {
         "GetAuthorizationToken" => {
             let token = BASE64_STANDARD.encode(format!("AWS:{}", state.password));
@@ -105,6 +110,18 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
         "PutImage" => put(repository(state, &name)?, body),
         other => Err(("InvalidAction", format!("the double does not know {other}"))),
     }
+}
+
+/// Source: "Amazon ECR service quotas", rate of `PutImage` requests.
+fn is_too_often(taken: &mut Option<Vec<Instant>>) -> bool {
+    const MOST: usize = 10;
+    let Some(taken) = taken else { return false };
+    taken.retain(|at| at.elapsed() < Duration::from_secs(1));
+    if taken.len() >= MOST {
+        return true;
+    }
+    taken.push(Instant::now());
+    false
 }
 
 fn repository<'s>(state: &'s mut State, name: &str) -> Result<&'s mut Repository, Refusal> {

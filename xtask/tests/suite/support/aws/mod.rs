@@ -16,6 +16,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use apprunner::apprunner;
@@ -64,6 +65,8 @@ pub(crate) struct State {
     /// What of the registry protocol fails: the end of a path that is written to, with which status ([`NO_ANSWER`] for none at
     /// all), and how often.
     pub fails_to_write: Option<(&'static str, u16, u32)>,
+    /// Whether `PutImage` is taken ten times in a second and no more, as by ECR. When those of the last second were taken.
+    pub throttled: Option<Vec<Instant>>,
     /// The accounts whose repositories were asked for.
     pub registry_ids: BTreeSet<String>,
     /// Functions by name.
