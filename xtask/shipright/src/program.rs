@@ -66,7 +66,12 @@ impl Program {
         command: Command,
         run: fn(&Context, &A) -> Result<ExitCode>,
     ) -> Self {
-        let command = A::augment_args(command);
+        let about = command.get_about().cloned();
+        // The arguments' own documentation would take the place of the command's.
+        let command = match about {
+            Some(about) => A::augment_args(command).about(about).long_about(None),
+            None => A::augment_args(command),
+        };
         let run = move |context: &Context, matches: &ArgMatches| {
             run(context, &A::from_arg_matches(matches)?)
         };
@@ -101,7 +106,10 @@ impl Program {
         let context = Context::new(global).having_read(config);
         let outcome = match typed {
             Typed::Ours(task) => tasks::run(&context, task),
-            Typed::Completions(shell) => Ok(tasks::completions(&mut command, shell)),
+            Typed::Completions(shell) => {
+                let command = |name: &str| cli::command(name, &environments, commands.clone());
+                Ok(tasks::completions(&self.name, command, shell))
+            }
             Typed::Theirs(place, matches) => match runs.into_iter().nth(place) {
                 Some(run) => run(&context, &matches),
                 None => Ok(ExitCode::from(REFUSED)),

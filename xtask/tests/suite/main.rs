@@ -12,6 +12,7 @@
 
 mod build;
 mod ci_workflow;
+mod completions;
 mod deploy;
 mod ecs;
 mod end_to_end;

@@ -201,7 +201,9 @@ pub enum Task {
     Schema,
     /// Print a shell's completions
     #[command(
-        after_help = "Example:\n  cargo xtask completions bash > ~/.local/share/bash-completion/completions/xtask"
+        after_help = "Examples:\n  cargo xtask completions bash > ~/.xtask.bash    then, in ~/.bashrc: source ~/.xtask.bash\n  \
+                      cargo xtask completions zsh > ~/.xtask.zsh      then, in ~/.zshrc, after compinit: source ~/.xtask.zsh\n  \
+                      cargo xtask completions fish > ~/.config/fish/conf.d/xtask.fish"
     )]
     Completions(Completions),
 }

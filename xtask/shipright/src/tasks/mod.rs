@@ -3,6 +3,7 @@
 mod build;
 mod builders;
 mod ci_workflow;
+mod completions;
 mod deploy;
 mod doctor;
 mod explain;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-pub(crate) use schema::completions;
+pub(crate) use completions::print as completions;
 pub use schema::text as schema_text;
 
 use crate::{
