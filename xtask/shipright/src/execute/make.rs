@@ -1,5 +1,7 @@
 //! Images come to be, and are proven before they leave this machine.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use image_oci::Manifest;
 
@@ -51,7 +53,7 @@ impl Executor<'_> {
             return Ok(Made::Local);
         }
         let store = self.store.context("the content store is not open")?;
-        let mut is_second = false;
+        let mut fetched_again = BTreeSet::new();
         loop {
             let manifest = self.stored(job, build, session, store)?;
             match self.prove(job, store, &manifest) {
@@ -59,16 +61,17 @@ impl Executor<'_> {
                     let manifest = Box::new(manifest);
                     return Ok(Made::Stored { manifest, proof });
                 }
-                Err(error) if !is_second => {
+                Err(error) => {
                     let Some(damaged) = error.downcast_ref::<Damaged>() else {
                         return Err(error);
                     };
+                    store.discard(&damaged.digest);
+                    if !fetched_again.insert(damaged.digest.clone()) {
+                        return Err(error);
+                    }
                     let text = format!("{damaged} on this disk: it is fetched again");
                     self.terminal.note(&text);
-                    store.discard(&damaged.digest);
-                    is_second = true;
                 }
-                Err(error) => return Err(error),
             }
         }
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use ureq::{Body, RequestBuilder, http::Response, typestate::WithoutBody};
 
 use super::{
-    Registry,
+    Registry, agent,
     failure::{Failure, persistently},
     is_loopback,
     reference::{HUB, HUB_NAME},
@@ -188,20 +188,23 @@ pub(super) fn authorization(
     registry: &Registry,
     repositories: &[String],
     actions: Actions,
+    challenge: Option<&str>,
 ) -> Result<Option<String>> {
     let Registry { host, base, .. } = registry;
-    let ask = || fetch(host, registry.agent.get(&format!("{base}/")));
-    let answer = persistently(registry.delays, ask)
-        .map_err(|failure| failure.told(format!("failed to reach the registry `{host}`")))?;
-    if answer.status() != 401 {
+    // A registry that lets everybody read says at the first write alone what it wants.
+    let wanted = if let Some(challenge) = challenge {
+        Some(challenge.to_owned())
+    } else {
+        let ask = || fetch(host, registry.agent.get(&format!("{base}/")));
+        let answer = persistently(registry.delays, ask)
+            .map_err(|failure| failure.told(format!("failed to reach the registry `{host}`")))?;
+        (answer.status() == 401).then(|| challenge_of(&answer).unwrap_or_default())
+    };
+    let Some(wanted) = wanted else {
         return Ok(None);
-    }
+    };
     let login = Login::from_docker(host)?;
-    let header = answer
-        .headers()
-        .get("www-authenticate")
-        .and_then(|value| value.to_str().ok());
-    let Some(challenge) = Challenge::read(header.unwrap_or_default()) else {
+    let Some(challenge) = Challenge::read(&wanted) else {
         let command = login_command(host);
         let login =
             login.with_context(|| format!("the registry `{host}` wants a login: {command}"))?;
@@ -213,6 +216,12 @@ pub(super) fn authorization(
     }
     let token = challenge.token(registry, &actions.scopes(repositories), login.as_ref())?;
     Ok(Some(format!("Bearer {token}")))
+}
+
+/// What a refusal asks for.
+pub(super) fn challenge_of(answer: &Response<Body>) -> Option<String> {
+    let header = answer.headers().get("www-authenticate")?;
+    header.to_str().ok().map(str::to_owned)
 }
 
 /// Asks, where what is only a passing fault is one.
@@ -235,12 +244,13 @@ struct Challenge {
 impl Challenge {
     /// A token server over plain HTTP would see the password; one on this machine is a test.
     fn is_safe(&self) -> bool {
-        let host = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
-        match self.realm.split_once("://") {
-            Some(("https", _)) => true,
-            Some(("http", rest)) => is_loopback(&host(rest)),
-            _ => false,
-        }
+        self.realm.starts_with("https://") || self.realm.starts_with("http://") && self.is_local()
+    }
+
+    fn is_local(&self) -> bool {
+        let rest = self.realm.split_once("://").map(|(_, rest)| rest);
+        let host = rest.and_then(|rest| rest.split('/').next());
+        host.is_some_and(is_loopback)
     }
 
     /// Asks for a token.
@@ -252,7 +262,7 @@ impl Challenge {
     ) -> Result<String> {
         let host = &registry.host;
         let ask = || {
-            let mut request = registry.agent.get(&self.realm);
+            let mut request = agent(self.is_local()).get(&self.realm);
             for scope in scopes {
                 request = request.query("scope", scope);
             }

@@ -23,6 +23,8 @@ impl fmt::Display for NoAnswer {
 enum Again {
     /// It would not.
     Never,
+    /// It would not, but what was sent may have arrived by now.
+    IfLost,
     /// It may be gone in a moment.
     Soon,
     /// The registry counts requests, and has had enough for a while.
@@ -33,8 +35,12 @@ enum Again {
 pub(super) struct Failure {
     /// Whether trying again may help.
     again: Again,
+    /// The status of a refusal.
+    pub(super) status: Option<u16>,
     /// The registry wants a login, or a newer one.
     pub(super) unauthorized: bool,
+    /// What login it wants, in its own words.
+    pub(super) challenge: Option<String>,
     /// The registry tells us nothing, now or at all.
     silent: bool,
     pub(super) error: Error,
@@ -45,7 +51,9 @@ impl Failure {
     pub(super) fn lasting(error: impl Into<Error>) -> Self {
         Self {
             again: Again::Never,
+            status: None,
             unauthorized: false,
+            challenge: None,
             silent: false,
             error: error.into(),
         }
@@ -55,12 +63,15 @@ impl Failure {
     /// long enough.
     pub(super) fn of_connection(error: impl Into<ureq::Error>) -> Self {
         let error = unwrapped(error.into());
-        if matches!(
-            error,
-            ureq::Error::Timeout(Timeout::PerRead | Timeout::PerWrite)
-        ) {
+        let again = match error {
+            ureq::Error::Timeout(Timeout::PerRead) => Again::IfLost,
+            ureq::Error::Timeout(Timeout::PerWrite) => Again::Never,
+            _ => Again::Soon,
+        };
+        if again != Again::Soon {
             let error = anyhow!("the registry has gone silent: not a byte moved for a minute");
             return Self {
+                again,
                 silent: true,
                 ..Self::lasting(error)
             };
@@ -70,6 +81,20 @@ impl Failure {
             silent: true,
             ..Self::lasting(error)
         }
+    }
+
+    /// The same, of a step that begins with a look whether the one before has arrived: a registry may take its time for a large layer.
+    pub(super) fn looked_after(mut self) -> Self {
+        if self.again == Again::IfLost {
+            self.again = Again::Soon;
+        }
+        self
+    }
+
+    /// The same, of a step that begins anew the next time.
+    pub(super) fn begun_anew(mut self) -> Self {
+        self.again = Again::Soon;
+        self
     }
 
     /// What went wrong, for those who asked.
@@ -86,6 +111,7 @@ impl Failure {
     pub(super) fn refused(host: &str, mut answer: Response<Body>) -> Self {
         const WORDS: u64 = 4096;
         let status = answer.status().as_u16();
+        let challenge = access::challenge_of(&answer);
         let said = answer
             .body_mut()
             .with_config()
@@ -116,7 +142,9 @@ impl Failure {
                 500.. => Again::Soon,
                 _ => Again::Never,
             },
+            status: Some(status),
             unauthorized: status == 401,
+            challenge,
             silent: matches!(status, 401 | 403 | 429) || status >= 500,
             error: anyhow!("the registry answered HTTP {status}{words}{cure}"),
         }
@@ -149,7 +177,7 @@ pub(super) fn persistently<T>(
     let (mut delays, mut rests) = (delays.iter(), RESTS.iter());
     loop {
         match attempt() {
-            Err(failure) if failure.again != Again::Never => {
+            Err(failure) if matches!(failure.again, Again::Soon | Again::Later) => {
                 let may_rest = failure.again == Again::Later && is_patient;
                 let rest = || rests.next().filter(|_| may_rest);
                 match delays.next().or_else(rest) {

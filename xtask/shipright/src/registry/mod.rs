@@ -58,6 +58,8 @@ pub struct Registry {
     scope: Option<Scope>,
     /// How long is waited before what has failed is tried again.
     delays: &'static [Duration],
+    /// Held while a token is asked for, so that those who want the same one wait for it.
+    renewal: Mutex<()>,
 }
 
 impl Registry {
@@ -66,12 +68,13 @@ impl Registry {
     pub fn new(host: &str, login: Option<&Login>) -> Self {
         let authorization = Mutex::new(login.map(Login::basic));
         Self {
-            agent: agent().clone(),
+            agent: agent(is_loopback(host)).clone(),
             host: host.to_owned(),
             base: base(host),
             authorization,
             scope: None,
             delays: DELAYS,
+            renewal: Mutex::default(),
         }
     }
 
@@ -86,7 +89,7 @@ impl Registry {
             let names = repositories.iter().map(|name| (*name).to_owned());
             scope.names().extend(names);
         }
-        registry.authorize()?;
+        registry.authorize(None)?;
         Ok(registry)
     }
 
@@ -113,18 +116,28 @@ impl Registry {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
+        let _renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
         // The guard must be gone before the token is asked for, which wants the names.
         let is_new = scope.names().insert(repository.to_owned());
-        if is_new { self.authorize() } else { Ok(()) }
+        if is_new { self.authorize(None) } else { Ok(()) }
     }
 
-    fn authorize(&self) -> Result<()> {
+    /// Gets a newer login, unless somebody has done so since `before`. `challenge` is what a refusal asked for.
+    fn renew(&self, before: Option<&String>, challenge: Option<&str>) -> Result<()> {
+        let _renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.authorization().as_ref() == before {
+            self.authorize(challenge)?;
+        }
+        Ok(())
+    }
+
+    fn authorize(&self, challenge: Option<&str>) -> Result<()> {
         let Some(scope) = &self.scope else {
             return Ok(());
         };
         let repositories: Vec<_> = scope.names().iter().cloned().collect();
         let actions = scope.actions;
-        let header = access::authorization(self, &repositories, actions)?;
+        let header = access::authorization(self, &repositories, actions, challenge)?;
         *self
             .authorization
             .lock()
@@ -222,9 +235,13 @@ impl Registry {
         attempt: impl Fn() -> Result<T, Failure>,
     ) -> Result<T> {
         self.cover(repository)?;
+        let before = self.authorization();
         let mut outcome = persistently(self.delays, &attempt);
-        if self.scope.is_some() && outcome.as_ref().is_err_and(|failure| failure.unauthorized) {
-            self.authorize()?;
+        if let Err(failure) = &outcome
+            && failure.unauthorized
+            && self.scope.is_some()
+        {
+            self.renew(before.as_ref(), failure.challenge.as_deref())?;
             outcome = persistently(self.delays, &attempt);
         }
         outcome.map_err(|failure| failure.told(format!("failed to {about}, at {}", self.base)))
@@ -278,17 +295,20 @@ fn base(host: &str) -> String {
     format!("{scheme}://{host}/v2")
 }
 
-/// One client for the whole run: connections are kept, and certificates are read once.
-fn agent() -> &'static Agent {
-    static AGENT: OnceLock<Agent> = OnceLock::new();
-    AGENT.get_or_init(|| new_agent(SILENCE))
+/// One client for the whole run: connections are kept, and certificates are read once. This machine has one of its own, which goes
+/// through no proxy: plain HTTP must not leave it.
+fn agent(is_local: bool) -> &'static Agent {
+    static LOCAL: OnceLock<Agent> = OnceLock::new();
+    static REMOTE: OnceLock<Agent> = OnceLock::new();
+    let place = if is_local { &LOCAL } else { &REMOTE };
+    place.get_or_init(|| new_agent(SILENCE, is_local))
 }
 
 /// A connection on which not a byte moves for so long is given up, in whichever direction. How long the whole takes has no bound:
 /// a layer may be large and a line slow.
 const SILENCE: Duration = Duration::from_mins(1);
 
-fn new_agent(silence: Duration) -> Agent {
+fn new_agent(silence: Duration, is_local: bool) -> Agent {
     let found = rustls_native_certs::load_native_certs();
     let roots: Vec<_> = found
         .certs
@@ -300,15 +320,17 @@ fn new_agent(silence: Duration) -> Agent {
         .root_certs(RootCerts::new_with_certs(&roots))
         .unversioned_rustls_crypto_provider(provider)
         .build();
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .tls_config(tls)
         .timeout_connect(Some(Duration::from_secs(5)))
         .timeout_per_read(Some(silence))
         .timeout_per_write(Some(silence))
-        .http_status_as_error(false)
-        .build()
-        .new_agent()
+        .http_status_as_error(false);
+    let config = if is_local { config.proxy(None) } else { config };
+    config.build().new_agent()
 }
 
+#[cfg(test)]
+mod odd_registries;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use super::*;
+use super::{upload::Upload, *};
 
 static TOKENS: AtomicUsize = AtomicUsize::new(0);
 
@@ -93,7 +93,7 @@ fn silent_registry() -> Registry {
         drop(held);
     });
     Registry {
-        agent: new_agent(Duration::from_millis(50)),
+        agent: new_agent(Duration::from_millis(50), true),
         ..Registry::new(&host, None)
     }
 }
@@ -120,7 +120,7 @@ fn a_registry_that_goes_silent_is_given_up_by_the_name_of_what_was_wanted() {
     let location = format!("{}/a/blobs/uploads/1", registry.base);
     let blob = format!(r#"{{"digest":"{}","size":67108864}}"#, digest_of(b"x"));
     let blob = serde_json::from_str(&blob).unwrap();
-    let write = registry.send_rest(&blob, &Endless, &location, 0);
+    let write = registry.send_rest(&blob, &Endless, &location, 0, &mut Upload::New);
     let write = said(
         write
             .map(drop)

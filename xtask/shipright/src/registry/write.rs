@@ -63,19 +63,17 @@ impl Registry {
     /// A registry that cannot be reached or refuses.
     pub fn has_blob(&self, repository: &str, digest: &str) -> Result<bool> {
         let about = format!("look for blob {digest} in `{repository}`");
-        self.retried(&about, repository, || {
-            let answer = self.send(
-                "HEAD",
-                &self.url(&format!("{repository}/blobs/{digest}")),
-                &[],
-                (),
-            )?;
-            match answer.status().as_u16() {
-                200 => Ok(true),
-                404 => Ok(false),
-                _ => Err(Failure::refused(&self.host, answer)),
-            }
-        })
+        self.retried(&about, repository, || self.has_blob_now(repository, digest))
+    }
+
+    pub(super) fn has_blob_now(&self, repository: &str, digest: &str) -> Result<bool, Failure> {
+        let url = self.url(&format!("{repository}/blobs/{digest}"));
+        let answer = self.send("HEAD", &url, &[], ())?;
+        match answer.status().as_u16() {
+            200 => Ok(true),
+            404 => Ok(false),
+            _ => Err(Failure::refused(&self.host, answer)),
+        }
     }
 
     /// Stores a manifest or index under a tag or its digest.
