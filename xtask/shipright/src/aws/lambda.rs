@@ -49,7 +49,7 @@ pub struct Reply {
 const VERSIONS: usize = 20;
 
 /// How many questions are asked at a time. Source: "Lambda quotas", 100 calls of `GetFunction` in a second.
-const QUESTIONS: usize = 8;
+const QUESTIONS: usize = 20;
 
 impl Reader<'_> {
     /// What a Lambda function runs.

@@ -23,7 +23,7 @@ const PREFIX: &str = "xtask-docker-";
 /// What a session does with the user's logins to other registries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExistingLogins {
-    /// A push has no use for them.
+    /// A pull of an image of ours has no use for them.
     LeftOut,
     /// A build may need them for its base images.
     Kept,
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_keeps_the_other_logins_and_a_push_has_none_of_them() {
+    fn a_build_keeps_the_other_logins_and_a_pull_has_none_of_them() {
         let theirs = json!({
             "auths": { "https://index.docker.io/v1/": {}, "ghcr.io": { "auth": "eA==" }, "ours": { "auth": "b2xk" } },
             "credsStore": "desktop",

@@ -31,7 +31,7 @@ use crate::{
     process::{Outcome, Tool},
 };
 
-/// A build or push that says nothing for this long has lost its other side.
+/// A build that says nothing for this long has lost its other side.
 pub const SILENCE: Duration = Duration::from_mins(30);
 
 /// Docker as this run reaches it.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, DirEntry},
+    fs::{self, DirEntry, File},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -17,6 +17,9 @@ pub const LONGEST: Duration = Duration::from_hours(14 * 24);
 
 /// The most bytes that stay, where one image alone does not have more.
 pub const LARGEST: u64 = 10 * 1024 * 1024 * 1024;
+
+/// How often is looked for what nobody needs: every manifest is read for it.
+const OFTEN: Duration = Duration::from_hours(1);
 
 /// What a content store has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,17 @@ pub(crate) fn collect(root: &Path, now: SystemTime) -> Result<()> {
     if lock.try_lock().is_err() {
         return Ok(());
     }
+    let stamp = directory.join("collected");
+    let collected = stamp.metadata().and_then(|stamp| stamp.modified()).ok();
+    let is_due = collected.is_none_or(|at| now.duration_since(at).unwrap_or_default() > OFTEN);
+    if is_due {
+        drop_unneeded(&directory, now)?;
+        File::create(stamp)?;
+    }
+    layout::write(&directory)
+}
+
+fn drop_unneeded(directory: &Path, now: SystemTime) -> Result<()> {
     let blobs = directory.join("blobs/sha256");
     let mut needed = BTreeSet::new();
     let mut bytes = 0;
@@ -83,7 +97,7 @@ pub(crate) fn collect(root: &Path, now: SystemTime) -> Result<()> {
     for part in files(&directory.join("ingest")) {
         let _ = fs::remove_dir_all(part.path()).or_else(|_| fs::remove_file(part.path()));
     }
-    layout::write(&directory)
+    Ok(())
 }
 
 /// The marks of images, and whether each is younger than [`LONGEST`].
@@ -119,8 +133,6 @@ fn files(directory: &Path) -> Vec<DirEntry> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
     use image_oci::digest_of;
 
     use super::{super::ContentStore, *};

@@ -2,30 +2,47 @@
 //!
 //! Source: the OCI image specification, "Image Layout".
 
-use std::{fs, io::Write, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, fs, io::Write, path::Path};
 
 use anyhow::{Context, Result};
 use image_oci::{IMAGE_INDEX_TYPES, Manifest};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Writes `oci-layout` and `index.json`, each as a whole.
+/// Writes `oci-layout` and `index.json`, each as a whole, where they are not as they should be. Only manifests that are not listed yet
+/// are read: there may be thousands.
 ///
 /// # Errors
 /// A directory that cannot be written to.
 pub(super) fn write(directory: &Path) -> Result<()> {
     let recent = fs::read_dir(directory.join("recent")).context("the content store is gone")?;
-    let mut manifests: Vec<_> = recent
-        .flatten()
-        .filter_map(|mark| entry(directory, &mark.file_name().to_string_lossy()))
-        .collect();
+    let listed = listed(directory);
+    let marks = recent.flatten().map(|mark| mark.file_name());
+    let known = |mark: OsString| {
+        let hex = mark.to_string_lossy();
+        let known = listed.get(&*format!("sha256:{hex}")).cloned();
+        known.or_else(|| entry(directory, &hex))
+    };
+    let mut manifests: Vec<_> = marks.filter_map(known).collect();
     manifests.sort_by_key(|entry| entry["digest"].to_string());
+    if manifests.iter().eq(listed.values()) {
+        return Ok(());
+    }
     let index =
         json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX_TYPES[0], "manifests": manifests });
     replace(directory, "index.json", &index.to_string())?;
     replace(directory, "oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
 }
 
-fn entry(directory: &Path, hex: &str) -> Option<serde_json::Value> {
+/// What `index.json` lists, by digest.
+fn listed(directory: &Path) -> BTreeMap<String, Value> {
+    let read = fs::read(directory.join("index.json")).ok();
+    let index: Option<Value> = read.and_then(|text| serde_json::from_slice(&text).ok());
+    let entries = index.and_then(|index| index["manifests"].as_array().cloned());
+    let named = |entry: Value| Some((entry["digest"].as_str()?.to_owned(), entry));
+    entries.into_iter().flatten().filter_map(named).collect()
+}
+
+fn entry(directory: &Path, hex: &str) -> Option<Value> {
     let file = directory.join("blobs/sha256").join(hex);
     let bytes = fs::read_to_string(file).ok()?;
     let manifest = Manifest::new(bytes, "");
