@@ -754,6 +754,56 @@ fn an_image_without_machine_code_has_nothing_to_prove() {
     );
 }
 
+/// What is no mistake is counted, each file once, and what is not there is not mentioned.
+#[test]
+fn files_that_are_no_mistake_are_counted_by_what_they_are() {
+    let object = elf(2, 1, 1, 0x3e, None);
+    let archive = app()
+        .file("lib/narrow-1", &elf(1, 1, 2, 40, None))
+        .file("lib/narrow-2", &elf(1, 1, 2, 40, None))
+        .file("lib/a.o", &object)
+        .file("lib/b.o", &object)
+        .file("lib/c.o", &object)
+        .file("lib/cut", &amd64()[..17])
+        .file("go/testdata/a", &amd64())
+        .file("go/testdata/b", &amd64());
+    let verdict = Image::new([archive.gzip()]).verdict(Machine::ARM64);
+    assert_eq!(verdict.findings.len(), 0, "{:#?}", verdict.findings);
+    let expected = [
+        "2 files for the 32-bit mode of this CPU",
+        "3 files for another CPU, but object files: nothing runs or loads them",
+        "1 files beginning like machine code and damaged after that: nothing runs or loads them",
+        "2 files for another CPU in directories named `testdata`",
+    ];
+    assert_eq!(verdict.notes, expected);
+    let plain = Image::new([app().gzip()]).verdict(Machine::ARM64);
+    assert_eq!(plain.notes, Vec::<String>::new());
+    let unsaid = Image::new([app().gzip()])
+        .runs("{}")
+        .verdict(Machine::ARM64);
+    assert_eq!(unsaid.notes, ["the image says no program to start"]);
+}
+
+#[test]
+fn an_object_file_is_neither_a_program_nor_a_loader() {
+    let object = elf(2, 1, 1, 0xb7, None);
+    let loader = "/lib/ld-linux-aarch64.so.1";
+    let program = elf(2, 1, 2, 0xb7, Some(loader));
+    let with_loader = |loader: &[u8]| {
+        let archive = Archive::new().file("app", &program);
+        Image::new([archive.file("lib/ld-linux-aarch64.so.1", loader).gzip()])
+    };
+    let found = |image: Image| {
+        let verdict = image.verdict(Machine::ARM64);
+        let findings = verdict.findings.iter();
+        findings.map(|finding| finding.problem).collect::<Vec<_>>()
+    };
+    assert_eq!(found(with_loader(&arm64())), []);
+    assert_eq!(found(with_loader(&object)), [MissingLoader]);
+    let started = Image::new([Archive::new().file("app", &object).gzip()]);
+    assert_eq!(found(started), [NotExecutable]);
+}
+
 #[test]
 fn a_finding_names_layer_instruction_package_and_cure() {
     let so = elf(2, 1, 3, 0x3e, None);
