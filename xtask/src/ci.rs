@@ -1,7 +1,12 @@
 //! `ci`: everything that has to hold before a change lands. Once the tests are built, three things go on side by side: the tests
 //! and then the lints, the end-to-end run, which waits more than it computes, and the fuzz targets.
 
-use std::{path::Path, process::ExitCode, thread, time::Duration};
+use std::{
+    path::Path,
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
 
 use shipright::{
     Context, NoArguments,
@@ -9,6 +14,7 @@ use shipright::{
     facts::host,
     model::shell::quoted,
     process::Tool,
+    report::size,
 };
 
 /// What help says.
@@ -137,12 +143,14 @@ fn foreground(context: &Context, step: Step, cargo: &Tool) -> Result<()> {
     if !announce(context, step.name, cargo, step.words) {
         return Ok(());
     }
+    let began = Instant::now();
     let outcome = cargo
         .inherit(step.words, false)
         .with_context(|| format!("failed to start the {}", step.name))?;
     if !outcome.success() {
         bail!("the {} failed: cargo {}", step.name, outcome.describe());
     }
+    passed(context, step.name, began);
     Ok(())
 }
 
@@ -151,6 +159,7 @@ fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Res
     if !announce(context, name, tool, words) {
         return Ok(());
     }
+    let began = Instant::now();
     let outcome = tool.stream(words, SILENCE, |line| context.terminal.output(name, line));
     let outcome = outcome.with_context(|| format!("failed to start the {name}"))?;
     if !outcome.success() {
@@ -161,7 +170,13 @@ fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Res
             outcome.tail.join("\n")
         );
     }
+    passed(context, name, began);
     Ok(())
+}
+
+fn passed(context: &Context, name: &str, began: Instant) {
+    let text = format!("{name} in {}", size::seconds(began.elapsed()));
+    context.terminal.status("Passed", &text);
 }
 
 /// Builds the fuzz targets and runs each for a while, going on from what earlier runs have found. A run is bounded in time

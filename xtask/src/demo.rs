@@ -9,7 +9,7 @@ use shipright::{
     anyhow::{Context as _, Result, bail},
     arch::Arch,
     cli::Global,
-    docker::Docker,
+    docker::{BuildStep, Docker},
     facts::paths,
     model::refusal::Refusal,
     plan::{
@@ -182,8 +182,11 @@ impl Story<'_> {
             },
             ..*build
         };
-        self.docker
-            .build(&build, None, |line| self.inner.terminal.detail(line))?;
+        let activity = self.inner.terminal.activity(name, "", 0);
+        self.docker.build(&build, None, None, |step| {
+            let BuildStep { done, total, name } = step;
+            activity.phase(&format!("build {done}/{total}"), &name);
+        })?;
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// How a build tells where it is: as people read it. Who carries a plan out may ask for it in another form.
+pub const PROGRESS: &str = "--progress=plain";
+
 /// The arguments of `docker` for a build.
 ///
 /// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance
@@ -82,7 +85,7 @@ pub fn build(build: &Build) -> Vec<String> {
             words.extend(["--output".to_owned(), format!("type=oci,{dest},tar=false")]);
         }
     }
-    words.push("--progress=plain".to_owned());
+    words.push(PROGRESS.to_owned());
     words.push(build.context.display().to_string());
     words
 }

@@ -16,6 +16,7 @@ pub mod init;
 pub mod instance;
 mod local;
 mod needs;
+pub mod next;
 pub mod nodes;
 mod own_tags;
 pub mod promotion;

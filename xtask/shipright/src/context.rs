@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use crate::{
+    calls,
     cli::Global,
     config,
     model::{config::Config, refusal::Refusal},
@@ -13,7 +14,7 @@ use crate::{
     refused::Refused,
     report::{
         document,
-        terminal::{Terminal, Verbosity},
+        terminal::{self, Terminal, Verbosity},
     },
 };
 
@@ -35,6 +36,10 @@ impl Context {
             (false, false) => Verbosity::Normal,
             (false, true) => Verbosity::Verbose,
         };
+        terminal::prepare(global.log_format, global.quiet);
+        if verbosity == Verbosity::Verbose {
+            calls::show();
+        }
         Self {
             terminal: Terminal::new(verbosity),
             global,
@@ -72,6 +77,12 @@ impl Context {
             self.terminal.warning(&format!("{error:#}"));
         }
     }
+}
+
+/// Whether there is a deploy.toml here or above.
+pub(crate) fn has_config() -> bool {
+    let here = std::env::current_dir().ok();
+    here.is_some_and(|here| config::find(&here).is_some())
 }
 
 /// Reads the named deploy.toml, or the nearest one.

@@ -8,7 +8,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -22,7 +22,7 @@ use crate::{
     process,
     report::{
         document,
-        terminal::{Terminal, Verbosity},
+        terminal::{self, Terminal, Verbosity},
     },
 };
 
@@ -40,6 +40,9 @@ static DEFERRALS: AtomicUsize = AtomicUsize::new(0);
 
 /// How many programs have the terminal.
 static HANDED_OVER: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a signal has come: it is known here before anybody acts on it.
+static SIGNALLED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Whether somebody has asked this run to end.
 static REQUESTED: AtomicBool = AtomicBool::new(false);
@@ -76,11 +79,31 @@ pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
 
+/// Waits for the end where an interrupt has come that will bring it. A program that was started here may have had the same interrupt,
+/// and that it failed is no news then.
+pub(crate) fn let_end() {
+    let is_ended = SIGNALLED
+        .get()
+        .is_some_and(|signalled| signalled.load(Ordering::SeqCst));
+    let goes_on = [&DEFERRALS, &HANDED_OVER]
+        .iter()
+        .any(|count| count.load(Ordering::SeqCst) > 0);
+    if is_ended && !goes_on {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 /// Starts to listen. Without a place for the handler the program runs on, and an interrupt ends it as usual.
 pub(crate) fn listen() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
         return;
     };
+    let signalled = SIGNALLED.get_or_init(Arc::default);
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let _ = signal_hook::flag::register(signal, Arc::clone(signalled));
+    }
     std::thread::spawn(move || {
         for _ in signals.forever() {
             process::end_children();
@@ -101,12 +124,14 @@ pub(crate) fn listen() {
             {
                 let _ = std::fs::remove_dir_all(directory);
             }
-            Terminal::new(Verbosity::Normal)
-                .error("interrupted; the same command goes on from what is there");
-            if JSON.load(Ordering::Relaxed) {
-                document::print(&serde_json::json!({ "failed": "interrupted" }));
-            }
-            std::process::exit(INTERRUPTED.into());
+            terminal::last_words(|| {
+                Terminal::new(Verbosity::Normal)
+                    .error("interrupted; the same command goes on from what is there");
+                if JSON.load(Ordering::Relaxed) {
+                    document::print(&serde_json::json!({ "failed": "interrupted" }));
+                }
+                std::process::exit(INTERRUPTED.into());
+            });
         }
     });
 }

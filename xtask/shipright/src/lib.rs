@@ -46,7 +46,10 @@
 //! 6. CPU names are spelled in [`arch`] alone.
 
 pub mod aws;
+pub mod build_logs;
+mod calls;
 pub mod cli;
+mod completing;
 pub mod config;
 mod context;
 pub mod docker;

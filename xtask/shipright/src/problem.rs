@@ -1,10 +1,15 @@
 //! What is wrong in a file that somebody wrote: every problem with its place and its cure, shown together.
 
-use std::{fmt, ops::Range, path::PathBuf};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use dockerfile_rules::Finding;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +47,40 @@ pub struct Problems {
 /// One problem as a program reads it.
 #[derive(Debug, Serialize)]
 pub struct ProblemReport {
-    file: String,
+    /// The file, as people call it.
+    pub file: String,
     /// From 1.
     pub line: usize,
     column: usize,
-    problem: String,
-    cure: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub cure: String,
+}
+
+/// One line, as compilers print it.
+impl fmt::Display for ProblemReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            problem,
+            cure,
+            ..
+        } = self;
+        write!(f, "{file}:{line}: {problem}; {cure}")
+    }
+}
+
+impl ProblemReport {
+    /// Where it is, as a program reads it.
+    pub fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("event".to_owned(), json!("problem"));
+        fields.insert("file".to_owned(), json!(self.file));
+        fields.insert("line".to_owned(), json!(self.line));
+        fields
+    }
 }
 
 /// How many problems people are shown. Nobody mends more at once, and each shows its lines of the file.
@@ -90,15 +123,14 @@ impl Problems {
             .join("\n\n")
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// One line for each problem, as compilers print them.
     pub fn lines(&self) -> Vec<String> {
-        let line = |problem: &ProblemReport| {
-            format!(
-                "{}:{}: {}; {}",
-                problem.file, problem.line, problem.problem, problem.cure
-            )
-        };
-        self.report().iter().map(line).collect()
+        self.report().iter().map(ProblemReport::to_string).collect()
     }
 
     /// The problems as a program reads them.

@@ -18,11 +18,13 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
+
+use crate::calls;
 
 /// Children that an interrupt has to end.
 static CHILDREN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -106,6 +108,7 @@ impl Tool {
     /// The same, with bytes on its standard input. They are in no message.
     pub fn read_with_input(&self, args: &[&str], input: &[u8]) -> Result<String> {
         let shown = self.shown(args);
+        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -135,6 +138,7 @@ impl Tool {
             .wait()
             .with_context(|| format!("failed to wait for `{shown}`"))?;
         drop(registered);
+        calls::ended(&shown, began, status);
         let (output, errors) = errors;
         if !status.success() {
             let code = status
@@ -160,6 +164,7 @@ impl Tool {
         mut line: impl FnMut(&str),
     ) -> Result<Outcome> {
         const TAIL: usize = 40;
+        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::null())
@@ -205,6 +210,7 @@ impl Tool {
             .wait()
             .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
+        calls::ended(self.shown(args), began, status);
         Ok(Outcome {
             status: (!silent).then_some(status),
             tail,
@@ -220,6 +226,7 @@ impl Tool {
         args: &[&str],
         work: impl FnOnce(std::process::ChildStdout) -> Result<T>,
     ) -> Result<T> {
+        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::null())
@@ -242,6 +249,7 @@ impl Tool {
             .wait()
             .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
+        calls::ended(self.shown(args), began, status);
         // Its own words say best why a stream broke off.
         if !status.success() && !said.is_empty() {
             bail!("`{}` failed: {said}", self.shown(args));
@@ -255,6 +263,7 @@ impl Tool {
     /// # Errors
     /// A program that is missing.
     pub fn inherit(&self, args: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
+        let began = Instant::now();
         let mut command = self.command(args);
         if is_stdout_ours {
             command.stdout(std::io::stderr());
@@ -265,6 +274,7 @@ impl Tool {
             .wait()
             .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
         drop(registered);
+        calls::ended(self.shown(args), began, status);
         Ok(Outcome {
             status: Some(status),
             tail: Vec::new(),

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::{
     cli::{self, Typed},
+    completing,
     context::{self, Context},
     interrupt,
     model::config::Config,
@@ -90,7 +91,18 @@ impl Program {
         let file = cli::config_file(&words);
         let config = context::load_config(file.as_deref()).ok();
         let environments = environments(config.as_ref(), &words);
+        if completing::is_asked() {
+            let name = self.name.replace(' ', "_");
+            let command = || cli::command(&name, &environments, commands.clone());
+            let answered = completing::answer(&words, command, config);
+            return answered.map_or_else(|error| tell(&error, &words), |()| ExitCode::SUCCESS);
+        }
         let mut command = cli::command(&self.name, &environments, commands.clone());
+        // Who types nothing where nothing is yet is told what can be typed.
+        if words.len() == 1 && config.is_none() && !context::has_config() {
+            let _ = command.print_help();
+            return ExitCode::from(REFUSED);
+        }
         let (global, typed) = match cli::parse(&mut command, &words, &commands) {
             Ok(parsed) => parsed,
             Err(error) => return tell(&error, &words),
@@ -106,9 +118,11 @@ impl Program {
         let context = Context::new(global).having_read(config);
         let outcome = match typed {
             Typed::Ours(task) => tasks::run(&context, task),
-            Typed::Completions(shell) => {
-                let command = |name: &str| cli::command(name, &environments, commands.clone());
-                Ok(tasks::completions(&self.name, command, shell))
+            Typed::Completions(shell) => tasks::completions(&self.name, shell),
+            Typed::Man(directory) => {
+                let name = self.name.replace(' ', "-");
+                let command = cli::command(&name, &environments, commands.clone());
+                tasks::man(&context, command, &directory)
             }
             Typed::Theirs(place, matches) => match runs.into_iter().nth(place) {
                 Some(run) => run(&context, &matches),
@@ -158,7 +172,7 @@ fn environments(config: Option<&Config>, words: &[String]) -> Vec<String> {
 fn explain(error: &anyhow::Error, json: bool) -> ExitCode {
     let terminal = Terminal::new(Verbosity::Normal);
     if let Some(problems) = error.downcast_ref::<Problems>() {
-        terminal::problems(&problems.render());
+        terminal.problems(problems);
         terminal.error(problems);
         if json {
             document::print(&json!({ "refused": problems.report() }));

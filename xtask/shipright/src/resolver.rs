@@ -1,12 +1,12 @@
 //! From a tag or digest to an image that may run: found in the environment's registry, and proven from its bytes.
 
 use anyhow::{Context as _, Result, bail};
-use image_oci::{Descriptor, Manifest, Platform};
+use image_oci::{Descriptor, Manifest, Platform, is_digest};
 
 use crate::{
     arch::Arch,
     index_check::problems,
-    model::{function::Code, refusal::Refusal, target::IndexUse},
+    model::{function::Code, refusal::Refusal, suggestion::nearest, target::IndexUse},
     plan::Selected,
     proof::Prover,
     refused::Refused,
@@ -208,13 +208,21 @@ impl<'s> ImageResolver<'s> {
             "`{repository}` of `{environment}` has no image `{}`",
             name.escape_debug()
         );
-        Refusal::new(
-            problem,
-            format!(
-                "push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"
-            ),
-        )
-        .into()
+        let cure = self.near(repository, name).map_or_else(
+            || format!("push it first: cargo xtask push {environment}, or cargo xtask deploy {environment}"),
+            |tag| format!("did you mean `{tag}`?"),
+        );
+        Refusal::new(problem, cure).into()
+    }
+
+    /// The tag that was most likely meant by one that is not there. One of the environment's own is no mistake: it was not pushed yet.
+    fn near(&self, repository: &str, name: &str) -> Option<String> {
+        if name.ends_with("-latest") || is_digest(name) {
+            return None;
+        }
+        let images = self.session.repositories().images(repository).ok()?;
+        let tags = images.iter().flat_map(|image| &image.tags);
+        nearest(name, tags.map(String::as_str)).map(str::to_owned)
     }
 
     fn child(

@@ -115,7 +115,7 @@ impl Place<'_> {
             Flow::Ours => {
                 let command = if with_function { "deploy" } else { "push" };
                 let program = std::env::current_exe().context("this program has no place")?;
-                (program, vec![command, "dev"])
+                (program, vec![command, "dev", "--log-format", "json"])
             }
             Flow::Documented | Flow::Builds => {
                 let what = match (flow, with_function) {
@@ -144,10 +144,11 @@ impl Place<'_> {
         self.passed.take();
         let (begun, mut phases) = (Instant::now(), BTreeMap::new());
         let outcome = tool.stream(&words, SILENCE, |line| {
-            let word = line.split_whitespace().next().unwrap_or_default();
-            if flow == Flow::Ours && PHASES.contains(&word) {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            let event = event["event"].as_str().unwrap_or_default();
+            if flow == Flow::Ours && PHASES.contains(&event) {
                 let seconds = begun.elapsed().as_secs_f64();
-                phases.entry(word.to_owned()).or_insert(seconds);
+                phases.entry(event.to_owned()).or_insert(seconds);
             }
         })?;
         let took = begun.elapsed();
@@ -169,7 +170,7 @@ impl Place<'_> {
     }
 }
 
-/// The words with which our phases begin.
+/// The events with which our phases begin.
 const PHASES: [&str; 7] = [
-    "Building", "Proving", "Pushing", "Tagging", "Checked", "Updating", "Moved",
+    "build", "prove", "push", "tag", "verify", "updating", "moved",
 ];

@@ -1042,7 +1042,7 @@ fn what_a_dockerfile_does_wrong_is_said_before_the_build() {
         .stderr
         .find("backend/Dockerfile.lambda:1: last-stage-on-build-platform");
     assert!(
-        warning.is_some() && warning < run.stderr.find("Building"),
+        warning.is_some() && warning < run.stderr.find("Proven"),
         "{}",
         run.stderr
     );

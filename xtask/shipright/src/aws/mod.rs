@@ -6,6 +6,7 @@
 //! here has an attempt and an operation timeout.
 
 mod apprunner;
+mod calls;
 mod ecr;
 mod ecs;
 mod eks;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_ecr::config::Credentials;
 use aws_smithy_http_client::{Builder as HttpClient, tls};
+use calls::Told;
 use pace::Pace;
 use tokio::runtime::Runtime;
 
@@ -63,7 +65,7 @@ impl Connection {
             ))
             .build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(https)
+            .http_client(Told(https))
             .region(Region::new(region.to_owned()))
             .retry_config(RetryConfig::standard().with_max_attempts(4))
             .timeout_config(timeouts);

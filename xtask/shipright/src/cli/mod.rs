@@ -3,6 +3,7 @@
 mod ci_workflow;
 mod deploy;
 mod export;
+mod groups;
 mod parse;
 mod verify;
 
@@ -16,15 +17,13 @@ pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
-use crate::arch::Arch;
+use crate::{arch::Arch, report::terminal::LogFormat};
 
 /// Build container images for the CPU that each AWS target runs, push them to ECR, and check that they got there.
 #[derive(Debug, Parser)]
 #[command(
     version,
     propagate_version = true,
-    subcommand_required = true,
-    arg_required_else_help = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 something failed, or a check found a mismatch; 2 refused before anything was \
                   done; 130 interrupted.\n\nExamples:\n  cargo xtask push-dev --sandbox     try it all on a local AWS\n  \
@@ -66,6 +65,16 @@ pub struct Global {
     /// Say nothing but errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// How events on standard error are written: `text`, or `json`, one object for each line
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub log_format: LogFormat,
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
@@ -206,6 +215,18 @@ pub enum Task {
                       cargo xtask completions fish > ~/.config/fish/conf.d/xtask.fish"
     )]
     Completions(Completions),
+    /// Write manual pages, one for each command
+    #[command(
+        after_help = "Example:\n  cargo xtask man ~/.local/share/man/man1 && man cargo-xtask-push"
+    )]
+    Man {
+        /// The directory: a `man1`
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Show this checkout, what each environment has, and what a push would do: what the bare command does
+    #[command(after_help = "Example:\n  cargo xtask")]
+    Overview,
 }
 
 /// Which local images.

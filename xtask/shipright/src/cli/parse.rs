@@ -4,14 +4,20 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, builder::StyledStr};
 
-use super::{Cli, Global, Push, PushSelection, Task};
+use super::{Cli, Global, Push, PushSelection, Task, groups};
 use crate::report::name::as_typed;
 
 /// The command line, started by `name`, with a command for every environment (`push-dev`, and `docker-push-dev`, its old name)
 /// and with a repository's own tasks.
 pub fn command(name: &str, environments: &[String], theirs: Vec<Command>) -> Command {
     let program = name.rsplit(' ').next().unwrap_or(name).to_owned();
-    let ours = environments.iter().fold(Cli::command().name(program).bin_name(name), |command, environment| {
+    // Without a command there is an overview.
+    let bare = Cli::command()
+        .name(program)
+        .bin_name(name)
+        .subcommand_required(false)
+        .arg_required_else_help(false);
+    let ours = environments.iter().fold(bare, |command, environment| {
         let push = PushSelection::augment_args(Command::new(format!("push-{environment}")))
             .alias(format!("docker-push-{environment}"))
             .about(format!("Push to {environment}: the same as `push {environment}`"))
@@ -28,7 +34,7 @@ pub fn command(name: &str, environments: &[String], theirs: Vec<Command>) -> Com
             command.subcommand(one)
         }
     });
-    typed(all)
+    groups::grouped(typed(all))
 }
 
 /// Help that says what was typed to start this program.
@@ -57,6 +63,8 @@ pub enum Typed {
     Ours(Task),
     /// Completions, which are made of the whole command line.
     Completions(clap_complete::Shell),
+    /// Manual pages into a directory, which are made of it as well.
+    Man(PathBuf),
     /// A repository's own task: its place among them, and its arguments.
     Theirs(usize, ArgMatches),
 }
@@ -92,8 +100,12 @@ fn ours(matches: &ArgMatches) -> Result<Typed, clap::Error> {
             selection,
         })));
     }
+    if matches.subcommand_name().is_none() {
+        return Ok(Typed::Ours(Task::Overview));
+    }
     Ok(match Task::from_arg_matches(matches)? {
         Task::Completions(completions) => Typed::Completions(completions.shell),
+        Task::Man { directory } => Typed::Man(directory),
         task => Typed::Ours(task),
     })
 }

@@ -5,6 +5,7 @@
 
 mod builders;
 mod credentials;
+mod failure;
 mod images;
 mod probe;
 mod progress;
@@ -12,7 +13,10 @@ mod progress;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,13 +25,15 @@ use serde::Deserialize;
 
 use builders::Described;
 pub use credentials::{ExistingLogins, LoginSession};
-use progress::CacheWatch;
+pub use failure::BuildFailed;
+use progress::Listener;
+pub use progress::{BuildStep, FailedStep};
 
 use crate::{
     arch::Arch,
     facts::host,
     model::builder::Builder,
-    plan::{Build, command, trouble},
+    plan::{Build, command},
     process::{Outcome, Tool},
 };
 
@@ -41,6 +47,8 @@ pub struct Docker {
     config: Option<PathBuf>,
     /// What the engine says of itself, once it has been asked.
     engine: Arc<OnceLock<Engine>>,
+    /// Whether buildx is too old to tell its progress as JSON.
+    has_plain_progress_alone: Arc<AtomicBool>,
     /// What buildx says of its builders, once it has been asked, by name; the current one has none.
     builders: Arc<Mutex<BTreeMap<Option<String>, Described>>>,
 }
@@ -61,53 +69,10 @@ pub struct Built {
     /// Why the build's cache could not be written.
     #[serde(skip)]
     pub cache_error: Option<String>,
+    /// Instructions of the Dockerfile, and those of them that were in the builder's cache.
+    #[serde(skip)]
+    pub steps: (usize, usize),
 }
-
-/// A build that failed.
-#[derive(Debug)]
-pub struct BuildFailed {
-    /// How it ended.
-    ending: String,
-    /// What it said of the reason.
-    reason: String,
-    /// What that means, where it is known.
-    trouble: Option<&'static trouble::Trouble>,
-    /// Whether the builder cannot write OCI layouts: then it has built nothing.
-    pub lacks_oci_exporter: bool,
-}
-
-impl BuildFailed {
-    fn of(outcome: &Outcome) -> Self {
-        let said = outcome.tail.join("\n");
-        let trouble = trouble::explain(&said).into_iter().next();
-        let telling = trouble
-            .and_then(|trouble| trouble.line(&said))
-            .map(progress::without_prefix);
-        Self {
-            ending: outcome.describe(),
-            reason: telling.unwrap_or_else(|| last_line(&said)).to_owned(),
-            trouble,
-            // Source: `notSupported` in docker/buildx, `build/opt.go`.
-            lacks_oci_exporter: said.contains("OCI exporter is not supported"),
-        }
-    }
-}
-
-impl std::fmt::Display for BuildFailed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the build {}: {}", self.ending, self.reason)?;
-        match self.trouble {
-            Some(trouble) => write!(
-                f,
-                "\n    likely   {}: {}\n    next     {}",
-                trouble.name, trouble.cause, trouble.next
-            ),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for BuildFailed {}
 
 impl Docker {
     /// Docker with these environment variables beyond the usual ones.
@@ -125,6 +90,7 @@ impl Docker {
             tool,
             config: config.or_else(host::docker_config),
             engine: Arc::default(),
+            has_plain_progress_alone: Arc::default(),
             builders: Arc::default(),
         }
     }
@@ -172,6 +138,7 @@ impl Docker {
     }
 
     /// Builds an image, which ends in the local engine or in the content store. A session is for a build that has its cache in a registry.
+    /// `step` is told where it is; what it says is kept in the file `log`.
     ///
     /// # Errors
     /// [`BuildFailed`], or a docker that cannot be started.
@@ -179,11 +146,34 @@ impl Docker {
         &self,
         build: &Build,
         session: Option<&LoginSession>,
-        mut line: impl FnMut(&str),
+        log: Option<&Path>,
+        mut step: impl FnMut(BuildStep),
     ) -> Result<Built> {
         if let Some(builder) = &build.builder {
             self.bootstrap(builder, build.arch)?;
         }
+        let is_plain = self.has_plain_progress_alone.load(Ordering::Relaxed);
+        let first = self.build_once(build, session, Listener::new(log, &mut step), is_plain);
+        let is_old = |error: &anyhow::Error| {
+            let failed = error.downcast_ref::<BuildFailed>();
+            failed.is_some_and(|failed| failed.lacks_raw_json)
+        };
+        match first {
+            Err(error) if !is_plain && is_old(&error) => {
+                self.has_plain_progress_alone.store(true, Ordering::Relaxed);
+                self.build_once(build, session, Listener::new(log, &mut step), true)
+            }
+            done => done,
+        }
+    }
+
+    fn build_once(
+        &self,
+        build: &Build,
+        session: Option<&LoginSession>,
+        mut listener: Listener<'_>,
+        is_plain: bool,
+    ) -> Result<Built> {
         let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
         let metadata = directory.path().join("metadata.json");
         let mut words = command::build(build);
@@ -191,24 +181,28 @@ impl Docker {
             2..2,
             ["--metadata-file".to_owned(), metadata.display().to_string()],
         );
+        if !is_plain {
+            let progress = words.iter_mut().find(|word| *word == command::PROGRESS);
+            if let Some(word) = progress {
+                "--progress=rawjson".clone_into(word);
+            }
+        }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let tool = session.map_or_else(
             || self.tool.clone(),
             |session| self.with_config(session.directory()),
         );
-        let mut watch = CacheWatch::default();
-        let outcome = tool.stream(&words, SILENCE, |said| {
-            watch.read(said);
-            line(said);
-        })?;
+        let outcome = tool.stream(&words, SILENCE, |said| listener.hear(said))?;
+        let said = listener.end();
         if !outcome.success() {
-            return Err(BuildFailed::of(&outcome).into());
+            return Err(BuildFailed::of(&outcome, said).into());
         }
         let text = std::fs::read(&metadata).context("buildx left no metadata")?;
         let built: Built =
             serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")?;
         Ok(Built {
-            cache_error: watch.error(),
+            cache_error: said.cache_error,
+            steps: said.steps,
             ..built
         })
     }
@@ -316,10 +310,4 @@ impl Docker {
     fn with_config(&self, directory: &Path) -> Tool {
         self.tool.clone().env("DOCKER_CONFIG", directory)
     }
-}
-
-fn last_line(said: &str) -> &str {
-    said.lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or("docker gave no reason")
 }

@@ -103,7 +103,7 @@ impl Executor<'_> {
             }
             changed = true;
             self.terminal
-                .status("Tagging", &format!("{}:{name}", index.repository));
+                .detail(&format!("tag {}:{name}", index.repository));
             repositories
                 .writer()
                 .tag(&index.repository, manifest, name)?;

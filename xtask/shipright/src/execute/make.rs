@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
 use image_oci::Manifest;
+use serde_json::Map;
 
 use super::{Executor, stage::Job};
 use crate::{
-    docker::{BuildFailed, Built, LoginSession},
-    plan::{Build, Output, Source},
+    docker::{BuildFailed, BuildStep, Built, LoginSession},
+    plan::{Build, BuildMode, Output, PlannedImage, Source},
     proof::Proof,
     registry::Damaged,
+    report::size,
     store::ContentStore,
 };
 
@@ -42,8 +44,7 @@ impl Executor<'_> {
         let image = job.image;
         let build = match &image.source {
             Source::Existing { digest } => {
-                let text = format!("{} is in the registry: not built again", image.name);
-                self.terminal.status("Unchanged", &text);
+                self.activity(job).phase("read", "what is in the registry");
                 return Ok(Made::Existing { digest });
             }
             Source::Build(build) => build,
@@ -104,13 +105,7 @@ impl Executor<'_> {
             }
             Err(error) => return Err(error),
         };
-        if !manifest.is_image_manifest() {
-            bail!(
-                "the build made a `{}` instead of a single image: Lambda refuses it; \
-                 check the builder's attestation settings (`docker buildx inspect`)",
-                manifest.media_type
-            );
-        }
+        require_single("the build made", &manifest)?;
         store.remember(&manifest.digest);
         Ok(manifest)
     }
@@ -137,15 +132,22 @@ impl Executor<'_> {
         build: &Build,
         session: Option<&LoginSession>,
     ) -> Result<Built> {
-        let (name, platform) = (&job.image.name, job.image.arch.platform());
-        let mode = build
-            .mode
-            .map_or_else(String::new, |mode| format!(", {}", mode.words()));
-        self.terminal
-            .status("Building", &format!("{name} for {platform}{mode}"));
-        let built = self
-            .docker
-            .build(build, session, |line| self.terminal.output(name, line))?;
+        let (name, activity) = (&job.image.name, self.activity(job));
+        activity.phase("build", build.mode.map_or("", BuildMode::words));
+        let log = self.logs.map(|logs| logs.file(name));
+        let built = self.docker.build(build, session, log.as_deref(), |step| {
+            let BuildStep { done, total, name } = step;
+            let phase = match total {
+                0 => "build".to_owned(),
+                _ => format!("build {done}/{total}"),
+            };
+            activity.phase(&phase, &name);
+        });
+        let whole = log.and_then(|log| std::fs::read(log).ok());
+        activity.attach(&String::from_utf8_lossy(&whole.unwrap_or_default()));
+        let built = built?;
+        let (steps, cached) = built.steps;
+        (job.report.steps, job.report.cached_steps) = (steps, cached);
         if let Some(error) = &built.cache_error {
             let text = "the build's cache was not written, so the next machine starts without";
             self.terminal.warning(&format!("{name}: {text}: {error}"));
@@ -161,7 +163,7 @@ impl Executor<'_> {
         manifest: &Manifest,
     ) -> Result<Box<Proof>> {
         let image = job.image;
-        self.terminal.status("Proving", &image.name);
+        self.activity(job).phase("prove", "");
         let (digest, arch) = (&manifest.digest, Some(image.arch));
         let proof = self.prover.in_store(store, digest, arch, &image.foreign)?;
         proof.require()?;
@@ -171,13 +173,40 @@ impl Executor<'_> {
 
     /// Says what a proof has found.
     pub(super) fn proven(&self, job: &mut Job<'_>, proof: &Proof) {
-        let name = &job.image.name;
-        self.terminal
-            .status("Proven", &format!("{name}: {}", proof.verdict.summary()));
+        let (name, activity) = (&job.image.name, self.activity(job));
+        let mut text = proof.verdict.summary();
+        if job.report.built {
+            let steps = job.report.steps_in_words();
+            let time = size::seconds(activity.elapsed());
+            let parts = [Some(text), steps, emulation(job.image), Some(time)];
+            text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        }
+        activity.said("Proven", &text, &Map::new());
+        activity.phase("proven", "");
         for note in &proof.verdict.notes {
             self.terminal.note(&format!("{name}: {note}"));
         }
         job.report.proof = Some(proof.clone());
+    }
+}
+
+/// Lambda refuses anything but a single image.
+pub(super) fn require_single(who: &str, manifest: &Manifest) -> Result<()> {
+    if manifest.is_image_manifest() {
+        return Ok(());
+    }
+    bail!(
+        "{who} a `{}` instead of a single image: Lambda refuses it; \
+         check the builder's attestation settings (`docker buildx inspect`)",
+        manifest.media_type
+    );
+}
+
+/// How an image was built, where that takes long.
+fn emulation(image: &PlannedImage) -> Option<String> {
+    match image.build()?.mode? {
+        BuildMode::Emulated => Some("built with emulation".to_owned()),
+        BuildMode::Native | BuildMode::Assembled | BuildMode::Pinned | BuildMode::Cross => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! fails leaves AWS untouched, a push or check that fails leaves every tag untouched, and moving tags are written after all
 //! others.
 
+mod finish;
 mod indexes;
 mod make;
 mod publish;
@@ -14,6 +15,7 @@ mod tags;
 use anyhow::{Context, Result, anyhow};
 use image_oci::Manifest;
 
+use finish::finish;
 use make::Made;
 use publish::Destination;
 pub use regions::OtherRegion;
@@ -22,11 +24,12 @@ use stage::Job;
 use tags::Which;
 
 use crate::{
+    build_logs::BuildLogs,
     docker::{Docker, ExistingLogins, LoginSession},
     plan::Plan,
     proof::Prover,
     report::{
-        result::{ImageReport, IndexReport, Report},
+        result::{IndexReport, Report},
         terminal::Terminal,
     },
     repositories::Repositories,
@@ -49,15 +52,15 @@ pub struct Executor<'a> {
     pub prover: &'a Prover,
     /// How many images are worked on at a time.
     pub jobs: usize,
+    /// Where the logs of builds are kept.
+    pub logs: Option<&'a BuildLogs>,
+    /// The width of the longest name among the images.
+    pub width: usize,
 }
 
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
-    let job = |image| Job {
-        image,
-        report: ImageReport::planned(image),
-    };
-    let mut jobs: Vec<Job<'_>> = plan.images.iter().map(job).collect();
+    let mut jobs: Vec<Job<'_>> = plan.images.iter().map(Job::of).collect();
     let mut indexes = Vec::new();
     if let Err(error) = executor.carry_out(plan, &mut jobs, &mut indexes) {
         let message = format!("{error:#}");
@@ -68,7 +71,7 @@ pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
             job.report.error.get_or_insert_with(|| message.clone());
         }
     }
-    let images = jobs.into_iter().map(|job| job.report).collect();
+    let images = jobs.into_iter().map(Job::end).collect();
     Report {
         place: plan.place.clone(),
         images,
@@ -98,6 +101,7 @@ impl Executor<'_> {
         let Some((place, repositories)) = published else {
             // Local images have nothing to do with each other.
             self.each(jobs, all, make);
+            jobs.iter_mut().for_each(finish);
             return Ok(());
         };
         let (made, registry) = std::thread::scope(|scope| {
@@ -186,6 +190,7 @@ impl Executor<'_> {
                 ..self.confirm_index(index, manifest, repositories, jobs)?
             });
         }
+        jobs.iter_mut().for_each(finish);
         Ok(())
     }
 }

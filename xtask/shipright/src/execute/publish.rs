@@ -1,17 +1,23 @@
 //! Images go to the registry, and are read back from there and compared with the plan: what was asked for is not evidence.
 
-use std::thread::ScopedJoinHandle;
+use std::{io::Read, thread::ScopedJoinHandle};
 
 use anyhow::{Context, Result, anyhow, bail};
 use image_oci::Manifest;
 
-use super::{Executor, make::Made, stage::Job};
+use super::{
+    Executor,
+    make::{Made, require_single},
+    stage::Job,
+};
 use crate::{
     model::{label, published::Found},
     plan::{Plan, Publication},
     proof::Proof,
-    registry::{Damaged, Registry},
+    registry::{BlobSource, Damaged, Registry},
+    report::terminal::Meter,
     repositories::Repositories,
+    store::ContentStore,
 };
 
 /// An image that is in the registry, and proven there.
@@ -45,23 +51,26 @@ impl Executor<'_> {
         };
         let publication = publication(job)?;
         let repository = &publication.repository;
-        let name = &job.image.name;
         let (plan, store) = (destination.plan, self.store);
         let store = store.context("the content store is not open")?;
-        self.terminal
-            .status("Pushing", &format!("{name} to {repository}"));
+        let activity = self.activity(job);
+        activity.phase("push", "");
+        let metered = Metered {
+            source: store,
+            meter: activity.meter("push"),
+        };
         let mount = plan.repositories().find(|other| *other != repository);
         let sent = destination
             .registry
-            .put_image(repository, manifest, store, mount)
+            .put_image(repository, manifest, &metered, mount)
             .inspect_err(|error| {
                 if let Some(damaged) = error.downcast_ref::<Damaged>() {
                     store.discard(&damaged.digest);
                 }
             })?;
-        self.terminal
-            .status("Pushed", &format!("{name}: {sent} bytes sent"));
         job.report.changed = true;
+        job.report.sent = sent.bytes;
+        job.report.new_layers = Some(sent.layers);
         Ok(())
     }
 
@@ -73,6 +82,7 @@ impl Executor<'_> {
         made: &Made<'_>,
     ) -> Result<Published<'p>> {
         let publication = publication(job)?;
+        self.activity(job).phase("verify", "what has arrived");
         // What was in the registry before this run is proven from there.
         let (read, proven) = std::thread::scope(|scope| {
             let existing = match made {
@@ -108,6 +118,9 @@ impl Executor<'_> {
                 proof.config_digest
             );
         }
+        let document = manifest.document()?;
+        job.report.size = Some(document.blobs().map(|blob| blob.size).sum());
+        job.report.layers = Some(document.layers.len());
         job.report.digest = Some(manifest.digest.clone());
         job.report.media_type = Some(found.media_type);
         job.report.platform = Some(found.platform);
@@ -115,6 +128,19 @@ impl Executor<'_> {
             publication,
             manifest,
         })
+    }
+}
+
+/// A source of blobs that tells how much was read of it.
+struct Metered<'s> {
+    source: &'s ContentStore,
+    meter: Meter,
+}
+
+impl BlobSource for Metered<'_> {
+    fn open(&self, digest: &str, from: u64) -> Result<Box<dyn Read + Send>> {
+        let reader = BlobSource::open(self.source, digest, from)?;
+        Ok(Box::new(self.meter.reading(reader)))
     }
 }
 
@@ -158,13 +184,7 @@ impl Destination<'_> {
         let manifest = self.repositories.manifest(repository, digest)?;
         let manifest = manifest
             .with_context(|| format!("the image is not in `{repository}` after the push"))?;
-        if !manifest.is_image_manifest() {
-            bail!(
-                "the registry has a `{}` instead of a single image: Lambda refuses it; \
-                 check the builder's attestation settings (`docker buildx inspect`)",
-                manifest.media_type
-            );
-        }
+        require_single("the registry has", &manifest)?;
         Ok(manifest)
     }
 

@@ -80,7 +80,9 @@ impl Executor<'_> {
                 registry: destination.registry,
                 repository,
             };
-            let sent = registry.put_image(repository, manifest, &source, None)?;
+            let sent = registry
+                .put_image(repository, manifest, &source, None)?
+                .bytes;
             if sent > 0 {
                 let text = format!("{} to {name}: {sent} bytes", job.image.name);
                 self.terminal.status("Sent", &text);
@@ -193,7 +195,7 @@ impl Executor<'_> {
                 Some(_) | None => {}
             }
             let text = format!("{repository}:{name} in {place}");
-            self.terminal.status("Tagging", &text);
+            self.terminal.detail(&format!("tag {text}"));
             let writer = replica.region.repositories.writer();
             writer
                 .tag(repository, manifest, name)

@@ -1,14 +1,19 @@
 //! One stage of a plan: the same step for every image, some at a time. Only when all have done it, the next may begin.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicUsize, Ordering},
 };
 
 use anyhow::{Result, bail};
 
 use super::Executor;
-use crate::{plan::PlannedImage, report::result::ImageReport};
+use crate::{
+    docker::BuildFailed,
+    interrupt,
+    plan::PlannedImage,
+    report::{result::ImageReport, terminal::Activity},
+};
 
 /// An image of the plan, and its row of the report.
 pub(super) struct Job<'p> {
@@ -16,6 +21,29 @@ pub(super) struct Job<'p> {
     pub image: &'p PlannedImage,
     /// What is known of it so far.
     pub report: ImageReport,
+    /// What people see of it, once something is done.
+    activity: OnceLock<Activity>,
+}
+
+impl<'p> Job<'p> {
+    /// An image to which nothing was done yet.
+    pub(super) fn of(image: &'p PlannedImage) -> Self {
+        Self {
+            image,
+            report: ImageReport::planned(image),
+            activity: OnceLock::new(),
+        }
+    }
+
+    /// It is done, or has come to an end. Returns what came of it.
+    pub(super) fn end(self) -> ImageReport {
+        self.report
+    }
+
+    /// Takes its line away, with all that was said.
+    pub(super) fn take_activity(&mut self) -> Option<Activity> {
+        self.activity.take()
+    }
 }
 
 impl Executor<'_> {
@@ -64,10 +92,7 @@ impl Executor<'_> {
                         let Some(input) = input.take() else { continue };
                         match step(job, input) {
                             Ok(done) => *output = Some(done),
-                            Err(error) => {
-                                self.terminal.failed(&job.image.name, &error);
-                                job.report.error = Some(format!("{error:#}"));
-                            }
+                            Err(error) => self.fail(job, &error),
                         }
                     }
                 });
@@ -77,5 +102,40 @@ impl Executor<'_> {
             .into_iter()
             .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner).2);
         outputs.collect()
+    }
+
+    /// What people see of an image.
+    pub(super) fn activity<'j>(&self, job: &'j Job<'_>) -> &'j Activity {
+        job.activity.get_or_init(|| {
+            let (name, platform) = (&job.image.name, job.image.arch.platform());
+            self.terminal.activity(name, &platform, self.width)
+        })
+    }
+
+    /// Says why an image has failed: of a build with what the step has printed, whole and once.
+    fn fail(&self, job: &mut Job<'_>, error: &anyhow::Error) {
+        interrupt::let_end();
+        let name = &job.image.name;
+        self.activity(job).give_up();
+        let failed = error.downcast_ref::<BuildFailed>();
+        if let Some(failed) = failed {
+            let log = failed.log();
+            let file = self.logs.map(|logs| logs.shown(name));
+            let whole = file.map_or_else(String::new, |file| {
+                format!("{name}: the whole log of the build is {}\n", file.display())
+            });
+            if !log.is_empty() {
+                self.terminal.log(&format!("{name}: {log}\n{whole}"));
+            }
+        }
+        let build = job.image.build();
+        let line = failed.and_then(|failed| failed.line);
+        let place = build.map(|build| build.dockerfile.as_path()).zip(line);
+        match place {
+            Some(place) => self.terminal.failed_at(place, name, error),
+            None => self.terminal.failed(name, error),
+        }
+        job.report.error = Some(format!("{error:#}"));
+        job.report.seconds = self.activity(job).elapsed();
     }
 }

@@ -52,9 +52,9 @@ impl Executor<'_> {
             }
         }
         job.report.changed |= !written.is_empty();
+        self.activity(job).phase("tag", repository);
         side_by_side(AT_ONCE, &written, |name| {
-            self.terminal
-                .status("Tagging", &format!("{repository}:{name}"));
+            self.terminal.detail(&format!("tag {repository}:{name}"));
             repositories.writer().tag(repository, &image.manifest, name)
         })?;
         Ok(())
@@ -68,6 +68,7 @@ impl Executor<'_> {
         repositories: Repositories<'_>,
         image: &Published<'_>,
     ) -> Result<()> {
+        self.activity(job).phase("verify", "tags");
         let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
         let tags = image.publication.tags.iter().filter(expected);
         let names: Vec<_> = tags.map(|tag| tag.name.clone()).collect();
@@ -89,15 +90,9 @@ impl Executor<'_> {
                 "tags do not name {digest}, perhaps because another push ran at the same time: {wrong}"
             );
         }
-        let (name, count, platform) = (
-            &job.image.name,
-            job.report.tags.len(),
-            job.image.arch.platform(),
-        );
-        self.terminal.status(
-            "Checked",
-            &format!("{name}: {count} tags name {digest}, {platform}"),
-        );
+        let count = job.report.tags.len();
+        let text = format!("{}: {count} tags name {digest}", job.image.name);
+        self.terminal.detail(&text);
         Ok(())
     }
 }

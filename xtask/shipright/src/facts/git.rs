@@ -177,6 +177,20 @@ pub enum Unreadable {
     Repository(anyhow::Error),
 }
 
+/// The last commits, newest first. What cannot be read has none.
+pub fn recent(directory: &Path, most: usize) -> Vec<String> {
+    let walk = |repository: &Repository| {
+        let mut walk = repository.revwalk()?;
+        walk.push_head()?;
+        let commits = walk.take(most).flatten().map(|commit| commit.to_string());
+        Ok::<_, git2::Error>(commits.collect())
+    };
+    let repository = Repository::discover(directory);
+    repository
+        .and_then(|repository| walk(&repository))
+        .unwrap_or_default()
+}
+
 /// The revision of a project, with the context that a person needs when it cannot be read.
 ///
 /// # Errors

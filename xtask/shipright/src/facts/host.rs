@@ -25,6 +25,11 @@ pub fn timestamp() -> String {
     now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// The time of an event: RFC 3339 in UTC, to the millisecond.
+pub fn precise_timestamp() -> String {
+    now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
 /// An environment variable that is set, not empty, and text.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -63,7 +68,7 @@ pub fn target_directory(root: &Path) -> PathBuf {
 /// # Errors
 /// A directory that cannot be made.
 pub fn state_directory(root: &Path) -> anyhow::Result<PathBuf> {
-    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/images/\n/manifests/\n/sandbox/\n";
+    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/build-logs/\n/images/\n/manifests/\n/sandbox/\n";
     let directory = target_directory(root);
     let ignore = directory.join(".gitignore");
     if !ignore.exists() {

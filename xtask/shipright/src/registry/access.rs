@@ -19,7 +19,7 @@ use super::{
     is_loopback,
     reference::{HUB, HUB_NAME},
 };
-use crate::facts::host;
+use crate::{facts::host, report::terminal::github::mask};
 
 /// A user name and password for a registry.
 #[derive(Clone)]
@@ -66,10 +66,13 @@ impl Login {
         let (user, password) = text
             .split_once(':')
             .context("ECR's authorization token lacks a colon")?;
-        Ok(Self {
+        let login = Self {
             user: user.to_owned(),
             password: password.to_owned(),
-        })
+        };
+        mask(password);
+        mask(token);
+        Ok(login)
     }
 
     /// Under which name docker keeps the login of a registry. That of its Hub has the address that it had first.
@@ -215,6 +218,7 @@ pub(super) fn authorization(
         bail!("the registry `{host}` names no safe place to get a token: `{realm}`");
     }
     let token = challenge.token(registry, &actions.scopes(repositories), login.as_ref())?;
+    mask(&token);
     Ok(Some(format!("Bearer {token}")))
 }
 

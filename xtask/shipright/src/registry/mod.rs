@@ -18,22 +18,26 @@ use std::{
     collections::BTreeSet,
     io::Read,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow, bail};
 use image_oci::{Manifest, digest_of, is_digest};
 use ureq::{
-    Agent,
+    Agent, Body, SendBody,
     http::Response,
+    middleware::MiddlewareNext,
     tls::{Certificate, RootCerts, TlsConfig},
 };
+
+use crate::calls;
 
 pub use access::{Actions, Login};
 pub use failure::NoAnswer;
 use failure::{Failure, persistently};
 pub use reference::{Reference, is_loopback};
 pub use upload::{BlobSource, Damaged, InRepository};
+pub use write::Sent;
 
 /// How long is waited before what may pass is tried again.
 const DELAYS: &[Duration] = &[Duration::from_secs(1), Duration::from_secs(3)];
@@ -327,7 +331,32 @@ fn new_agent(silence: Duration, is_local: bool) -> Agent {
         .timeout_per_write(Some(silence))
         .http_status_as_error(false);
     let config = if is_local { config.proxy(None) } else { config };
-    config.build().new_agent()
+    config.middleware(tell).build().new_agent()
+}
+
+/// Tells of a request. Where an upload goes on may have anything in its query.
+fn tell(
+    request: ureq::http::Request<SendBody<'_>>,
+    next: MiddlewareNext<'_>,
+) -> Result<Response<Body>, ureq::Error> {
+    let uri = request.uri();
+    let name = format!(
+        "{} {}{}",
+        request.method(),
+        uri.authority().map_or("", |authority| authority.as_str()),
+        uri.path()
+    );
+    let began = Instant::now();
+    let answer = next.handle(request);
+    match &answer {
+        Ok(answer) => calls::ended(
+            name,
+            began,
+            format_args!("HTTP {}", answer.status().as_u16()),
+        ),
+        Err(error) => calls::ended(name, began, error),
+    }
+    answer
 }
 
 #[cfg(test)]

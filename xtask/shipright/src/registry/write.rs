@@ -15,10 +15,18 @@ const AT_ONCE: usize = 4;
 /// How many questions are asked at a time.
 const QUESTIONS: usize = 16;
 
+/// What an image has brought to a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// Layers that the repository did not have.
+    pub layers: usize,
+}
+
 impl Registry {
     /// Puts an image into a repository: the blobs that it lacks, and then the manifest under its digest. `mount` is a repository of
-    /// the same registry that may have them; there they are only named, where the registry does that. Returns how many bytes were
-    /// sent.
+    /// the same registry that may have them; there they are only named, where the registry does that. Returns what it lacked.
     ///
     /// # Errors
     /// A manifest or a source that cannot be read, and a registry that cannot be reached or refuses.
@@ -28,9 +36,10 @@ impl Registry {
         manifest: &Manifest,
         source: &dyn BlobSource,
         mount: Option<&str>,
-    ) -> Result<u64> {
+    ) -> Result<Sent> {
+        let document = manifest.document()?;
         let mut known = BTreeSet::new();
-        let blobs = manifest.document()?.blobs();
+        let blobs = document.blobs();
         let blobs: Vec<_> = blobs.filter(|blob| known.insert(&blob.digest)).collect();
         let missing = self.missing(repository, &blobs)?;
         let sent = side_by_side(AT_ONCE, &missing, |blob| {
@@ -41,7 +50,11 @@ impl Registry {
         })?;
         let bytes = manifest.bytes.as_bytes();
         self.put_manifest(repository, &manifest.digest, &manifest.media_type, bytes)?;
-        Ok(sent.into_iter().sum())
+        let lacked = |layer: &&Descriptor| missing.iter().any(|blob| blob.digest == layer.digest);
+        Ok(Sent {
+            bytes: sent.into_iter().sum(),
+            layers: document.layers.iter().filter(lacked).count(),
+        })
     }
 
     /// The blobs that a repository does not have.

@@ -6,4 +6,7 @@ pub mod export;
 pub mod name;
 pub mod plan;
 pub mod result;
+pub mod size;
+pub mod summary;
+pub mod table;
 pub mod terminal;

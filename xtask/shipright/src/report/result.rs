@@ -1,14 +1,15 @@
 //! What came of a plan.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     arch::Arch,
     model::{place::Place, target::Target},
     plan::PlannedImage,
     proof::Proof,
+    report::terminal::rounded,
 };
 
 /// What came of a plan, for every image of it.
@@ -74,6 +75,25 @@ pub struct ImageReport {
     pub image_index: Option<String>,
     /// What the image's bytes say.
     pub proof: Option<Proof>,
+    /// How many bytes a registry keeps of it: its layers, compressed, and its config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// How many layers it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// How many of them its repository did not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_layers: Option<usize>,
+    /// Bytes of blobs that were sent.
+    #[serde(rename = "bytes-sent")]
+    pub sent: u64,
+    /// How many steps its Dockerfile has; 0 where that is not known.
+    pub steps: usize,
+    /// How many of them were in the builder's cache.
+    pub cached_steps: usize,
+    /// How long it took, from its first step to its last, in seconds.
+    #[serde(serialize_with = "as_seconds")]
+    pub seconds: Duration,
     /// Names in the local engine.
     pub local_names: Vec<String>,
     /// Why it failed.
@@ -100,6 +120,13 @@ impl ImageReport {
             regions: BTreeMap::new(),
             image_index: None,
             proof: None,
+            size: None,
+            layers: None,
+            new_layers: None,
+            sent: 0,
+            steps: 0,
+            cached_steps: 0,
+            seconds: Duration::ZERO,
             local_names: build
                 .map(|build| build.names().to_vec())
                 .unwrap_or_default(),
@@ -108,58 +135,24 @@ impl ImageReport {
     }
 }
 
+impl ImageReport {
+    /// How much of the build was in the builder's cache, where it is known.
+    pub fn steps_in_words(&self) -> Option<String> {
+        match (self.cached_steps, self.steps) {
+            (_, 0) => None,
+            (cached, all) if cached >= all => Some("every step cached".to_owned()),
+            (cached, all) => Some(format!("{cached} of {all} steps cached")),
+        }
+    }
+}
+
+fn as_seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(rounded(*time))
+}
+
 impl Report {
     /// Whether everything worked.
     pub fn succeeded(&self) -> bool {
         self.images.iter().all(|image| image.error.is_none())
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for image in &self.images {
-            if image.error.is_some() {
-                writeln!(f, "{}: failed, as said above", image.name)?;
-                continue;
-            }
-            let how = if image.built { "built" } else { "unchanged" };
-            match (&self.place, &image.repository, &image.digest) {
-                (Some(place), Some(repository), Some(digest)) => {
-                    writeln!(
-                        f,
-                        "{}: {how}, {}, {}/{repository}@{digest}",
-                        image.name,
-                        image.arch.platform(),
-                        place.registry
-                    )?;
-                    for tag in image.tags.keys() {
-                        writeln!(f, "    {tag}")?;
-                    }
-                }
-                _ => writeln!(
-                    f,
-                    "{}: {how}, {}, {}",
-                    image.name,
-                    image.arch.platform(),
-                    image.local_names.join(", ")
-                )?,
-            }
-        }
-        for list in &self.image_indexes {
-            let registry = self
-                .place
-                .as_ref()
-                .map(|place| place.registry.as_str())
-                .unwrap_or_default();
-            writeln!(
-                f,
-                "{}: image index for both CPUs, {registry}/{}@{}",
-                list.name, list.repository, list.digest
-            )?;
-            for tag in &list.tags {
-                writeln!(f, "    {tag}")?;
-            }
-        }
-        Ok(())
     }
 }

@@ -110,7 +110,7 @@ pub(super) fn make(
         let reference = stand_in.reference(registry);
         if !is_there(aws, stand_in)? {
             let context = build_context(home, terminal)?;
-            terminal.status(
+            let _wait = terminal.wait_for(
                 "Making",
                 &format!("{reference}, which stands in for {}", stand_in.image),
             );
@@ -168,7 +168,7 @@ fn build_context(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
                  set the build arguments of [environments.….build-args] to images that this machine reaches"
             );
         }
-        terminal.status(
+        let _wait = terminal.wait_for(
             "Making",
             "Python base images for arm64 and amd64 from Debian's packages",
         );

@@ -159,7 +159,7 @@ fn install(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
     if stamp.is_file() && python.exists() {
         return Ok(python);
     }
-    terminal.status(
+    let _wait = terminal.wait_for(
         "Installing",
         &format!(
             "ministack {VERSION}, the local AWS, into {}",

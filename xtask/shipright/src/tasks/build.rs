@@ -77,6 +77,7 @@ pub(super) fn run(
         jobs: selection.jobs,
     };
     let report = run.carry_out(&plan)?;
+    images::say_next(context, &plan, &report, &[]);
     context.print(&report);
     Ok(exit_code(report.succeeded()))
 }

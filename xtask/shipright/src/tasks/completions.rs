@@ -5,23 +5,24 @@
 
 use std::process::ExitCode;
 
-use clap::Command;
+use anyhow::{Context as _, Result};
 use clap_complete::Shell;
 
-use crate::report::document;
+use crate::{completing, report::document};
 
-/// Prints a shell's completions of what is typed as `typed`, a program or two words. `command` makes the command line of a program.
-pub(crate) fn print(typed: &str, command: impl Fn(&str) -> Command, shell: Shell) -> ExitCode {
-    // Not with a dash, which clap_complete 4.6 takes for the end of a subcommand in bash.
+/// Prints a shell's completions of what is typed as `typed`, a program or two words.
+///
+/// # Errors
+/// A place of this program that a script cannot name.
+pub(crate) fn print(typed: &str, shell: Shell) -> Result<ExitCode> {
     let name = typed.replace(' ', "_");
-    let mut bytes = Vec::new();
-    clap_complete::generate(shell, &mut command(&name), &name, &mut bytes);
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    let text = completing::script(&shell.to_string(), &name);
+    let mut text = text.context("this program lies where no script can name it")?;
     if let Some((program, word)) = typed.split_once(' ') {
         text += &handover(shell, program, word, &name);
     }
     document::text_line(&text);
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What completes `PROGRAM WORD …` as `NAME …`, and anything else as before.
@@ -46,7 +47,7 @@ __@name@_handover() {
     if [[ ${COMP_WORDS[1]} == @word@ && $COMP_CWORD -ge 2 ]]; then
         COMP_WORDS=(@name@ "${COMP_WORDS[@]:2}")
         COMP_CWORD=$((COMP_CWORD - 1))
-        _@name@ @name@ "$2" "$3"
+        _clap_complete_@name@ @name@ "$2" "$3"
     elif [[ -n $__@name@_before ]]; then
         "$__@name@_before" "$@"
     fi
@@ -60,7 +61,7 @@ __@name@_handover() {
     if [[ ${words[2]} == @word@ ]] && (( CURRENT > 2 )); then
         words=(@name@ "${words[@]:2}")
         (( CURRENT -= 1 ))
-        _@name@
+        _clap_dynamic_completer_@name@
     elif [[ -n $__@name@_before ]]; then
         $__@name@_before "$@"
     fi

@@ -10,19 +10,24 @@ use image_oci::Platform;
 
 use crate::{
     arch::Arch,
+    build_logs::BuildLogs,
     context::Context,
     docker::Docker,
     execute::{Executor, OtherRegion, execute},
     facts::host,
     model::{config::Config, place::Place, refusal::Refusal},
     parallel::side_by_side,
-    plan::{Plan, command},
+    plan::{Plan, PlannedImage, command, next},
     problem::{Problem, Problems},
     proof::Prover,
     record::Record,
     refused::Refused,
     registry::{Actions, Reference, Registry},
-    report::{plan::Shown, result::Report},
+    report::{
+        plan::Shown,
+        result::{ImageReport, Report},
+        summary::Summary,
+    },
     session::Session,
     store::{self, ContentStore},
 };
@@ -46,10 +51,13 @@ pub(super) fn show_or_announce(context: &Context, plan: &Plan) -> bool {
                 .display();
             let (arch, hardware) = (image.arch, image.arch.hardware());
             let text = format!(
-                "{} ({name}) will be built for {arch} ({hardware}): {}",
-                image.name, image.because
+                "{}: {name} will be built for {arch} ({hardware})",
+                image.name
             );
             context.terminal.warning(&text);
+            context
+                .terminal
+                .detail(&format!("{}: {}", image.name, image.because));
         }
     }
     false
@@ -106,6 +114,9 @@ impl Run<'_> {
         let prover = Prover::of_project(&self.config.root);
         let root = &self.config.root;
         let store = self.session.map(|_| ContentStore::open(root)).transpose()?;
+        let builds = plan.images.iter().any(|image| image.build().is_some());
+        let logs = builds.then(|| BuildLogs::open(root)).transpose()?;
+        let names = plan.images.iter().map(|image| image.name.chars().count());
         let executor = Executor {
             docker: self.docker,
             repositories: self.session.map(Session::repositories),
@@ -114,6 +125,8 @@ impl Run<'_> {
             store: store.as_ref(),
             prover: &prover,
             jobs: self.jobs.into(),
+            logs: logs.as_ref(),
+            width: names.max().unwrap_or(0),
         };
         let (report, who) = std::thread::scope(|scope| {
             let session = self.session.filter(|_| plan.changes_anything());
@@ -127,8 +140,18 @@ impl Run<'_> {
             let text = format!("the content store was not cleared: {error:#}");
             terminal.detail(&text);
         }
-        terminal.block(&report.to_string());
-        self.say_what_still_runs(plan, &report);
+        let summary = Summary::of(plan, &report);
+        terminal.block(&summary.text(terminal.width()));
+        if let Some(logs) = &logs {
+            let text = format!(
+                "logs of the builds are in {}",
+                logs.shown_directory().display()
+            );
+            terminal.detail(&text);
+        }
+        if let Err(error) = summary.for_github(&report) {
+            terminal.warning(&format!("{error:#}"));
+        }
         if let Some(place) = &report.place {
             self.write_down(place, who, &report);
         }
@@ -151,10 +174,7 @@ impl Run<'_> {
                     .map(Problem::from)
                     .collect();
                 let problems = Problems::new(PathBuf::from(shown), text.clone(), problems);
-                problems
-                    .lines()
-                    .iter()
-                    .for_each(|line| self.context.terminal.warning(line));
+                self.context.terminal.findings(&problems);
             }
             let Ok(model) = Model::parse(&text) else {
                 continue;
@@ -239,18 +259,25 @@ impl Run<'_> {
         let records: Vec<_> = pushed.into_iter().map(record).collect();
         self.context.record(self.config, &records);
     }
+}
 
-    /// People take a moved tag for a deployment; it is none.
-    fn say_what_still_runs(&self, plan: &Plan, report: &Report) {
-        for (image, done) in plan.images.iter().zip(&report.images) {
-            let stays = image
-                .function
-                .as_ref()
-                .filter(|function| function.exists && function.digest != done.digest);
-            if let (Some(function), None) = (stays, &done.error) {
-                let text = format!("{}: a moved tag changes no function", function.describe());
-                self.context.terminal.note(&text);
-            }
-        }
+/// What people do next, once images are where they should be. A moved tag changes nothing that runs.
+pub(super) fn say_next(context: &Context, plan: &Plan, report: &Report, services: &[String]) {
+    let stays = |(image, done): (&PlannedImage, &ImageReport)| {
+        let function = image.function.as_ref().filter(|function| function.exists);
+        function.is_some_and(|function| function.digest != done.digest && done.error.is_none())
+    };
+    if plan.images.iter().zip(&report.images).any(stays) {
+        context.terminal.note("a moved tag changes no function");
+    }
+    if let Some(command) = next::after(plan, services).filter(|_| report.succeeded()) {
+        let sandbox = if context.global.sandbox {
+            " --sandbox"
+        } else {
+            ""
+        };
+        context
+            .terminal
+            .next(&format!("cargo xtask {command}{sandbox}"));
     }
 }

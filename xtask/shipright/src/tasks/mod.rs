@@ -10,10 +10,12 @@ mod explain;
 mod export;
 mod images;
 mod init;
+mod man;
 mod manifest;
 mod migrate;
 mod migration;
 mod moves;
+mod overview;
 mod promote;
 mod push;
 mod rollback;
@@ -30,6 +32,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 pub(crate) use completions::print as completions;
+pub(crate) use man::write as man;
 pub use schema::text as schema_text;
 
 use crate::{
@@ -82,8 +85,9 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Init { check: false } => init::run(context),
         Task::Init { check: true } => init::check(context),
         Task::Schema => Ok(schema::print()),
-        // The command line that they complete is known where it was read.
-        Task::Completions(_) => Ok(ExitCode::SUCCESS),
+        Task::Overview => overview::run(context),
+        // The command line that they are about is known where it was read.
+        Task::Completions(_) | Task::Man { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -100,7 +104,7 @@ impl Context {
         let mut command = cli::command("cargo xtask", &cli::named_environments(&words), Vec::new());
         match cli::parse(&mut command, &words, &[])?.1 {
             Typed::Ours(task) => run(self, task),
-            Typed::Completions(_) | Typed::Theirs(..) => {
+            Typed::Completions(_) | Typed::Man(_) | Typed::Theirs(..) => {
                 bail!("`{}` cannot be called", words[1..].join(" "))
             }
         }

@@ -62,6 +62,7 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
     }
     session::confirm_protected(context, push.session.environment)?;
     let report = push.carry_out(context, selection.jobs)?;
+    images::say_next(context, &push.plan, &report, &selection.service);
     context.print(&report);
     Ok(exit_code(report.succeeded()))
 }

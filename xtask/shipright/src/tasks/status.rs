@@ -14,6 +14,7 @@ use crate::{
         status::{Row, short_digest},
     },
     registry::{CONFIG_LIMIT, Registry},
+    report::table,
     session::Session,
     targets,
     tasks::exit_code,
@@ -55,7 +56,11 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     Ok(exit_code(!fails))
 }
 
-fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
+/// What an environment has.
+///
+/// # Errors
+/// An environment that cannot be read.
+pub(super) fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for session in Session::open_all(workspace, name)? {
         let look = Look {
@@ -175,7 +180,9 @@ impl Look<'_> {
 }
 
 fn show(context: &Context, rows: &[Row]) {
-    context.terminal.block(&table(rows));
+    context
+        .terminal
+        .block(&table(rows, context.terminal.width()));
     for row in rows {
         for drift in &row.drift {
             context
@@ -190,7 +197,7 @@ fn show(context: &Context, rows: &[Row]) {
     }
 }
 
-fn table(rows: &[Row]) -> String {
+pub(super) fn table(rows: &[Row], width: Option<usize>) -> String {
     let head = [
         "service",
         "target",
@@ -227,24 +234,5 @@ fn table(rows: &[Row]) -> String {
             drift,
         ]
     });
-    let lines: Vec<[String; 9]> = std::iter::once(head.map(str::to_owned))
-        .chain(lines)
-        .collect();
-    let widths: Vec<usize> = (0..head.len())
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let show = |line: &[String; 9]| {
-        let cells = line
-            .iter()
-            .zip(&widths)
-            .map(|(text, width)| format!("{text:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(show).collect::<Vec<_>>().join("\n")
+    table::table(&head, &lines.collect::<Vec<_>>(), width)
 }

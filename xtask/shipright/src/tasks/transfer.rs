@@ -162,7 +162,7 @@ impl Transfer<'_> {
         let (destination, to) = (self.destination.registry(), &image.to_repository);
         let mut sent = 0;
         for manifest in singles {
-            sent += destination.put_image(to, manifest, &source, mount)?;
+            sent += destination.put_image(to, manifest, &source, mount)?.bytes;
         }
         if let Some(index) = index {
             let bytes = index.bytes.as_bytes();

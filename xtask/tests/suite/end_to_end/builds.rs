@@ -155,9 +155,7 @@ pub(super) fn a_buildkit_elsewhere_builds_too(clone: &Clone) {
         .run(&format!("push dev --service worker --verbose {flags}"))
         .expect(0);
     assert!(
-        push.stderr.contains(&format!(
-            "building with \"{name}\" instance using remote driver"
-        )),
+        push.stderr.contains(&format!("--builder {name} ")),
         "{}",
         push.stderr
     );

@@ -210,10 +210,13 @@ pub(super) fn local_builds_stay_local(clone: &Clone) {
 
 pub(super) fn a_run_that_is_killed_anywhere_can_be_run_again(clone: &Clone) {
     println!("--- killed at every step");
-    for (number, step) in ["Building", "Pushing", "Tagging", "-latest"]
-        .into_iter()
-        .enumerate()
-    {
+    let steps = [
+        (r#""event":"build""#, ""),
+        (r#""event":"push""#, ""),
+        (r#""message":"tag "#, ""),
+        (r#""message":"tag "#, "-latest"),
+    ];
+    for (number, (step, tag_end)) in steps.into_iter().enumerate() {
         fs::write(
             clone.directory.path().join("backend/api/changed.py"),
             format!("# {number}\n"),
@@ -221,14 +224,14 @@ pub(super) fn a_run_that_is_killed_anywhere_can_be_run_again(clone: &Clone) {
         .unwrap();
         clone.commit("change");
         let mut child = clone
-            .command("push-dev --sandbox --service api")
+            .command("push-dev --sandbox --service api --verbose --log-format json")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let reached = lines
             .map_while(Result::ok)
-            .any(|line| line.contains(step) && !line.contains('|'));
+            .any(|line| line.contains(step) && line.contains(&format!("{tag_end}\"")));
         assert!(reached, "the run never came to {step}");
         child.kill().unwrap();
         child.wait().unwrap();
@@ -237,7 +240,7 @@ pub(super) fn a_run_that_is_killed_anywhere_can_be_run_again(clone: &Clone) {
         for (tag, seen) in before.iter().filter(|(_, seen)| {
             seen["labels"]["org.opencontainers.image.revision"] == commit.as_str()
         }) {
-            let moved_early = tag.ends_with("latest") && step != "-latest";
+            let moved_early = tag.ends_with("latest") && tag_end.is_empty();
             assert!(!moved_early, "{tag} moved before {step}: {seen}");
         }
         clone
@@ -297,7 +300,7 @@ pub(super) fn protected_environments_are_refused_before_anything_is_built(clone:
     fs::write(clone.directory.path().join("untracked"), "").unwrap();
     let dirty = clone.run("push-prod --sandbox --yes").expect(2);
     assert!(
-        dirty.stderr.contains("dirty") && !dirty.stderr.contains("Building"),
+        dirty.stderr.contains("dirty") && !dirty.stderr.contains("will be built"),
         "{}",
         dirty.stderr
     );

@@ -3,3 +3,4 @@
 pub(crate) mod aws;
 pub(crate) mod killed;
 pub(crate) mod project;
+pub(crate) mod screen;

@@ -97,7 +97,7 @@ impl<'h> Engine<'h> {
         refuse_unless_possible()?;
         self.install(terminal)?;
         self.stop()?;
-        terminal.status(
+        let _wait = terminal.wait_for(
             "Starting",
             &format!("a private Docker Engine in {}", self.directory().display()),
         );

@@ -62,7 +62,7 @@ impl Engine<'_> {
             return Ok(());
         }
         remove(&self.config())?;
-        terminal.status("Fetching", "Docker Engine, buildx and QEMU from Debian's packages; nothing is installed on this system");
+        let _wait = terminal.wait_for("Fetching", "Docker Engine, buildx and QEMU from Debian's packages; nothing is installed on this system");
         let directory = self.directory();
         let work = directory.join("work");
         remove(&work)?;

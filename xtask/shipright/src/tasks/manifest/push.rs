@@ -86,7 +86,9 @@ fn bring(context: &Context, registry: &Registry, from: &str, to: &str, digest: &
         registry,
         repository: from,
     };
-    let sent = registry.put_image(to, &manifest, &source, Some(from))?;
+    let sent = registry
+        .put_image(to, &manifest, &source, Some(from))?
+        .bytes;
     context
         .terminal
         .status("Brought", &format!("{from}@{digest} to {to}: {sent} bytes"));

@@ -9,7 +9,7 @@ use crate::{
     context::Context,
     facts::paths,
     problem::{Problem, Problems},
-    report::{document, terminal},
+    report::document,
     tasks::exit_code,
 };
 
@@ -52,7 +52,7 @@ pub(super) fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCo
             .iter()
             .for_each(|line| context.terminal.note(line));
         if !mistakes.report().is_empty() {
-            terminal::problems(&mistakes.render());
+            context.terminal.problems(&mistakes);
         }
         reports.extend(mistakes.report());
         reports.extend(notes.report());

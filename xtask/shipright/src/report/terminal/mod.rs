@@ -1,0 +1,254 @@
+//! Lines for people, on standard error, in cargo's manner.
+
+mod activity;
+pub(crate) mod github;
+mod margin;
+mod screen;
+mod wait;
+
+use std::{
+    fmt::Display,
+    io::{BufRead, Write},
+    path::Path,
+};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Map, json};
+
+pub use activity::{Activity, Meter, rounded};
+pub use screen::LogFormat;
+use screen::{Audience, Screen};
+pub(crate) use screen::{last_words, prepare};
+pub use wait::Wait;
+
+use super::name::as_typed;
+use crate::problem::Problems;
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors alone.
+    Quiet,
+    /// Steps, and what builds print.
+    Normal,
+    /// The commands as well.
+    Verbose,
+}
+
+/// Standard error as people see it.
+#[derive(Debug)]
+pub struct Terminal {
+    verbosity: Verbosity,
+}
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const NOTE: Style = AnsiColor::Cyan.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const FAINT: Style = Style::new().dimmed();
+
+impl Terminal {
+    /// A terminal that says this much.
+    pub fn new(verbosity: Verbosity) -> Self {
+        Self { verbosity }
+    }
+
+    /// A step: a verb and what it is done to.
+    pub fn status(&self, verb: &str, object: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            let mut fields = Map::new();
+            fields.insert("event".to_owned(), json!(verb.to_lowercase()));
+            Screen::the().event("info", &printable(object), fields);
+            Screen::the().print(&Self::status_line(verb, object));
+        }
+    }
+
+    fn status_line(verb: &str, object: &str) -> String {
+        line(GOOD, &format!("{verb:>12}"), object)
+    }
+
+    /// Something worth knowing.
+    pub fn note(&self, text: &str) {
+        self.say(Verbosity::Normal, ("note", NOTE, "note:"), text);
+    }
+
+    /// Something that people get wrong.
+    pub fn warning(&self, text: &str) {
+        self.say(Verbosity::Normal, ("warning", WARNING, "warning:"), text);
+    }
+
+    /// What this is doing in detail.
+    pub fn detail(&self, text: &str) {
+        self.say(Verbosity::Verbose, ("detail", FAINT, "detail:"), text);
+    }
+
+    /// An image's failure.
+    pub fn failed(&self, name: &str, error: &anyhow::Error) {
+        self.error(format!("{name}: {error:#}"));
+    }
+
+    /// The same, with the line of a file that it comes from.
+    pub fn failed_at(&self, (file, line): (&Path, usize), name: &str, error: &anyhow::Error) {
+        match &Screen::the().audience {
+            Audience::GitHub => self.annotate(file, line, &format!("{name}: {error:#}")),
+            _ => self.failed(name, error),
+        }
+    }
+
+    /// Why the command ends badly.
+    pub fn error(&self, error: impl Display) {
+        let text = error.to_string();
+        match Screen::the().audience {
+            // The runner shows it as an error of the step.
+            Audience::GitHub => Screen::the().print(&github::error(&as_typed(&printable(&text)))),
+            _ => self.say(Verbosity::Quiet, ("error", BAD, "error:"), &text),
+        }
+    }
+
+    /// What would help.
+    pub fn help(&self, text: &str) {
+        self.say(Verbosity::Quiet, ("help", NOTE, " help:"), text);
+    }
+
+    /// A line that a program has printed about something.
+    pub fn output(&self, name: &str, line: &str) {
+        if !line.trim().is_empty() {
+            let head = format!("{name} |");
+            self.say(Verbosity::Normal, ("output", FAINT, &head), line);
+        }
+    }
+
+    /// What is wrong in a file that somebody wrote, each with its lines. It is shown however quiet we are.
+    pub fn problems(&self, problems: &Problems) {
+        for problem in problems.report() {
+            let text = as_typed(&problem.to_string()).into_owned();
+            Screen::the().event("error", &printable(&text), problem.fields());
+        }
+        let rendered = problems.render();
+        Screen::the().print(&format!("{}\n", as_typed(&rendered)));
+        self.annotate_all(problems);
+    }
+
+    /// The same, one line for each, where it hinders nothing.
+    pub fn findings(&self, problems: &Problems) {
+        for problem in problems.report() {
+            self.warning(&problem.to_string());
+        }
+        self.annotate_all(problems);
+    }
+
+    fn annotate_all(&self, problems: &Problems) {
+        for problem in problems.report() {
+            let text = format!("{}; {}", problem.problem, problem.cure);
+            self.annotate(problems.path(), problem.line, &text);
+        }
+    }
+
+    /// Shows a message at a line of a file, where the reader can.
+    pub fn annotate(&self, file: &Path, line: usize, text: &str) {
+        if let Audience::GitHub = Screen::the().audience {
+            let text = printable(text);
+            Screen::the().print(&github::error_at(file, line, &as_typed(&text)));
+        }
+    }
+
+    /// A command that comes next.
+    pub fn next(&self, command: &str) {
+        self.say(Verbosity::Normal, ("next", NOTE, "next:"), command);
+    }
+
+    /// Text that is laid out already.
+    pub fn block(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal && !text.trim().is_empty() {
+            let text = as_typed(text.trim_end());
+            let mut fields = Map::new();
+            fields.insert("event".to_owned(), json!("text"));
+            Screen::the().event("info", &text, fields);
+            Screen::the().print(&text);
+        }
+    }
+
+    /// What a program of somebody else's has printed, and that says why something failed.
+    pub fn log(&self, text: &str) {
+        let text = printable(text.trim_end());
+        let mut fields = Map::new();
+        fields.insert("event".to_owned(), json!("log"));
+        Screen::the().event("error", &text, fields);
+        match Screen::the().audience {
+            Audience::GitHub => Screen::the().print(github::obeyed_nowhere(&text).trim_end()),
+            _ => Screen::the().print(&text),
+        }
+    }
+
+    /// How many columns there are, where somebody looks at them.
+    pub fn width(&self) -> Option<usize> {
+        Screen::the().width()
+    }
+
+    fn say(&self, least: Verbosity, (level, style, head): (&str, Style, &str), text: &str) {
+        if self.verbosity >= least {
+            let screen = Screen::the();
+            screen.event(level, &as_typed(&printable(text)), Map::new());
+            screen.print(&line(style, head, text));
+        }
+    }
+}
+
+fn line(style: Style, head: &str, text: &str) -> String {
+    format!("{style}{head}{style:#} {}", as_typed(&printable(text)))
+}
+
+/// Asks for a line.
+pub fn ask(question: &str) -> String {
+    anstream::eprint!("{question} ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let _ = std::io::stdin().lock().read_line(&mut answer);
+    answer.trim().to_owned()
+}
+
+/// What clap says: a mistake on standard error, the help that was asked for on standard output.
+pub(crate) fn clap_message(text: &str, is_mistake: bool) {
+    if is_mistake {
+        anstream::eprint!("{text}");
+    } else {
+        anstream::print!("{text}");
+    }
+}
+
+/// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.
+pub fn printable(text: &str) -> String {
+    let plain = anstream::adapter::strip_str(text).to_string();
+    let is_hidden = |c: char| {
+        c.is_control() && c != '\n' && c != '\t'
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    plain.chars().filter(|c| !is_hidden(*c)).collect()
+}
+
+/// The same as one line: nothing in it can look like a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_gets_through() {
+        let hostile =
+            "a\x1b[31mred\x1b[0m\x1b]8;;http://x\x07link\x07\u{202e}b\r\x7f\u{9b}1m\n\tend";
+        let shown = printable(hostile);
+        assert!(
+            shown
+                .chars()
+                .all(|c| !c.is_control() || c == '\n' || c == '\t'),
+            "{shown:?}"
+        );
+        assert!(
+            !shown.contains('\u{202e}') && shown.ends_with("\n\tend"),
+            "{shown:?}"
+        );
+    }
+}
