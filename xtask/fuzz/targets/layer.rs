@@ -1,7 +1,7 @@
 //! A layer as a registry sends it, compressed or not, and the proof of an image that ends with it.
 #![no_main]
 
-use image_proof::{Config, Machine, prove, read_layer};
+use image_proof::{Config, Machine, inventory, prove, read_layer};
 
 const CONFIG: &[u8] = br#"{"architecture":"arm64","os":"linux","rootfs":{"diff_ids":["a"]},
     "config":{"Entrypoint":["/run"],"Cmd":["x"],"WorkingDir":"/app","Env":["PATH=/bin:/app"]},
@@ -15,7 +15,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
 fn judge(bytes: &[u8]) {
     let Ok(layer) = read_layer(bytes) else { return };
     let config = Config::parse(CONFIG).expect("the config is fine");
-    prove(&config, &[layer], Machine::ARM64, &[]);
+    let layers = [layer];
+    prove(&config, &layers, Machine::ARM64, &[]);
+    inventory(&layers);
 }
 
 /// The same bytes with the checksum of each tar header put right: no header that was changed would be read otherwise.

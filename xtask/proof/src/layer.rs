@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     elf::{self, Elf},
     error::Error,
+    inventory::{Database, Databases},
     packages::{self, List, Package, Wheel},
     path, script,
     tar::{Entry, Kind, Reader},
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// The most entries that a layer may have.
 const ENTRIES: usize = 700_000;
@@ -49,6 +50,8 @@ pub struct Layer {
     pub(crate) opaque: BTreeSet<String>,
     /// Python packages with machine code or names of CPUs, by their directory `….dist-info`.
     pub(crate) wheels: BTreeMap<String, Wheel>,
+    /// What package managers have written down.
+    pub(crate) databases: Databases,
     /// Directories that the files of `/etc/ld.so.conf` name.
     pub(crate) loader_directories: BTreeSet<String>,
     /// Libraries that `/etc/ld.so.preload` names.
@@ -198,6 +201,7 @@ impl Reading {
         self.layer.files.remove(&path);
         self.layer.links.remove(&path);
         self.layer.hard_links.remove(&path);
+        self.layer.databases.forget(&path);
         if entry.kind != Kind::Directory {
             self.forget_below(&path);
         }
@@ -269,6 +273,10 @@ impl Reading {
                     .or_default()
                     .is_for_any = true;
             }
+        } else if let Some(database) = Database::of(&path) {
+            self.layer
+                .databases
+                .read(path, database, (head, entry.size), reader)?;
         } else if is_loader_list(&path) {
             let text = String::from_utf8_lossy(&head);
             let lines = text

@@ -220,7 +220,7 @@ impl<'l> Tree<'l> {
 }
 
 /// Whether a layer hides a path of the layers below.
-fn hides(layer: &Layer, path: &str) -> bool {
+pub(crate) fn hides(layer: &Layer, path: &str) -> bool {
     if layer.whiteouts.contains(path)
         || layer.others.contains(path)
         || layer.directories.contains(path)
