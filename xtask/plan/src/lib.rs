@@ -14,6 +14,7 @@ mod image;
 pub mod index;
 pub mod init;
 pub mod instance;
+pub mod layers;
 mod local;
 mod needs;
 pub mod next;

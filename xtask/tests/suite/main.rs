@@ -29,6 +29,7 @@ mod requests;
 mod run;
 mod since;
 mod snapshots;
+mod status_page;
 mod support;
 mod tags;
 mod terminal;

@@ -54,11 +54,11 @@ impl Database {
     /// The packages that it names.
     pub(super) fn packages(self, text: &str) -> Vec<Installed> {
         match self {
-            Self::Debian => paragraphs(text).filter_map(debian).collect(),
-            Self::Alpine => paragraphs(text).filter_map(alpine).collect(),
+            Self::Debian => all(text, debian),
+            Self::Alpine => all(text, alpine),
             Self::Python => paragraphs(text)
                 .next()
-                .and_then(python)
+                .and_then(|first| python(&first))
                 .into_iter()
                 .collect(),
             Self::Npm => npm(text).into_iter().collect(),
@@ -74,6 +74,11 @@ fn is_module(directory: &str) -> bool {
     let is_modules = |path: &str| path::split(path).1 == "node_modules";
     !name.starts_with(['@', '.'])
         && (is_modules(above) || scope.starts_with('@') && is_modules(top))
+}
+
+fn all(text: &str, package: fn(&[&str]) -> Option<Installed>) -> Vec<Installed> {
+    let named = paragraphs(text).filter_map(|paragraph| package(&paragraph));
+    named.collect()
 }
 
 /// The lines between empty ones.
@@ -109,8 +114,8 @@ fn package(
 }
 
 /// What was removed and left its configuration stands in the list too.
-fn debian(paragraph: Vec<&str>) -> Option<Installed> {
-    let of = |name| field(&paragraph, name);
+fn debian(paragraph: &[&str]) -> Option<Installed> {
+    let of = |name| field(paragraph, name);
     let is_installed = of("Status").is_none_or(|status| status.ends_with(" installed"));
     package(
         Manager::Debian,
@@ -121,13 +126,13 @@ fn debian(paragraph: Vec<&str>) -> Option<Installed> {
     .filter(|_| is_installed)
 }
 
-fn alpine(paragraph: Vec<&str>) -> Option<Installed> {
-    let of = |name| field(&paragraph, name);
+fn alpine(paragraph: &[&str]) -> Option<Installed> {
+    let of = |name| field(paragraph, name);
     package(Manager::Alpine, of("P"), of("V"), of("A"))
 }
 
-fn python(paragraph: Vec<&str>) -> Option<Installed> {
-    let of = |name| field(&paragraph, name);
+fn python(paragraph: &[&str]) -> Option<Installed> {
+    let of = |name| field(paragraph, name);
     package(Manager::Python, of("Name"), of("Version"), None)
 }
 

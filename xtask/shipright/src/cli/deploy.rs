@@ -1,6 +1,6 @@
 //! The words of what moves images from place to place, and what runs to them.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
@@ -112,6 +112,12 @@ pub struct Status {
     /// End with code 1 where what runs is not what the tag names, or not on the CPU of `[targets]`
     #[arg(long)]
     pub check: bool,
+    /// Write one page for a browser about all of this, images and history included; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Prove every image of the page: read the layers that this machine does not know from the registry
+    #[arg(long, requires = "html")]
+    pub prove: bool,
 }
 
 /// Reads `10%`.

@@ -172,7 +172,11 @@ pub enum Task {
     #[command(after_help = "Example:\n  cargo xtask promote dev prod --service api")]
     Promote(Promote),
     /// Show what each environment's tags name, what runs there, and where the two differ
-    #[command(after_help = "Examples:\n  cargo xtask status\n  cargo xtask status dev --check")]
+    #[command(
+        after_help = "The page of `--html` is one file that asks nobody for anything. Images are proven with what this machine knows of \
+                      their layers; `--prove` reads the others.\n\nExamples:\n  cargo xtask status\n  \
+                      cargo xtask status dev --check\n  cargo xtask status --html target/status.html"
+    )]
     Status(Status),
     /// Compare what is with what should be: one thing, or everything that can be reached
     #[command(

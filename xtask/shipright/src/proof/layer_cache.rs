@@ -39,6 +39,11 @@ impl LayerCache {
             .filter(|layer: &Layer| layer.digest == digest)
     }
 
+    /// Whether there is a summary of a layer.
+    pub fn has(&self, digest: &str) -> bool {
+        self.file(digest).is_some_and(|file| file.is_file())
+    }
+
     /// Keeps a summary. Written under another name first: two runs may keep the same one.
     pub fn put(&self, layer: &Layer) {
         let Some(file) = self.file(&layer.digest) else {

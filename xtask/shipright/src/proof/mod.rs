@@ -9,6 +9,7 @@ mod blobs;
 mod choice;
 mod layer_cache;
 pub mod machine;
+mod near;
 mod prover;
 
 use std::io::Read;
@@ -20,7 +21,9 @@ use serde::Serialize;
 
 use archive::Archive;
 use blobs::{Blobs, Layout, Remote, Stored};
+pub use image_proof::{Installed, Inventory, Manager};
 pub use layer_cache::LayerCache;
+pub use near::NearImage;
 pub use prover::Prover;
 
 use crate::{arch::Arch, model::config::Foreign, registry::CONFIG_LIMIT};
@@ -94,6 +97,15 @@ fn allowed(foreign: &[Foreign]) -> Vec<Allowed> {
 /// # Errors
 /// An image that cannot be read, or is damaged.
 fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Result<Proof> {
+    Ok(prove_layers(blobs, arch, allowed)?.0)
+}
+
+/// The same, with the layers.
+fn prove_layers(
+    blobs: &mut dyn Blobs,
+    arch: Option<Arch>,
+    allowed: &[Allowed],
+) -> Result<(Proof, Vec<Layer>)> {
     let root = blobs.root()?;
     let mut list = None;
     let (bytes, digest) = choice::choose(blobs, root, arch, 0, &mut list)?;
@@ -140,11 +152,12 @@ fn prove(blobs: &mut dyn Blobs, arch: Option<Arch>, allowed: &[Allowed]) -> Resu
         }
         layers.push(layer);
     }
-    Ok(Proof {
+    let proof = Proof {
         digest: Some(digest),
         image_index: list,
         ..judge(&config, &config_bytes, &layers, arch, allowed)?
-    })
+    };
+    Ok((proof, layers))
 }
 
 /// Judges a config and its layers.

@@ -12,7 +12,7 @@ use crate::{
 /// Proves images.
 #[derive(Debug, Clone)]
 pub struct Prover {
-    cache: LayerCache,
+    pub(super) cache: LayerCache,
 }
 
 impl Prover {

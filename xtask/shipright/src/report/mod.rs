@@ -4,6 +4,7 @@
 pub mod document;
 pub mod export;
 pub mod name;
+pub mod page;
 pub mod plan;
 pub mod result;
 pub mod size;

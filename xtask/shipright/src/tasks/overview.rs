@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
 }
 
 fn look(context: &Context, workspace: &Workspace<'_>, name: &str) -> Look {
-    let (images, unreached) = match status::look(workspace, name) {
+    let (images, unreached) = match status::rows(workspace, name) {
         Ok(images) => (images, None),
         Err(error) => (Vec::new(), Some(format!("{error:#}"))),
     };
@@ -150,6 +150,7 @@ fn show(context: &Context, look: &Look) {
         return;
     }
     context.terminal.block(&format!("\n{name}: {}", look.push));
-    let table = status::table(&look.images, context.terminal.width());
+    let rows: Vec<_> = look.images.iter().collect();
+    let table = status::table(&rows, context.terminal.width());
     context.terminal.block(&table);
 }

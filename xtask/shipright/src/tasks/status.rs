@@ -1,8 +1,12 @@
 //! `status`: what the tags name, what runs, and where the two differ.
 
+mod output;
+mod page;
+
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Result;
+use output::Output;
 
 use crate::{
     cli::Status,
@@ -21,33 +25,51 @@ use crate::{
     workspace::Workspace,
 };
 
+/// An environment, as far as it could be read.
+struct Environment<'w> {
+    name: String,
+    regions: Vec<Region<'w>>,
+    /// Why it could not.
+    unreached: Option<String>,
+}
+
+/// One of its regions.
+struct Region<'w> {
+    session: Session<'w>,
+    registry: Registry,
+    rows: Vec<(Selected<'w>, Row)>,
+}
+
 /// Shows every environment, or those that are named.
 pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     let workspace = Workspace::of(context)?;
-    let all = || workspace.config.environments.keys().cloned().collect();
     let names: Vec<String> = if arguments.environments.is_empty() {
-        all()
+        workspace.config.environments.keys().cloned().collect()
     } else {
         arguments.environments.clone()
     };
     for name in &names {
         workspace.environment(name)?;
     }
-    let mut rows = Vec::new();
-    let mut unreached = BTreeMap::new();
-    for name in &names {
-        match look(&workspace, name) {
-            Ok(more) => rows.extend(more),
-            Err(error) => {
-                context
-                    .terminal
-                    .warning(&format!("`{name}` cannot be read: {error:#}"));
-                unreached.insert(name, format!("{error:#}"));
-            }
-        }
-    }
+    let output = arguments.html.as_deref();
+    let output = output.map(|file| Output::of(context, file)).transpose()?;
+    let read = names
+        .into_iter()
+        .map(|name| read(context, &workspace, name));
+    let environments: Vec<_> = read.collect();
+    let regions = environments.iter().flat_map(|one| &one.regions);
+    let rows: Vec<&Row> = regions
+        .flat_map(|one| one.rows.iter().map(|(_, row)| row))
+        .collect();
+    let unreached = environments
+        .iter()
+        .filter_map(|one| Some((&one.name, one.unreached.as_ref()?)));
+    let unreached: BTreeMap<_, _> = unreached.collect();
     context.print(&serde_json::json!({ "images": rows, "unreached": unreached }));
     show(context, &rows);
+    if let Some(output) = &output {
+        output.write(|| page::gather(context, &workspace, &environments, arguments.prove))?;
+    }
     let has_drift = rows.iter().any(|row| !row.drift.is_empty());
     // What cannot be read may have drifted.
     let is_unread = rows.iter().any(|row| row.is_unread);
@@ -56,22 +78,52 @@ pub(super) fn run(context: &Context, arguments: &Status) -> Result<ExitCode> {
     Ok(exit_code(!fails))
 }
 
+fn read<'w>(context: &Context, workspace: &'w Workspace<'_>, name: String) -> Environment<'w> {
+    let (regions, unreached) = match look(workspace, &name) {
+        Ok(regions) => (regions, None),
+        Err(error) => {
+            let reason = format!("{error:#}");
+            let warning = format!("`{name}` cannot be read: {reason}");
+            context.terminal.warning(&warning);
+            (Vec::new(), Some(reason))
+        }
+    };
+    Environment {
+        name,
+        regions,
+        unreached,
+    }
+}
+
 /// What an environment has.
 ///
 /// # Errors
 /// An environment that cannot be read.
-pub(super) fn look(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+pub(super) fn rows(workspace: &Workspace<'_>, name: &str) -> Result<Vec<Row>> {
+    let regions = look(workspace, name)?.into_iter();
+    let rows = regions.flat_map(|region| region.rows);
+    Ok(rows.map(|(_, row)| row).collect())
+}
+
+fn look<'w>(workspace: &'w Workspace<'_>, name: &str) -> Result<Vec<Region<'w>>> {
+    let mut regions = Vec::new();
     for session in Session::open_all(workspace, name)? {
         let look = Look {
             registry: session.registry()?,
             session: &session,
         };
+        let mut rows = Vec::new();
         for selected in session.selected(&[])? {
-            rows.push(look.row(selected)?);
+            rows.push((selected, look.row(selected)?));
         }
+        let registry = look.registry;
+        regions.push(Region {
+            session,
+            registry,
+            rows,
+        });
     }
-    Ok(rows)
+    Ok(regions)
 }
 
 struct Look<'s> {
@@ -179,7 +231,7 @@ impl Look<'_> {
     }
 }
 
-fn show(context: &Context, rows: &[Row]) {
+fn show(context: &Context, rows: &[&Row]) {
     context
         .terminal
         .block(&table(rows, context.terminal.width()));
@@ -197,7 +249,7 @@ fn show(context: &Context, rows: &[Row]) {
     }
 }
 
-pub(super) fn table(rows: &[Row], width: Option<usize>) -> String {
+pub(super) fn table(rows: &[&Row], width: Option<usize>) -> String {
     let head = [
         "service",
         "target",

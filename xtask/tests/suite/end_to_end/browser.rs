@@ -48,7 +48,7 @@ impl Browser {
         );
         let picture = self.directory.join(format!("{name}.png"));
         self.open(&[
-            "--window-size=3240,1500",
+            "--window-size=3400,1500",
             &format!("--screenshot={}", picture.display()),
             &address,
         ]);
