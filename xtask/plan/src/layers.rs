@@ -241,10 +241,7 @@ mod tests {
                 "RUN |1 TOKEN=hunter2 /bin/bash -o pipefail -c make",
                 "RUN make",
             ),
-            (
-                "RUN |1 A=/bin/sh -c hunter2 /bin/sh -c make",
-                "RUN make",
-            ),
+            ("RUN |1 A=/bin/sh -c hunter2 /bin/sh -c make", "RUN make"),
             (
                 "RUN |1 TOKEN=hunter2 powershell make",
                 "RUN … (with 1 build arguments)",

@@ -74,7 +74,7 @@ fn row(html: &mut Html, page: &Page, past: &Past) {
         cell(html, "image", &|html| html.text(&past.image));
         cell(html, "from", &|html| origin(html, page, past));
         cell(html, "to", &|html| {
-            digest(html, page, &past.image, &past.to)
+            digest(html, page, &past.image, &past.to);
         });
         cell(html, "by", &|html| html.text(who(&past.who)));
     });

@@ -105,16 +105,17 @@ fn body(html: &mut Html, image: &Image) {
     }
     html.element("dl", &[("class", "facts wide")], |html| {
         fact(html, "digest", |html| html.leaf("code", &[], &image.digest));
+        html.leaf("dt", &[], "reference");
         for reference in &image.references {
-            fact(html, "reference", |html| html.leaf("code", &[], reference));
+            html.element("dd", &[], |html| html.leaf("code", &[], reference));
         }
+        html.leaf("dt", &[], "used as");
         for used in &image.used {
             let (what, name) = match &used.role {
                 Role::Tag(tag) => ("tag", tag),
                 Role::Runs(workload) => ("runs in", workload),
             };
-            let text = format!("{}: {what} {name}", used.place);
-            fact(html, "used as", |html| html.text(&text));
+            html.leaf("dd", &[], &format!("{}: {what} {name}", used.place));
         }
         if let ([only], false) = (image.variants.as_slice(), image.is_index) {
             facts(html, only);
@@ -132,7 +133,7 @@ fn body(html: &mut Html, image: &Image) {
                 );
             });
             html.element("dl", &[("class", "facts wide")], |html| {
-                facts(html, variant)
+                facts(html, variant);
             });
         }
         proof(html, &variant.proof);

@@ -142,7 +142,7 @@ fn found(html: &mut Html, page: &Page, row: &Row) {
     word(html, state);
     if state != State::Empty {
         html.element("dl", &[("class", "facts")], |html| {
-            facts(html, page, row, state)
+            facts(html, page, row, state);
         });
     }
     for drift in &row.drift {

@@ -8,6 +8,8 @@ mod history;
 mod image;
 mod markup;
 mod matrix;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
