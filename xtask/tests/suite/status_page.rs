@@ -87,6 +87,10 @@ impl Fleet {
         let staging = "[environments.staging]\naccount = \"111122223333\"\nregion = \"eu-west-1\"\nrepository = \"staging/{project}\"\n\n[services.api]";
         let deploy = deploy_to(&far).replacen("[services.api]", staging, 1);
         let project = Project::with_deploy(&deploy);
+        // Whatever the machine has of that name, nobody answers.
+        let kubectl = project.path("bin/kubectl");
+        fs::write(&kubectl, "#!/bin/sh\necho no cluster here >&2\nexit 1\n").unwrap();
+        fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
         let aws = &project.aws;
         let page = image(
             aws,
@@ -183,6 +187,7 @@ fn the_page_has_what_status_tells_and_what_is_in_the_images() {
         "1 environment cannot be read",
         "<strong class=\"bad\">prod</strong> cannot be read: ",
         "AccessDeniedException",
+        "no cluster here",
         "runs 0000000, worker-dev-latest is 3333333",
         "function is x86_64, policy is arm64",
         &fleet.worker,
