@@ -85,6 +85,11 @@ fn layer(step: &Step, is_base: bool) -> Made {
     }
 }
 
+/// An instruction of a history as people may be shown it: shortened, and without the values of build arguments.
+pub fn shown(created_by: &str) -> String {
+    shortened(&instruction(created_by))
+}
+
 /// How many layers come with the base image.
 fn base_layers(steps: &[Step]) -> usize {
     let mut base = 0;

@@ -14,7 +14,11 @@ use crate::{
     facts::host,
     model::label,
     parallel::side_by_side,
-    plan::{Selected, layers::layers, status::Row},
+    plan::{
+        Selected,
+        layers::{layers, shown},
+        status::Row,
+    },
     proof::{NearImage, Prover},
     record::{self, History},
     report::page::{Cell, Image, Layer, Page, Place, Proven, Role, Service, Use, Variant},
@@ -308,7 +312,11 @@ impl Reader {
                 return Ok(Proven::Unknown { bytes });
             }
             let foreign = &wanted.selected.image.foreign;
-            let (proof, inventory) = self.prover.near(image, Some(arch), foreign)?;
+            let (mut proof, inventory) = self.prover.near(image, Some(arch), foreign)?;
+            // The terminal of who builds may tell the values of build arguments; a page that is passed on must not.
+            for finding in &mut proof.verdict.findings {
+                finding.instruction = finding.instruction.as_deref().map(shown);
+            }
             let proof = Box::new(proof);
             Ok(Proven::Here { proof, inventory })
         };
