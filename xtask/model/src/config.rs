@@ -15,7 +15,9 @@ use crate::{
     cache::Store,
     pattern::{TagPattern, VersionSource},
     registry::{Ecr, NamedRegistry, ecr_of},
+    severity::Severity,
     target::Target,
+    vulnerability::Exception,
 };
 
 /// A deploy.toml without mistakes.
@@ -53,6 +55,9 @@ pub struct Config {
     pub services: BTreeMap<String, Service>,
     /// Build arguments that name base images, and the public image that each stands for.
     pub stand_ins: BTreeMap<String, String>,
+    /// Vulnerabilities that are accepted for a time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scan_exceptions: Vec<Exception>,
 }
 
 /// An AWS account and region, and what protects it.
@@ -99,6 +104,9 @@ pub struct Environment {
     pub tags: Vec<TagPattern>,
     /// The pattern of its repositories' names, with `{project}`, `{service}` and `{target}`.
     pub repository: String,
+    /// What no image may have that a moving tag is to name: a vulnerability of this severity, or a worse one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Severity>,
 }
 
 /// A directory of the backend that becomes images.

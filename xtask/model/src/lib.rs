@@ -20,9 +20,11 @@ pub mod registry;
 pub mod revision;
 pub mod running;
 pub mod schedule;
+pub mod severity;
 pub mod shell;
 pub mod suggestion;
 pub mod tags;
 pub mod target;
+pub mod vulnerability;
 
 pub use image_arch as arch;

@@ -36,6 +36,7 @@ pub(crate) fn environment(name: &str) -> Environment {
         build_args: BTreeMap::new(),
         tags: Vec::new(),
         repository: "{project}".into(),
+        scan: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub(crate) fn config(service: Service) -> Config {
         services: BTreeMap::from([(service.name.clone(), service)]),
         order: vec!["dev".into(), "prod".into()],
         stand_ins: BTreeMap::new(),
+        scan_exceptions: Vec::new(),
     }
 }
 

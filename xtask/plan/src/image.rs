@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     arch::Arch,
+    scan::Gate,
     model::{
         builder::Builder,
         cache::Cache,
@@ -37,6 +38,9 @@ pub struct Plan {
     /// What each of them lets move, as wildcards.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub movable_tags: BTreeMap<String, Vec<String>>,
+    /// What is asked of each image between its lasting tags and its moving ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Gate>,
     /// The images.
     pub images: Vec<PlannedImage>,
     /// Image indexes for both CPUs.

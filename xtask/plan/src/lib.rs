@@ -24,6 +24,7 @@ pub mod promotion;
 mod push;
 mod registry;
 pub mod rollback;
+pub mod scan;
 mod select;
 pub mod since;
 pub mod status;

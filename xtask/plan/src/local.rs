@@ -127,6 +127,7 @@ pub fn plan_local(
             revision,
             create_repositories,
             movable_tags: BTreeMap::new(),
+            scan: None,
             other_places: Vec::new(),
             images,
             indexes,

@@ -69,6 +69,7 @@ pub mod registry;
 pub mod report;
 pub mod repositories;
 pub mod resolver;
+pub mod scan;
 pub mod sandbox;
 pub mod session;
 pub mod store;

@@ -1,6 +1,6 @@
 //! The only room that starts programs.
 //!
-//! Three ways: [`Tool::read`] for a short answer, [`Tool::stream`] for a long run whose lines people watch, and
+//! Four ways: [`Tool::read`] for a short answer, [`Tool::bounded`] for one of a program that may be anybody's, [`Tool::stream`] for a long run whose lines people watch, and
 //! [`Tool::daemon`] for what outlives this program. Children that do not outlive it are known here, so that an
 //! interrupt ends them, and on Linux the kernel ends them should this program be killed outright.
 //!
@@ -10,6 +10,8 @@
     clippy::disallowed_methods,
     reason = "this is the room that starts programs"
 )]
+
+mod bounded;
 
 use std::{
     ffi::OsString,

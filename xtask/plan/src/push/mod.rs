@@ -22,9 +22,11 @@ use crate::{
         refusal::Refusal,
         revision::Revision,
         tags::{Tag, TagSet},
+        vulnerability::Scanner,
     },
     needs::needs,
     own_tags::{movable_tags, own_tags},
+    scan,
     select::Selected,
 };
 
@@ -48,6 +50,8 @@ pub struct PushFacts {
     pub functions: BTreeMap<String, Function>,
     /// What is there for builds.
     pub build: BuildFacts,
+    /// Programs on this machine that look for vulnerabilities.
+    pub scanners: Vec<Scanner>,
 }
 
 /// An image for one CPU: most are for one, those of an index for both.
@@ -109,7 +113,10 @@ pub fn plan_push(
 ) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = guards(environment, facts.revision.as_ref());
     refusals.extend(builds.iter().filter_map(refusals::no_index_for_lambda));
+    let scan = scan::gate(environment, &facts.place, &facts.scanners)
+        .map_err(|refusal| refusals.push(refusal));
     let mut plan = Plan {
+        scan: scan.unwrap_or_default(),
         place: Some(facts.place.clone()),
         revision: facts.revision.clone(),
         create_repositories: Vec::new(),

@@ -13,6 +13,7 @@ mod eks;
 mod error;
 mod lambda;
 mod pace;
+mod scan;
 mod sts;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{model::registry::Ecr, registry::Login};
 
 pub use apprunner::Service;
 pub use lambda::Refusal;
+pub use scan::{Order, Scan};
 pub use sts::Identity;
 
 /// How AWS is reached.

@@ -198,8 +198,11 @@ fn expected_types<'a>(schema: &'a Value, definitions: Option<&'a Value>) -> Vec<
         Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
         _ => Vec::new(),
     };
+    // TOML has dates of its own, which JSON has not.
+    let is_date = schema.get("format").and_then(Value::as_str) == Some("date");
     words
         .into_iter()
+        .chain(is_date.then_some("datetime"))
         .filter(|word| *word != "null")
         .map(|word| match word {
             "object" => "table",

@@ -6,7 +6,9 @@
 mod builders;
 mod check;
 mod finding;
+mod located;
 mod raw;
+mod raw_scan;
 mod resolve;
 mod tag_clash;
 

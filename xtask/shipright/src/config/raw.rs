@@ -3,7 +3,7 @@
 //! Nothing here is checked beyond its type. [`super::check`] finds unknown keys and wrong types with the schema that is
 //! generated from these types, and [`super::resolve`] makes a finished [`super::Config`] of them.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Range};
+use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{
@@ -11,103 +11,8 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-/// A value and where in the file it stands, in bytes.
-///
-/// The default is a value that the file lacks. [`super::check`] has complained about it by then, so that nothing else
-/// needs to: a problem at its place is dropped.
-#[derive(Debug, Clone)]
-pub(super) struct Located<T> {
-    /// The value.
-    pub value: T,
-    /// Its place in the file.
-    pub span: Range<usize>,
-}
-
-/// The place of a value that the file lacks.
-pub(super) const NOWHERE: Range<usize> = usize::MAX..usize::MAX;
-
-impl<T: Default> Default for Located<T> {
-    fn default() -> Self {
-        Self {
-            value: T::default(),
-            span: NOWHERE,
-        }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
-        Ok(Self {
-            span: spanned.span(),
-            value: spanned.into_inner(),
-        })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Located<T> {
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-}
-
-/// A map from names to values, each name with its place in the file.
-pub(super) type Named<T> = BTreeMap<Key, T>;
-
-/// The texts of a table, without their places.
-pub(super) fn texts(table: &Named<Located<String>>) -> BTreeMap<String, String> {
-    let pairs = table.iter();
-    pairs
-        .map(|(key, text)| (key.name().to_owned(), text.value.clone()))
-        .collect()
-}
-
-/// A table's key and where it stands. Ordered and compared by its text alone.
-#[derive(Debug, Clone)]
-pub(super) struct Key(pub Located<String>);
-
-impl Key {
-    /// The key's text.
-    pub(super) fn name(&self) -> &str {
-        &self.0.value
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-impl Eq for Key {}
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.name().cmp(other.name())
-    }
-}
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Located::deserialize(deserializer).map(Self)
-    }
-}
-impl JsonSchema for Key {
-    fn schema_name() -> Cow<'static, str> {
-        String::schema_name()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
-    }
-}
+pub(super) use super::located::{Key, Located, NOWHERE, Named, texts};
+use super::raw_scan::{Scan, SeverityName};
 
 // `required` is said by hand: serde has a default for these too, so that one missing key does not hide other mistakes.
 
@@ -134,6 +39,9 @@ pub(super) struct Root {
     /// The local AWS of `--sandbox`.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// What scans for vulnerabilities let through.
+    #[serde(default)]
+    pub scan: Scan,
 }
 
 /// Where images of each CPU are built: a builder's name (`docker buildx ls`), `ssh://user@host` for the Docker Engine of
@@ -263,6 +171,10 @@ pub(super) struct Environment {
     /// Actions). Default: the builder's own cache alone.
     #[schemars(with = "Option<CacheStore>")]
     pub cache: Option<Located<String>>,
+    /// The least severity of a vulnerability that stops an image: it is scanned before a `latest` tag moves, in a push, a deployment and
+    /// a promotion. Default: nothing is scanned.
+    #[schemars(with = "Option<SeverityName>")]
+    pub scan: Option<Located<String>>,
     /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
     #[serde(default)]
     pub build_args: Named<Located<String>>,

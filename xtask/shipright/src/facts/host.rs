@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::arch::Arch;
+use crate::{arch::Arch, model::vulnerability::Day};
 
 /// The time of this run. Read once, so that all tags of a run agree.
 pub fn now() -> DateTime<Utc> {
@@ -28,6 +28,13 @@ pub fn timestamp() -> String {
 /// The time of an event: RFC 3339 in UTC, to the millisecond.
 pub fn precise_timestamp() -> String {
     now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The day, in UTC.
+pub fn today() -> Day {
+    let text = now().format("%Y-%m-%d").to_string();
+    // No clock is past the year 9999; one that is lets every exception run out.
+    text.parse().unwrap_or(Day::LAST)
 }
 
 /// An environment variable that is set, not empty, and text.

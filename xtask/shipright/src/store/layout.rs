@@ -27,10 +27,32 @@ pub(super) fn write(directory: &Path) -> Result<()> {
     if manifests.iter().eq(listed.values()) {
         return Ok(());
     }
-    let index =
-        json!({ "schemaVersion": 2, "mediaType": IMAGE_INDEX_TYPES[0], "manifests": manifests });
-    replace(directory, "index.json", &index.to_string())?;
-    replace(directory, "oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
+    replace(directory, "index.json", &index(&manifests))?;
+    replace(directory, "oci-layout", VERSION)
+}
+
+/// What says which form a layout has.
+const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+fn index(manifests: &[Value]) -> String {
+    let media_type = IMAGE_INDEX_TYPES[0];
+    json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests }).to_string()
+}
+
+/// Makes a layout of a directory, which lists one image.
+///
+/// # Errors
+/// A directory that cannot be written to.
+pub(super) fn write_one(directory: &Path, entry: &Value) -> Result<()> {
+    let files = [
+        ("index.json", index(std::slice::from_ref(entry))),
+        ("oci-layout", VERSION.to_owned()),
+    ];
+    for (name, text) in files {
+        let file = directory.join(name);
+        fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))?;
+    }
+    Ok(())
 }
 
 /// What `index.json` lists, by digest.

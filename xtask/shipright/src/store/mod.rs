@@ -10,6 +10,7 @@
 mod collect;
 mod import;
 mod layout;
+mod single;
 
 use std::{
     fs::{self, File},

@@ -9,7 +9,7 @@ mod ecs;
 mod eks;
 mod lambda;
 mod outcome;
-mod wait;
+pub(crate) mod wait;
 
 use anyhow::Result;
 

@@ -11,7 +11,7 @@ pub(super) const LONG: Duration = Duration::from_mins(15);
 
 /// Whether an interrupt ends a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heed {
+pub(crate) enum Heed {
     /// It does.
     Interrupts,
     /// It does not: something is being restored.
@@ -60,7 +60,7 @@ pub(super) fn until<T>(
 ///
 /// # Errors
 /// An interrupt.
-pub(super) fn sleep(time: Duration, heed: Heed) -> Result<()> {
+pub(crate) fn sleep(time: Duration, heed: Heed) -> Result<()> {
     const NAP: Duration = Duration::from_millis(100);
     let end = Instant::now() + time;
     loop {

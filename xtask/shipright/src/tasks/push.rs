@@ -21,6 +21,7 @@ use crate::{
     plan::{self, Plan, PlatformBuild, PushFacts, Selected, guards, plan_push},
     refused::Refused,
     report::result::Report,
+    scan,
     session::{self, Session},
     workspace::Workspace,
 };
@@ -138,8 +139,10 @@ impl<'w> Prepared<'w> {
             published: read.published,
             functions: read.functions,
             build: paths::build_facts(config, None),
+            scanners: scan::installed(),
         };
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
+        scan::leave_out_in_sandbox(&mut plan.scan, &session, &context.terminal);
         if let Some(sandbox) = &mut session.sandbox {
             sandbox.provide_bases(
                 &mut plan,

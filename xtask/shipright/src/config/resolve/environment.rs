@@ -59,6 +59,7 @@ impl Finding<'_> {
             build_args: self.build_args(&path, &said.build_args),
             tags: self.tags(&path, said.tags.as_ref()),
             repository: self.repository(&path, said.repository.as_ref()),
+            scan: self.severity(&path, said.scan.as_ref()),
         };
         let other_regions = others
             .iter()

@@ -4,6 +4,7 @@
 mod builds;
 mod environment;
 mod names;
+mod scan;
 mod service;
 mod tags;
 
@@ -86,10 +87,12 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
 
     let builders = builders::resolve(&mut finding, &root.builders);
     let stand_ins = finding.stand_ins(&root.sandbox.base_images);
+    let scan_exceptions = finding.exceptions(&root.scan, &services);
 
     let config = Config {
         order: order(&root.environments),
         stand_ins,
+        scan_exceptions,
         builders,
         file: file.to_path_buf(),
         context,
