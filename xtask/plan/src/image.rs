@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::{
     arch::Arch,
-    scan::Gate,
     model::{
         builder::Builder,
         cache::Cache,
@@ -17,6 +16,7 @@ use crate::{
         tags::{Tag, TagKind},
         target::Target,
     },
+    scan::Gate,
 };
 
 /// What a repository that this tool creates lets move: revisions of a dirty tree name no fixed content.

@@ -239,23 +239,7 @@ pub fn registry_of(
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
     if let Some((account, region)) = ecr_of(&reference.host) {
-        let known = config
-            .into_iter()
-            .flat_map(|config| config.environments.values())
-            .flat_map(|environment| std::iter::once(environment).chain(&environment.other_regions));
-        let is_there = |ecr: &Ecr| ecr.account == account && ecr.region == region;
-        let profile = known
-            .filter_map(Environment::ecr)
-            .filter(is_there)
-            .find_map(|ecr| ecr.profile);
-        let connection = Connection {
-            account: account.to_owned(),
-            region: region.to_owned(),
-            profile,
-            ecr: None,
-            endpoint: None,
-            dummy_credentials: false,
-        };
+        let connection = ecr_connection(config, account, region);
         let login = Aws::connect(&connection)
             .and_then(|aws| aws.reader().login())
             .or_else(|error| {
@@ -268,6 +252,27 @@ pub fn registry_of(
         return Ok(Registry::new(&reference.host, Some(&login)));
     }
     Registry::open(&reference.host, repositories, actions)
+}
+
+/// How ECR of an account and region is reached: with the profile of an environment that keeps images there.
+pub fn ecr_connection(config: Option<&Config>, account: &str, region: &str) -> Connection {
+    let known = config
+        .into_iter()
+        .flat_map(|config| config.environments.values())
+        .flat_map(|environment| std::iter::once(environment).chain(&environment.other_regions));
+    let is_there = |ecr: &Ecr| ecr.account == account && ecr.region == region;
+    let profile = known
+        .filter_map(Environment::ecr)
+        .filter(is_there)
+        .find_map(|ecr| ecr.profile);
+    Connection {
+        account: account.to_owned(),
+        region: region.to_owned(),
+        profile,
+        ecr: None,
+        endpoint: None,
+        dummy_credentials: false,
+    }
 }
 
 /// A protected environment wants its name typed, or `--yes`.

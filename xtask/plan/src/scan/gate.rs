@@ -21,6 +21,16 @@ pub struct Gate {
     pub fail_on: Severity,
 }
 
+impl Gate {
+    /// What is done at it, for people.
+    pub fn words(&self) -> String {
+        let (title, least) = (self.scanner.title(), self.fail_on);
+        format!(
+            "scan: each image with {title} before its moving tags; one of severity {least} or worse moves none"
+        )
+    }
+}
+
 /// Which scanner looks: the one that was asked for, or the first that there is. ECR scans what it keeps itself.
 ///
 /// # Errors
@@ -88,7 +98,11 @@ pub fn stopped(verdict: &Verdict, fail_on: Severity) -> Option<String> {
     if count > SHOWN {
         lines.push(format!("… and {} more", count - SHOWN));
     }
-    let what = if count == 1 { "vulnerability" } else { "vulnerabilities" };
+    let what = if count == 1 {
+        "vulnerability"
+    } else {
+        "vulnerabilities"
+    };
     Some(format!(
         "{count} {what} of severity {fail_on} or worse:\n    {}\nbuild it with what fixes them, or accept one for a time in \
          deploy.toml:\n    [[scan.exceptions]]\n    id = \"{}\"\n    reason = \"…\"\n    until = YYYY-MM-DD",
@@ -116,7 +130,10 @@ mod tests {
         super::{Acceptance, Rule, judge},
         *,
     };
-    use crate::{fixtures, model::{registry::Ecr, vulnerability::Day}};
+    use crate::{
+        fixtures,
+        model::{registry::Ecr, vulnerability::Day},
+    };
 
     fn found(id: &str, severity: Severity, fixed: Fix) -> Vulnerability {
         Vulnerability {
@@ -153,7 +170,10 @@ mod tests {
             .collect();
         let text = stopped(&verdict(&all, rule), Severity::Low).unwrap();
         assert!(text.starts_with("13 vulnerabilities of severity low or worse:\n    critical CVE-99 in openssl 3.0.1: fixed in 3.0.2\n"), "{text}");
-        assert!(text.contains("… and 3 more") && text.contains("id = \"CVE-99\""), "{text}");
+        assert!(
+            text.contains("… and 3 more") && text.contains("id = \"CVE-99\""),
+            "{text}"
+        );
         assert_eq!(stopped(&verdict(&[], rule), Severity::Low), None);
     }
 
@@ -164,7 +184,12 @@ mod tests {
             (None, &[trivy, grype][..], true, Ok(trivy)),
             (None, &[grype], true, Ok(grype)),
             (None, &[], true, Ok(ecr)),
-            (None, &[], false, Err("neither Trivy nor Grype is installed")),
+            (
+                None,
+                &[],
+                false,
+                Err("neither Trivy nor Grype is installed"),
+            ),
             (Some(grype), &[trivy, grype], true, Ok(grype)),
             (Some(ecr), &[trivy], true, Ok(ecr)),
             (Some(trivy), &[grype], true, Err("`trivy` is not installed")),
@@ -196,7 +221,12 @@ mod tests {
         assert_eq!(gate(&environment, &place, &[]), Ok(None));
         environment.scan = Some(Severity::High);
         let refusal = gate(&environment, &place, &[]).unwrap_err();
-        assert!(refusal.problem.starts_with("`prod` has `scan = \"high\"`: neither"), "{refusal}");
+        assert!(
+            refusal
+                .problem
+                .starts_with("`prod` has `scan = \"high\"`: neither"),
+            "{refusal}"
+        );
         place.ecr = Some(Ecr {
             account: "111122223333".into(),
             region: "eu-west-1".into(),

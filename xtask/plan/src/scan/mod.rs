@@ -70,7 +70,11 @@ impl Verdict {
     /// Exceptions that were made use of, each once.
     pub fn accepted(&self) -> Vec<&Exception> {
         let mut all = Vec::new();
-        for exception in self.findings.iter().filter_map(|one| one.exception.as_ref()) {
+        for exception in self
+            .findings
+            .iter()
+            .filter_map(|one| one.exception.as_ref())
+        {
             if !all.contains(&exception) {
                 all.push(exception);
             }
@@ -113,7 +117,9 @@ pub fn judge(found: &[Vulnerability], acceptance: &Acceptance<'_>, rule: Rule) -
     for vulnerability in all.into_values() {
         *verdict.counts.entry(vulnerability.severity).or_default() += 1;
         let (valid, expired) = acceptance.of(vulnerability);
-        let counts = rule.fail_on.is_some_and(|least| vulnerability.severity >= least)
+        let counts = rule
+            .fail_on
+            .is_some_and(|least| vulnerability.severity >= least)
             && !(rule.only_fixed && vulnerability.fixed == Fix::None);
         if valid.is_none() {
             let new = expired.filter(|one| !verdict.expired.contains(one));
@@ -198,20 +204,71 @@ mod tests {
     fn what_is_as_bad_as_the_limit_or_worse_fails_unless_it_has_no_fix_and_only_fixes_count() {
         let fixed = || Fix::In("3.0.2".into());
         let cases = [
-            (Severity::Critical, fixed(), Some(Severity::High), false, true),
+            (
+                Severity::Critical,
+                fixed(),
+                Some(Severity::High),
+                false,
+                true,
+            ),
             (Severity::High, fixed(), Some(Severity::High), false, true),
-            (Severity::Medium, fixed(), Some(Severity::High), false, false),
-            (Severity::Unknown, fixed(), Some(Severity::Negligible), false, false),
-            (Severity::Unknown, fixed(), Some(Severity::Unknown), false, true),
+            (
+                Severity::Medium,
+                fixed(),
+                Some(Severity::High),
+                false,
+                false,
+            ),
+            (
+                Severity::Unknown,
+                fixed(),
+                Some(Severity::Negligible),
+                false,
+                false,
+            ),
+            (
+                Severity::Unknown,
+                fixed(),
+                Some(Severity::Unknown),
+                false,
+                true,
+            ),
             (Severity::Critical, fixed(), None, false, false),
-            (Severity::Critical, Fix::None, Some(Severity::High), false, true),
-            (Severity::Critical, Fix::None, Some(Severity::High), true, false),
-            (Severity::Critical, fixed(), Some(Severity::High), true, true),
+            (
+                Severity::Critical,
+                Fix::None,
+                Some(Severity::High),
+                false,
+                true,
+            ),
+            (
+                Severity::Critical,
+                Fix::None,
+                Some(Severity::High),
+                true,
+                false,
+            ),
+            (
+                Severity::Critical,
+                fixed(),
+                Some(Severity::High),
+                true,
+                true,
+            ),
             // Who does not say whether there is a fix does not say that there is none.
-            (Severity::Critical, Fix::Untold, Some(Severity::High), true, true),
+            (
+                Severity::Critical,
+                Fix::Untold,
+                Some(Severity::High),
+                true,
+                true,
+            ),
         ];
         for (severity, fix, fail_on, only_fixed, fails) in cases {
-            let rule = Rule { fail_on, only_fixed };
+            let rule = Rule {
+                fail_on,
+                only_fixed,
+            };
             let one = found("CVE-1", severity, fix);
             let found = verdict(std::slice::from_ref(&one), &[], rule);
             assert_eq!(found.failing().count() == 1, fails, "{one:?} {rule:?}");
@@ -246,7 +303,10 @@ mod tests {
             let found = verdict(&[one], std::slice::from_ref(&exception), rule);
             assert_eq!(found.failing().count() == 0, accepted, "{exception:?}");
             assert_eq!(found.accepted().len() == 1, accepted, "{exception:?}");
-            assert_eq!(!found.expired.is_empty(), exception.until < day("2026-06-15"));
+            assert_eq!(
+                !found.expired.is_empty(),
+                exception.until < day("2026-06-15")
+            );
         }
     }
 
@@ -269,7 +329,11 @@ mod tests {
         let high = found("CVE-1", Severity::High, Fix::None);
         let all = [low.clone(), high.clone(), low];
         let found = verdict(&all, &[], Rule::default());
-        let ids: Vec<_> = found.findings.iter().map(|one| one.vulnerability.id.as_str()).collect();
+        let ids: Vec<_> = found
+            .findings
+            .iter()
+            .map(|one| one.vulnerability.id.as_str())
+            .collect();
         assert_eq!(ids, ["CVE-1", "CVE-2"]);
         assert_eq!(found.summary(), "1 high, 1 low");
         let nothing = verdict(&[], &[], Rule::default());

@@ -143,7 +143,11 @@ fn findings(answer: &DescribeImageScanFindingsOutput) -> Vec<Vulnerability> {
         return Vec::new();
     };
     let enhanced = all.enhanced_findings().iter().flat_map(of_enhanced);
-    all.findings().iter().map(of_basic).chain(enhanced).collect()
+    all.findings()
+        .iter()
+        .map(of_basic)
+        .chain(enhanced)
+        .collect()
 }
 
 /// A finding of a basic scan, which says nothing of fixes.
@@ -151,7 +155,10 @@ fn of_basic(finding: &ImageScanFinding) -> Vulnerability {
     let attribute = |key: &str| {
         let mut all = finding.attributes().iter();
         let found = all.find(|one| one.key() == key);
-        found.and_then(|one| one.value()).unwrap_or_default().to_owned()
+        found
+            .and_then(|one| one.value())
+            .unwrap_or_default()
+            .to_owned()
     };
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let severity = finding.severity().map_or("", |severity| severity.as_str());

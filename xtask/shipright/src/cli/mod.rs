@@ -5,6 +5,7 @@ mod deploy;
 mod export;
 mod groups;
 mod parse;
+mod scan;
 mod verify;
 
 use std::{path::PathBuf, str::FromStr};
@@ -15,6 +16,7 @@ pub use ci_workflow::{CiWorkflow, System};
 pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
 pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
+pub use scan::Scan;
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
 use crate::{arch::Arch, report::terminal::LogFormat};
@@ -183,6 +185,16 @@ pub enum Task {
         after_help = "Examples:\n  cargo xtask verify\n  cargo xtask verify image backend:arm64-latest"
     )]
     Verify(VerifyAll),
+    /// Look for known vulnerabilities in images of a registry, with Trivy, Grype or ECR's own scans
+    #[command(
+        after_help = "Of an environment, what its `latest` tags name is scanned, by digest; of an image index, the image of each \
+                            platform. `[[scan.exceptions]]` in deploy.toml accept a vulnerability for a reason and until a day. \
+                            `scan = \"high\"` in an environment makes each push, deployment and promotion scan before a `latest` \
+                            tag moves.\n\nExamples:\n  cargo xtask scan dev\n  \
+                            cargo xtask scan prod --fail-on high --only-fixed --sarif scan.sarif\n  \
+                            cargo xtask scan public.ecr.aws/lambda/python:3.13 --scanner trivy"
+    )]
+    Scan(Scan),
     /// Check everything that a build and a push need, with a cure for each miss
     #[command(
         after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix\n  cargo xtask doctor --sandbox"

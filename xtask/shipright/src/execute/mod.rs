@@ -9,6 +9,7 @@ mod indexes;
 mod make;
 mod publish;
 mod regions;
+mod scan;
 mod stage;
 mod tags;
 
@@ -33,6 +34,7 @@ use crate::{
         terminal::Terminal,
     },
     repositories::Repositories,
+    scan::GateKeeper,
     store::ContentStore,
 };
 
@@ -50,6 +52,8 @@ pub struct Executor<'a> {
     pub store: Option<&'a ContentStore>,
     /// What proves images.
     pub prover: &'a Prover,
+    /// What lets an image through to its moving tags, where the plan asks for that.
+    pub gate: Option<&'a GateKeeper<'a>>,
     /// How many images are worked on at a time.
     pub jobs: usize,
     /// Where the logs of builds are kept.
@@ -167,6 +171,7 @@ impl Executor<'_> {
             let there = self.tag_index_replicas(&replicas, index, manifest, Which::Lasting)?;
             changed.push(here | there);
         }
+        self.scan_before_moving_tags(destination, jobs, &there)?;
         // From here on every image is in the registry as it should be, and what becomes of one is no other's failure.
         self.each(jobs, there.iter().collect(), |job, image| {
             self.tag(job, repositories, image, Which::Moving)

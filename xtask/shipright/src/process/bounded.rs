@@ -26,20 +26,30 @@ impl Tool {
         let end = Instant::now() + time;
         let mut command = self.command(args);
         command.stdin(Stdio::null());
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = child.map_err(|error| self.not_started(&error))?;
         let _registered = Registered::new(&child);
         let stdout = child.stdout.take().context("no standard output")?;
         let stderr = child.stderr.take().context("no standard error")?;
         let output = beside(move || {
             let mut bytes = Vec::new();
-            stdout.take(limit + 1).read_to_end(&mut bytes).map(|_| bytes)
+            stdout
+                .take(limit + 1)
+                .read_to_end(&mut bytes)
+                .map(|_| bytes)
         });
         let words = beside(move || last_words(stderr));
         let name = self.program.display();
         let output = output.recv_timeout(end.saturating_duration_since(Instant::now()));
         let is_whole = matches!(&output, Ok(Ok(bytes)) if bytes.len() as u64 <= limit);
-        let status = if is_whole { ended(&mut child, end)? } else { None };
+        let status = if is_whole {
+            ended(&mut child, end)?
+        } else {
+            None
+        };
         if status.is_none() {
             let _ = child.kill();
             let _ = child.wait();
@@ -47,15 +57,26 @@ impl Tool {
         match (output, status) {
             (Ok(Ok(bytes)), Some(status)) if status.success() => Ok(bytes),
             (Ok(Ok(_)), Some(status)) => {
-                let words = words.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-                let words = if words.is_empty() { "it said nothing" } else { &words };
+                let words = words
+                    .recv_timeout(Duration::from_secs(1))
+                    .unwrap_or_default();
+                let words = if words.is_empty() {
+                    "it said nothing"
+                } else {
+                    &words
+                };
                 bail!("`{name}` failed ({status}): {words}")
             }
             (Ok(Ok(bytes)), None) if bytes.len() as u64 > limit => {
                 bail!("`{name}` said more than {limit} bytes, and was ended")
             }
-            (Ok(Err(error)), _) => Err(error).with_context(|| format!("failed to read what `{name}` says")),
-            (_, _) => bail!("`{name}` took more than {}, and was ended", humantime::format_duration(time)),
+            (Ok(Err(error)), _) => {
+                Err(error).with_context(|| format!("failed to read what `{name}` says"))
+            }
+            (_, _) => bail!(
+                "`{name}` took more than {}, and was ended",
+                humantime::format_duration(time)
+            ),
         }
     }
 }
@@ -111,7 +132,12 @@ mod tests {
             ("echo wrong >&2; exit 3", 5, long, "(exit status: 3): wrong"),
             ("exit 3", 5, long, "it said nothing"),
             ("exec sleep 600", 5, Duration::ZERO, "took more than 0s"),
-            ("exec >&-; exec sleep 600", 5, Duration::ZERO, "took more than 0s"),
+            (
+                "exec >&-; exec sleep 600",
+                5,
+                Duration::ZERO,
+                "took more than 0s",
+            ),
         ];
         for (script, limit, time, words) in cases {
             let error = shell(script, limit, time).unwrap_err();

@@ -7,6 +7,8 @@ pub mod name;
 pub mod page;
 pub mod plan;
 pub mod result;
+pub mod sarif;
+pub mod scan;
 pub mod size;
 pub mod summary;
 pub mod table;

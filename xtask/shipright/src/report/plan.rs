@@ -62,6 +62,9 @@ impl fmt::Display for Shown<'_> {
                 writeln!(f, "    tag          {}", tag.name)?;
             }
         }
+        if let Some(gate) = &self.0.scan {
+            writeln!(f, "\n{}", gate.words())?;
+        }
         for note in &self.0.notes {
             writeln!(f, "\nnote: {note}")?;
         }

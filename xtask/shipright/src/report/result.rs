@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::{
     arch::Arch,
     model::{place::Place, target::Target},
-    plan::PlannedImage,
+    plan::{PlannedImage, scan::Verdict},
     proof::Proof,
     report::terminal::rounded,
 };
@@ -94,6 +94,9 @@ pub struct ImageReport {
     /// How long it took, from its first step to its last, in seconds.
     #[serde(serialize_with = "as_seconds")]
     pub seconds: Duration,
+    /// What a scan has found, where the environment asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Verdict>,
     /// Names in the local engine.
     pub local_names: Vec<String>,
     /// Why it failed.
@@ -127,6 +130,7 @@ impl ImageReport {
             steps: 0,
             cached_steps: 0,
             seconds: Duration::ZERO,
+            scan: None,
             local_names: build
                 .map(|build| build.names().to_vec())
                 .unwrap_or_default(),

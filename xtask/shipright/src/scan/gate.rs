@@ -5,9 +5,12 @@ use anyhow::{Result, anyhow};
 use super::{Scans, Subject, WAIT};
 use crate::{
     facts::host,
-    model::{config::Config, vulnerability::{Day, Exception}},
+    model::{
+        config::Config,
+        vulnerability::{Day, Exception},
+    },
     plan::scan::{Acceptance, Gate, Rule, Verdict, judge, stopped},
-    report::terminal::Terminal,
+    report::{scan as shown, terminal::Terminal},
     store::ContentStore,
 };
 
@@ -71,11 +74,10 @@ impl<'g> GateKeeper<'g> {
 /// What was found in an image, in a line, and with which exceptions.
 fn say(terminal: &Terminal, name: &str, verdict: &Verdict) {
     terminal.status("Scanned", &format!("{name}: {}", verdict.summary()));
-    for Exception { id, reason, until, .. } in verdict.accepted() {
-        terminal.note(&format!("{name}: {id} is accepted until {until}: {reason}"));
+    for exception in verdict.accepted() {
+        terminal.note(&format!("{name}: {}", shown::accepted(exception)));
     }
-    for Exception { id, until, .. } in &verdict.expired {
-        let text = format!("{name}: the exception for {id} ran out on {until}, and counts no more");
-        terminal.warning(&text);
+    for exception in &verdict.expired {
+        terminal.warning(&format!("{name}: {}", shown::expired(exception)));
     }
 }

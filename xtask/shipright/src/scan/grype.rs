@@ -178,8 +178,14 @@ mod tests {
         };
         assert_eq!(first.aliases, ["CVE-2024-2"]);
         assert_eq!(first.fixed, Fix::In("2.0, 3.1".into()));
-        assert_eq!((first.place.as_str(), first.title.as_str()), ("/srv/METADATA", "what it is"));
-        assert_eq!((second.severity, &second.fixed), (Severity::Negligible, &Fix::None));
+        assert_eq!(
+            (first.place.as_str(), first.title.as_str()),
+            ("/srv/METADATA", "what it is")
+        );
+        assert_eq!(
+            (second.severity, &second.fixed),
+            (Severity::Negligible, &Fix::None)
+        );
         assert_eq!(second.place, "deb");
     }
 
@@ -191,13 +197,19 @@ mod tests {
             ("[]", "no report"),
             (r#"{"matches": null}"#, "no report"),
             (r#"{"matches": [{}]}"#, "no report"),
-            (r#"{"matches": [], "source": {"target": {"manifestDigest": "sha256:n"}}}"#, "something else"),
+            (
+                r#"{"matches": [], "source": {"target": {"manifestDigest": "sha256:n"}}}"#,
+                "something else",
+            ),
         ];
         for (text, words) in cases {
             let error = format!("{:#}", read(text.as_bytes(), "sha256:m").unwrap_err());
             assert!(error.contains(words), "{text}: {error}");
         }
-        for text in [r#"{"matches": []}"#, r#"{"matches": [], "source": {"target": "dir"}}"#] {
+        for text in [
+            r#"{"matches": []}"#,
+            r#"{"matches": [], "source": {"target": "dir"}}"#,
+        ] {
             assert_eq!(read(text.as_bytes(), "sha256:m").unwrap(), []);
         }
     }

@@ -100,9 +100,9 @@ impl<'s> Scans<'s> {
         let title = self.scanner.title();
         let text = format!("{} with {title}: {digest}", subject.name);
         self.terminal.status("Scanning", &text);
-        let found = self.scan(subject).with_context(|| {
-            format!("{title} did not scan `{}@{digest}`", subject.repository)
-        })?;
+        let found = self
+            .scan(subject)
+            .with_context(|| format!("{title} did not scan `{}@{digest}`", subject.repository))?;
         let found: Vec<_> = found.into_iter().map(clean).collect();
         done.insert(digest.clone(), found.clone());
         Ok(found)
@@ -187,7 +187,10 @@ pub fn leave_out_in_sandbox(gate: &mut Option<Gate>, session: &Session<'_>, term
 fn require_same(what: &str, said: Option<&str>, wanted: &str) -> Result<()> {
     match said.filter(|said| !said.is_empty() && *said != wanted) {
         None => Ok(()),
-        Some(other) => bail!("the report is of another image: its {what} is `{}`", one_line(other)),
+        Some(other) => bail!(
+            "the report is of another image: its {what} is `{}`",
+            one_line(other)
+        ),
     }
 }
 
@@ -208,7 +211,13 @@ fn clean(found: Vulnerability) -> Vulnerability {
     const LONG: usize = 2000;
     let text = |text: &str, most| one_line(text).trim().chars().take(most).collect::<String>();
     let is_link = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
-    let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
+    let or = |text: String, other: &str| {
+        if text.is_empty() {
+            other.to_owned()
+        } else {
+            text
+        }
+    };
     Vulnerability {
         severity: found.severity,
         id: or(text(&found.id, SHORT), "without an id"),
@@ -221,7 +230,9 @@ fn clean(found: Vulnerability) -> Vulnerability {
             Fix::Untold => Fix::Untold,
         },
         title: text(&found.title, LONG),
-        url: Some(text(&found.url, LONG)).filter(|url| is_link(&url)).unwrap_or_default(),
+        url: Some(text(&found.url, LONG))
+            .filter(|url| is_link(&url))
+            .unwrap_or_default(),
         place: text(&found.place, SHORT),
     }
 }

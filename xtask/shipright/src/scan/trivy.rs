@@ -42,7 +42,10 @@ pub(super) fn scan(asked: &Asked<'_>) -> Result<Vec<Vulnerability>> {
     ];
     let trivy = Tool::new("trivy").directory(asked.layout);
     asked.terminal.detail(&trivy.shown(&args));
-    read(&trivy.bounded(&args, REPORT_LIMIT, asked.wait)?, asked.config)
+    read(
+        &trivy.bounded(&args, REPORT_LIMIT, asked.wait)?,
+        asked.config,
+    )
 }
 
 #[derive(Deserialize)]
@@ -110,7 +113,9 @@ fn read(bytes: &[u8], config: &str) -> Result<Vec<Vulnerability>> {
         serde_json::from_slice(bytes).map_err(|error| not_a_report(bytes, &error))?;
     if report.schema_version != SCHEMA {
         let version = report.schema_version;
-        bail!("its report has the form {version}, and {SCHEMA} is known: another version of Trivy reads it");
+        bail!(
+            "its report has the form {version}, and {SCHEMA} is known: another version of Trivy reads it"
+        );
     }
     require_same("ImageID", report.metadata.image_id.as_deref(), config)
         .context("Trivy has scanned something else")?;
@@ -170,10 +175,16 @@ mod tests {
             panic!("{found:?}")
         };
         assert_eq!(first.severity, Severity::High);
-        assert_eq!((first.place.as_str(), &first.aliases[..]), ("debian 12.5", &["DSA-1-1".to_owned()][..]));
+        assert_eq!(
+            (first.place.as_str(), &first.aliases[..]),
+            ("debian 12.5", &["DSA-1-1".to_owned()][..])
+        );
         assert_eq!(first.fixed, Fix::In("3.0.2".into()));
         assert_eq!(second.place, "srv/flask.dist-info");
-        assert_eq!((second.severity, &second.fixed), (Severity::Unknown, &Fix::None));
+        assert_eq!(
+            (second.severity, &second.fixed),
+            (Severity::Unknown, &Fix::None)
+        );
     }
 
     #[test]
@@ -185,11 +196,17 @@ mod tests {
             ("2024 FATAL \u{1b}[31mred", "no report"),
             (r#"{"SchemaVersion": 3}"#, "form 3"),
             (r#"{"SchemaVersion": 2, "Results": 7}"#, "no report"),
-            (r#"{"SchemaVersion": 2, "Metadata": {"ImageID": "sha256:d"}}"#, "something else"),
+            (
+                r#"{"SchemaVersion": 2, "Metadata": {"ImageID": "sha256:d"}}"#,
+                "something else",
+            ),
         ];
         for (text, words) in cases {
             let error = format!("{:#}", read(text.as_bytes(), "sha256:c").unwrap_err());
-            assert!(error.contains(words) && !error.contains('\u{1b}'), "{text}: {error}");
+            assert!(
+                error.contains(words) && !error.contains('\u{1b}'),
+                "{text}: {error}"
+            );
         }
         let clean = r#"{"SchemaVersion": 2, "Results": null}"#;
         assert_eq!(read(clean.as_bytes(), "sha256:c").unwrap(), []);

@@ -54,11 +54,16 @@ impl ContentStore {
         let part = tempfile::NamedTempFile::new_in(self.directory.join("ingest"))?;
         let mut whole = Hashed::new(part);
         // Not a byte more than the manifest says is kept of what a registry sends.
-        let mut stream = from.open(&blob.digest, 0)?.take(blob.size.saturating_add(1));
+        let mut stream = from
+            .open(&blob.digest, 0)?
+            .take(blob.size.saturating_add(1));
         std::io::copy(&mut stream, &mut whole)?;
         let (part, digest, size) = whole.finish();
         if size != blob.size || digest != blob.digest {
-            bail!("{size} bytes of digest {digest} came, and {} were expected", blob.size);
+            bail!(
+                "{size} bytes of digest {digest} came, and {} were expected",
+                blob.size
+            );
         }
         part.persist(&file).context("failed to keep a blob")?;
         Ok(())
@@ -132,7 +137,10 @@ mod tests {
         let store = ContentStore::open(root.path()).unwrap();
         let (broken, manifest) = far(9);
         let error = format!("{:#}", store.fetch(&manifest, &broken).unwrap_err());
-        assert!(error.contains("4 bytes") && error.contains("5 were expected"), "{error}");
+        assert!(
+            error.contains("4 bytes") && error.contains("5 were expected"),
+            "{error}"
+        );
         let (odd, _) = far(2);
         assert_eq!(store.fetch(&manifest, &odd).unwrap(), 7);
         assert_eq!(odd.asked.load(Ordering::Relaxed), 4, "it broke off twice");
@@ -157,7 +165,10 @@ mod tests {
         assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
         assert_eq!(index["manifests"][0]["digest"], manifest.digest.as_str());
         assert_eq!(index["manifests"][0]["platform"]["os"], "linux");
-        let blob = layout.path().join("blobs/sha256").join(&manifest.digest[7..]);
+        let blob = layout
+            .path()
+            .join("blobs/sha256")
+            .join(&manifest.digest[7..]);
         assert_eq!(fs::read_to_string(blob).unwrap(), manifest.bytes);
         assert!(layout.path().join("oci-layout").exists());
     }

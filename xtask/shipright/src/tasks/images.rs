@@ -28,6 +28,7 @@ use crate::{
         result::{ImageReport, Report},
         summary::Summary,
     },
+    scan::GateKeeper,
     session::Session,
     store::{self, ContentStore},
 };
@@ -117,7 +118,10 @@ impl Run<'_> {
         let builds = plan.images.iter().any(|image| image.build().is_some());
         let logs = builds.then(|| BuildLogs::open(root)).transpose()?;
         let names = plan.images.iter().map(|image| image.name.chars().count());
+        let gate = plan.scan.zip(store.as_ref());
+        let gate = gate.map(|(gate, store)| GateKeeper::new(gate, self.config, terminal, store));
         let executor = Executor {
+            gate: gate.as_ref(),
             docker: self.docker,
             repositories: self.session.map(Session::repositories),
             others: self.others,
@@ -135,6 +139,7 @@ impl Run<'_> {
             let report = execute(plan, &executor);
             (report, who.and_then(|who| who.join().ok().flatten()))
         });
+        drop(gate);
         drop(store);
         if let Err(error) = store::collect(root, host::now().into()) {
             let text = format!("the content store was not cleared: {error:#}");

@@ -8,6 +8,7 @@ mod deploy;
 mod doctor;
 mod explain;
 mod export;
+mod gate;
 mod images;
 mod init;
 mod man;
@@ -21,6 +22,7 @@ mod push;
 mod rollback;
 mod run;
 mod sandbox;
+mod scan;
 mod schema;
 mod since;
 mod status;
@@ -73,6 +75,7 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::MigrateEks(arguments) => migrate::run(context, &arguments, Target::Eks),
         Task::Rollback(arguments) => rollback::run(context, &arguments),
         Task::Promote(arguments) => promote::run(context, &arguments),
+        Task::Scan(arguments) => scan::run(context, &arguments),
         Task::Status(arguments) => status::run(context, &arguments),
         Task::Verify(VerifyAll { what: Some(what) }) => verify::run(context, &what),
         Task::Verify(VerifyAll { what: None }) => verify::everything(context),

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, process::ExitCode};
 use anyhow::{Context as _, Result};
 use image_oci::{Descriptor, Manifest};
 
-use super::transfer::{Image, Transfer};
+use super::{
+    gate,
+    transfer::{Image, Transfer},
+};
 use crate::{
     cli::Promote,
     context::Context,
@@ -15,11 +18,14 @@ use crate::{
     plan::{
         self, Selected,
         promotion::{self, Child, PromotedTag, Tagged, Tags, Taken},
+        scan::Gate,
     },
     record::Record,
     refused::Refused,
     resolver::ImageResolver,
+    scan::GateKeeper,
     session::{self, Session},
+    store::ContentStore,
     targets,
     workspace::Workspace,
 };
@@ -52,8 +58,9 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         };
         all.push((to, planner.images(&arguments.service)?));
     }
+    let asked = gate::of(context, &regions)?;
     if context.global.dry_run {
-        show(context, &from, &all);
+        show(context, &from, &all, asked);
         return Ok(ExitCode::SUCCESS);
     }
     let mut images = all.iter().flat_map(|(_, images)| images);
@@ -74,7 +81,13 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         };
         transfers.push((transfer, images));
     }
-    carry_out(&mut transfers)?;
+    let store = asked
+        .map(|_| ContentStore::open(&workspace.config.root))
+        .transpose()?;
+    let keeper = asked.zip(store.as_ref());
+    let keeper =
+        keeper.map(|(gate, store)| GateKeeper::new(gate, &workspace.config, terminal, store));
+    carry_out(&mut transfers, keeper.as_ref())?;
     drop(transfers);
     context.print(&document(&from, &all));
     let done = all
@@ -95,12 +108,24 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
 }
 
 /// What would be done.
-fn show(context: &Context, from: &Session<'_>, all: &[(&Session<'_>, Vec<Image<'_>>)]) {
-    context.print(&serde_json::json!({ "plan": document(from, all) }));
+fn show(
+    context: &Context,
+    from: &Session<'_>,
+    all: &[(&Session<'_>, Vec<Image<'_>>)],
+    gate: Option<Gate>,
+) {
+    let mut plan = document(from, all);
+    if let Some(gate) = &gate {
+        plan["scan"] = serde_json::json!(gate);
+    }
+    context.print(&serde_json::json!({ "plan": plan }));
     for (to, images) in all {
         for image in images {
             context.terminal.block(&image.shown(from, to));
         }
+    }
+    if let Some(gate) = gate {
+        context.terminal.block(&gate.words());
     }
 }
 
@@ -121,8 +146,11 @@ fn document(from: &Session<'_>, all: &[(&Session<'_>, Vec<Image<'_>>)]) -> serde
     document
 }
 
-/// All are there, and proven there, in every region before a tag is written; moving tags come last.
-fn carry_out(transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)]) -> Result<()> {
+/// All are there, and proven there, in every region before a tag is written; moving tags come last, and after the gate.
+fn carry_out(
+    transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)],
+    keeper: Option<&GateKeeper<'_>>,
+) -> Result<()> {
     for (transfer, images) in &mut *transfers {
         images
             .iter_mut()
@@ -134,6 +162,12 @@ fn carry_out(transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)]) -> Result<()
         TagKind::Fixed,
         TagKind::Moving,
     ] {
+        if let Some(keeper) = keeper.filter(|_| kind == TagKind::Moving) {
+            let all = transfers.iter();
+            let all =
+                all.flat_map(|(transfer, images)| images.iter().map(move |one| (transfer, one)));
+            gate::pass(all, keeper)?;
+        }
         for (transfer, images) in &*transfers {
             images
                 .iter()

@@ -11,6 +11,7 @@ use crate::{
     registry::InRepository,
     report::terminal::Terminal,
     resolver::ImageResolver,
+    scan::Subject,
     session::Session,
 };
 
@@ -49,6 +50,20 @@ pub(super) struct Image<'c> {
 }
 
 impl Image<'_> {
+    /// Whether a tag that moves is to name it.
+    pub(super) fn gets_moving_tag(&self) -> bool {
+        self.tags.iter().any(|tag| tag.kind == TagKind::Moving)
+    }
+
+    /// The image, or those of an index.
+    pub(super) fn singles(&self) -> &[Manifest] {
+        if self.children.is_empty() {
+            std::slice::from_ref(&self.manifest)
+        } else {
+            &self.children
+        }
+    }
+
     /// The image for people.
     pub(super) fn shown(&self, from: &Session<'_>, to: &Session<'_>) -> String {
         let mut lines = vec![
@@ -147,12 +162,8 @@ impl Transfer<'_> {
 
     /// Sends blobs, then manifests, an index last. Returns how many bytes were sent.
     fn bytes(&self, image: &Image<'_>, same_registry: bool) -> Result<u64> {
-        let whole = std::slice::from_ref(&image.manifest);
-        let (singles, index) = if image.children.is_empty() {
-            (whole, None)
-        } else {
-            (&image.children[..], Some(&image.manifest))
-        };
+        let singles = image.singles();
+        let index = Some(&image.manifest).filter(|_| !image.children.is_empty());
         let from = image.from_repository.as_str();
         let source = InRepository {
             registry: self.source.registry(),
@@ -169,6 +180,21 @@ impl Transfer<'_> {
             destination.put_manifest(to, &index.digest, &index.media_type, bytes)?;
         }
         Ok(sent)
+    }
+
+    /// An image that has arrived, or one of its index, to be scanned.
+    pub(super) fn subject<'s>(
+        &'s self,
+        image: &'s Image<'_>,
+        manifest: &'s Manifest,
+    ) -> Subject<'s> {
+        Subject {
+            name: &image.image,
+            repository: &image.to_repository,
+            manifest,
+            registry: self.destination.registry(),
+            repositories: Some(self.to.repositories()),
+        }
     }
 
     /// Writes the tags of one kind.

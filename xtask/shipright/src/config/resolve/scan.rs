@@ -16,7 +16,11 @@ use crate::model::{
 
 impl Finding<'_> {
     /// The severity that stops an image on its way to an environment.
-    pub(super) fn severity(&mut self, path: &str, said: Option<&Located<String>>) -> Option<Severity> {
+    pub(super) fn severity(
+        &mut self,
+        path: &str,
+        said: Option<&Located<String>>,
+    ) -> Option<Severity> {
         let said = said?;
         let severity = said.value.parse().ok();
         if severity.is_none() {
@@ -76,7 +80,11 @@ impl Finding<'_> {
                 "say what makes the vulnerability harmless here, or who decided so: `reason = \"…\"`",
             );
         }
-        if let Some(package) = said.package.as_ref().filter(|one| one.value.trim().is_empty()) {
+        if let Some(package) = said
+            .package
+            .as_ref()
+            .filter(|one| one.value.trim().is_empty())
+        {
             self.problem(
                 &package.span,
                 "`scan.exceptions` has an empty `package`",
@@ -126,9 +134,8 @@ fn is_id(word: &str) -> bool {
         return false;
     };
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-:._".contains(&byte);
-    let is_digits = |text: &str, least| {
-        text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
+    let is_digits =
+        |text: &str, least| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
     let parts: Vec<_> = rest.split('-').collect();
     match (kind, parts.as_slice()) {
         ("CVE", [year, number]) => year.len() == 4 && is_digits(year, 4) && is_digits(number, 4),
@@ -140,7 +147,10 @@ fn is_id(word: &str) -> bool {
             parts.len() == 3 && parts.iter().all(is_part)
         }
         _ => {
-            let is_kind = kind.len() >= 2 && kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+            let is_kind = kind.len() >= 2
+                && kind
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
             is_kind && !rest.is_empty() && rest.bytes().all(is_legal)
         }
     }
