@@ -27,6 +27,7 @@ mod regions;
 mod registries;
 mod requests;
 mod run;
+mod scan;
 mod since;
 mod snapshots;
 mod status_page;

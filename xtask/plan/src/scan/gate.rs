@@ -104,7 +104,7 @@ pub fn stopped(verdict: &Verdict, fail_on: Severity) -> Option<String> {
         "vulnerabilities"
     };
     Some(format!(
-        "{count} {what} of severity {fail_on} or worse:\n    {}\nbuild it with what fixes them, or accept one for a time in \
+        "{count} {what} of severity {fail_on} or worse, so no moving tag is written:\n    {}\nbuild it with what fixes them, or accept one for a time in \
          deploy.toml:\n    [[scan.exceptions]]\n    id = \"{}\"\n    reason = \"…\"\n    until = YYYY-MM-DD",
         lines.join("\n    "),
         first.id
@@ -169,11 +169,8 @@ mod tests {
             .chain([found("CVE-99", Severity::Critical, Fix::In("3.0.2".into()))])
             .collect();
         let text = stopped(&verdict(&all, rule), Severity::Low).unwrap();
-        assert!(text.starts_with("13 vulnerabilities of severity low or worse:\n    critical CVE-99 in openssl 3.0.1: fixed in 3.0.2\n"), "{text}");
-        assert!(
-            text.contains("… and 3 more") && text.contains("id = \"CVE-99\""),
-            "{text}"
-        );
+        assert!(text.starts_with("13 vulnerabilities of severity low or worse, so no moving tag is written:\n    critical CVE-99 in openssl 3.0.1: fixed in 3.0.2\n"), "{text}");
+        assert!(text.contains("… and 3 more") && text.contains("id = \"CVE-99\""), "{text}");
         assert_eq!(stopped(&verdict(&[], rule), Severity::Low), None);
     }
 

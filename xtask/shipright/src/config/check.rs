@@ -242,6 +242,7 @@ fn wrong_type_cure(path: &str, wanted: &str, found: &DeValue<'_>) -> String {
     };
     match wanted {
         "string" => format!("write it in quotes: `{key} = \"{literal}\"`"),
+        "string or datetime" => format!("write it as a date: `{key} = 2026-12-31`"),
         "boolean" => format!("write `{key} = true` or `{key} = false`, without quotes"),
         "integer" => format!("write `{key}` as a whole number without quotes"),
         "array" => format!("write it in brackets: `{key} = [\"{literal}\"]`"),

@@ -48,7 +48,7 @@ impl<'g> GateKeeper<'g> {
         let found = self.scans.of(subject).map_err(|error| {
             let gate = self.gate.fail_on;
             let way = format!(
-                "nothing is known of it, so it does not pass `scan = \"{gate}\"`: run the command again once {} works",
+                "nothing is known of it, so it does not pass `scan = \"{gate}\"` and no moving tag is written: run the command again once {} works",
                 self.gate.scanner.title()
             );
             anyhow!("{error:#}\n{way}")

@@ -100,10 +100,10 @@ impl<'s> Scans<'s> {
         let title = self.scanner.title();
         let text = format!("{} with {title}: {digest}", subject.name);
         self.terminal.status("Scanning", &text);
-        let found = self
-            .scan(subject)
-            .with_context(|| format!("{title} did not scan `{}@{digest}`", subject.repository))?;
-        let found: Vec<_> = found.into_iter().map(clean).collect();
+        let found = self.scan(subject).with_context(|| {
+            format!("{title} did not scan `{}@{digest}`", subject.repository)
+        })?;
+        let found: Vec<_> = found.iter().map(clean).collect();
         done.insert(digest.clone(), found.clone());
         Ok(found)
     }
@@ -206,7 +206,7 @@ fn not_a_report(bytes: &[u8], error: &dyn std::fmt::Display) -> anyhow::Error {
 }
 
 /// The same without anything that a terminal would obey, and each text of a bounded length.
-fn clean(found: Vulnerability) -> Vulnerability {
+fn clean(found: &Vulnerability) -> Vulnerability {
     const SHORT: usize = 200;
     const LONG: usize = 2000;
     let text = |text: &str, most| one_line(text).trim().chars().take(most).collect::<String>();

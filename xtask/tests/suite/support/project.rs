@@ -125,6 +125,14 @@ impl Project {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// Puts a scanner of the fixtures on `PATH`: `trivy` or `grype`.
+    pub(crate) fn install_scanner(&self, name: &str) {
+        self.install("trivy");
+        if name != "trivy" {
+            fs::rename(self.path("bin/trivy"), self.path("bin").join(name)).unwrap();
+        }
+    }
+
     /// A path inside the project.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -86,13 +86,11 @@ pub(super) fn resolve(root: raw::Root, file: &Path, problems: &mut Vec<Problem>)
     let default_service = finding.default_service(root.project.default_service.as_ref(), &services);
 
     let builders = builders::resolve(&mut finding, &root.builders);
-    let stand_ins = finding.stand_ins(&root.sandbox.base_images);
-    let scan_exceptions = finding.exceptions(&root.scan, &services);
 
     let config = Config {
         order: order(&root.environments),
-        stand_ins,
-        scan_exceptions,
+        stand_ins: finding.stand_ins(&root.sandbox.base_images),
+        scan_exceptions: finding.exceptions(&root.scan, &services),
         builders,
         file: file.to_path_buf(),
         context,

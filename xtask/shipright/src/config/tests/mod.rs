@@ -1,6 +1,7 @@
 //! deploy.toml from its text: what a finished configuration holds, and that every mistake is found.
 
 mod builds;
+mod scan;
 
 use super::*;
 use crate::model::{config::TargetRule, target::Target};

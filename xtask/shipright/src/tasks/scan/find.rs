@@ -55,7 +55,7 @@ pub(super) struct Image {
 pub(super) struct Found<'w> {
     /// The places.
     pub places: Vec<Place<'w>>,
-    /// The images, each digest once.
+    /// The images; one that several regions have is there once.
     pub images: Vec<Image>,
 }
 
@@ -176,7 +176,7 @@ impl<'w> Found<'w> {
     /// Takes an image, or those that an index lists.
     fn take(&mut self, place: usize, named: &Named<'_>, manifest: Manifest) -> Result<()> {
         if !manifest.is_image_index() {
-            return self.take_one(place, named, manifest, String::new());
+            return self.take_one(place, named, manifest, "");
         }
         for child in manifest.children()? {
             let is_attestation = child.platform.as_ref().is_some_and(Platform::is_unknown);
@@ -194,7 +194,7 @@ impl<'w> Found<'w> {
             })?;
             let platform = child.platform.as_ref();
             let platform = platform.map_or_else(String::new, |one| format!(" for {one}"));
-            self.take_one(place, named, one, platform)?;
+            self.take_one(place, named, one, &platform)?;
         }
         Ok(())
     }
@@ -204,17 +204,19 @@ impl<'w> Found<'w> {
         place: usize,
         named: &Named<'_>,
         manifest: Manifest,
-        platform: String,
+        platform: &str,
     ) -> Result<()> {
-        let mut known = self.images.iter();
-        if known.any(|one| one.manifest.digest == manifest.digest) {
+        let name = format!("{}{platform}", named.name);
+        // Another region has the very same.
+        let is_it = |one: &Image| one.name == name && one.manifest.digest == manifest.digest;
+        if self.images.iter().any(is_it) {
             return Ok(());
         }
         let Place { host, registry, .. } = &self.places[place];
         let repository = named.repository;
         let config = registry.config(repository, &manifest)?;
         self.images.push(Image {
-            name: format!("{}{platform}", named.name),
+            name,
             reference: format!("{host}/{repository}@{}", manifest.digest),
             platform: Platform::of_config(&config)?,
             service: named.service.map(str::to_owned),

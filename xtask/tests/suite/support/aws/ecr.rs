@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{Refusal, Repository, State, digest};
+use super::{Refusal, Repository, State, digest, scans::scans};
 
 pub(super) fn describe(operation: &str, body: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -108,6 +108,7 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
             Ok(json!({ "layers": found, "failures": [] }))
         }
         "PutImage" => put(repository(state, &name)?, body),
+        "DescribeImageScanFindings" | "StartImageScan" => scans(state, operation, body),
         other => Err(("InvalidAction", format!("the double does not know {other}"))),
     }
 }

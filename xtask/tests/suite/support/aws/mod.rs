@@ -9,6 +9,7 @@ mod ecr;
 mod ecs;
 mod lambda;
 mod registry;
+pub(crate) mod scans;
 mod starters;
 
 use std::{
@@ -81,6 +82,8 @@ pub(crate) struct State {
     pub ecs: ecs::Ecs,
     /// A process that is killed as soon as this many calls have been carried out, before it hears of the last.
     pub kill: Option<(u32, u32)>,
+    /// ECR's scans.
+    pub scanning: scans::Scanning,
     /// Bytes of blobs that were sent.
     pub uploaded: usize,
     /// Uploads that have begun, by id.
