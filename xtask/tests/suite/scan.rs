@@ -754,6 +754,30 @@ fn without_anything_that_can_scan_nothing_is_begun() {
     }
     assert!(!project.docker_log().contains("buildx build"));
     assert!(hub.state().repositories.is_empty());
+    // With a scanner it goes on, and that one is given no login of the registry.
+    hub.state().hands_out_tokens = true;
+    project.install_scanner("trivy");
+    project.run(PUSH).expect(0);
+    assert!(
+        hub.state().repositories["acme/backend"]
+            .tags
+            .contains_key("worker-dev-latest")
+    );
+    let run = project.run("scan dev").expect(0);
+    assert!(
+        run.stderr
+            .contains("has no image `api-lambda-dev-latest`: there is nothing to scan"),
+        "{}",
+        run.stderr
+    );
+    assert!(!log(&project, "scanner-env").contains(PASSWORD));
+    let run = project.run("scan dev --scanner ecr").expect(2);
+    assert!(
+        run.stderr
+            .contains("is not ECR, which scans its own images alone"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -796,4 +820,18 @@ fn a_deployment_moves_nothing_to_an_image_that_does_not_pass() {
         run.stderr
     );
     assert_eq!(count(&project, "UpdateFunctionCode"), 0);
+}
+
+#[test]
+fn the_doctor_says_what_scans_where_an_environment_asks_for_it() {
+    let project = gated();
+    let checks = project.run("doctor --json").json();
+    let found = |checks: &Value| {
+        let mut checks = checks.as_array().unwrap().iter();
+        let check = checks.find(|check| check["what"] == "scanner for dev");
+        check.map(|check| check["found"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(found(&checks).as_deref(), Some("Trivy"));
+    let checks = Project::new().run("doctor --json").json();
+    assert_eq!(found(&checks), None);
 }

@@ -106,7 +106,10 @@ fn last_words(mut stderr: impl Read) -> String {
         let more = kept.len().saturating_sub(LAST_WORDS);
         kept.drain(..more);
     }
-    String::from_utf8_lossy(&kept).trim().to_owned()
+    // Each line is indented: none of it can be taken for a line of ours.
+    let text = String::from_utf8_lossy(&kept);
+    let lines: Vec<_> = text.trim().lines().map(str::trim_end).collect();
+    lines.join("\n    ")
 }
 
 #[cfg(test)]
@@ -130,6 +133,12 @@ mod tests {
             ("printf 123456", 5, long, "more than 5 bytes"),
             ("yes", 5, long, "more than 5 bytes"),
             ("echo wrong >&2; exit 3", 5, long, "(exit status: 3): wrong"),
+            (
+                "printf 'one\nerror: two\n' >&2; exit 3",
+                5,
+                long,
+                "one\n    error: two",
+            ),
             ("exit 3", 5, long, "it said nothing"),
             ("exec sleep 600", 5, Duration::ZERO, "took more than 0s"),
             (

@@ -1,6 +1,6 @@
 //! Trivy: what it is asked, and its report.
 //!
-//! Source: Trivy's reference of `trivy image` and of its JSON report; checked with version 0.60. `--input` takes everything after a
+//! Source: Trivy's reference of `trivy image` and of its JSON report; checked with version 0.59.1. `--input` takes everything after a
 //! colon or an at sign for a tag, so the layout is the directory that it runs in.
 
 use std::time::Duration;

@@ -20,7 +20,7 @@ use crate::{
     plan::{self, Selected, account_guard, command::let_tags_move, guards},
     registry::{Actions, Registry},
     sandbox::Sandbox,
-    session, store,
+    scan, session, store,
     tasks::exit_code,
     workspace::Workspace,
 };
@@ -97,6 +97,7 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
         fix && !context.global.dry_run,
     ));
     checks.push(content_store(config));
+    checks.extend(scanner(config));
     for environment in config.environments.values() {
         checks.extend(cloud(config, environment, sandbox.as_ref()));
         if environment.ecr().is_none() {
@@ -117,6 +118,22 @@ fn content_store(config: &Config) -> Check {
             "{images} images, {megabytes} MB; what no push uses for {days} days goes, and the oldest beyond {gibibytes} GiB"
         ),
     )
+}
+
+/// What scans images, where an environment asks for that.
+fn scanner(config: &Config) -> Vec<Check> {
+    let installed = scan::installed();
+    let asks = config.environments.values();
+    let asks = asks.filter(|environment| environment.scan.is_some());
+    let check = |environment: &Environment| {
+        let what = format!("scanner for {}", environment.name);
+        let (host, is_in_ecr) = (environment.registry_host(), environment.ecr().is_some());
+        match plan::scan::choose(None, &installed, is_in_ecr, &host) {
+            Ok(scanner) => Check::good(&what, scanner.title()),
+            Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
+        }
+    };
+    asks.map(check).collect()
 }
 
 fn files(config: &Config) -> Vec<Check> {

@@ -57,6 +57,8 @@ pub(super) struct Found<'w> {
     pub places: Vec<Place<'w>>,
     /// The images; one that several regions have is there once.
     pub images: Vec<Image>,
+    /// Images of the environment that nobody has pushed yet.
+    pub missing: Vec<String>,
 }
 
 impl Place<'_> {
@@ -97,14 +99,13 @@ impl<'w> Found<'w> {
     /// What the moving tags of an environment name, in each of its regions.
     ///
     /// # Errors
-    /// A refusal for each image that is not there, and a registry that cannot be read.
+    /// A refusal, where none of its images is there; a registry that cannot be read.
     pub(super) fn environment(
         workspace: &'w Workspace<'_>,
         name: &str,
         services: &[String],
     ) -> Result<Self> {
         let mut found = Self::default();
-        let mut missing = Vec::new();
         for session in Session::open_all(workspace, name)? {
             let selection = session.selected(services)?;
             let place = found.add(session.registry()?, Api::Environment(Box::new(session)));
@@ -114,11 +115,8 @@ impl<'w> Found<'w> {
                 };
                 let (repository, tag) = (session.repository(selected), session.tag(selected));
                 let Some(manifest) = session.manifest(&repository, &tag)? else {
-                    let problem = format!("`{repository}` of `{name}` has no image `{tag}`");
-                    let cure = format!(
-                        "push it first: cargo xtask push {name}; or choose others with `--service`"
-                    );
-                    missing.push(Refusal::new(problem, cure));
+                    let text = format!("`{repository}` of `{name}` has no image `{tag}`");
+                    found.missing.push(text);
                     continue;
                 };
                 let named = Named {
@@ -129,7 +127,12 @@ impl<'w> Found<'w> {
                 found.take(place, &named, manifest)?;
             }
         }
-        Refused::unless_none(missing)?;
+        if found.images.is_empty() {
+            let refusal = |problem: &String| {
+                Refusal::new(problem, format!("push it first: cargo xtask push {name}"))
+            };
+            return Err(Refused(found.missing.iter().map(refusal).collect()).into());
+        }
         Ok(found)
     }
 
