@@ -170,7 +170,10 @@ mod tests {
             .collect();
         let text = stopped(&verdict(&all, rule), Severity::Low).unwrap();
         assert!(text.starts_with("13 vulnerabilities of severity low or worse, so no moving tag is written:\n    critical CVE-99 in openssl 3.0.1: fixed in 3.0.2\n"), "{text}");
-        assert!(text.contains("… and 3 more") && text.contains("id = \"CVE-99\""), "{text}");
+        assert!(
+            text.contains("… and 3 more") && text.contains("id = \"CVE-99\""),
+            "{text}"
+        );
         assert_eq!(stopped(&verdict(&[], rule), Severity::Low), None);
     }
 

@@ -30,7 +30,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Look",
-        &["overview", "status", "verify", "explain", "export"],
+        &["overview", "status", "verify", "scan", "explain", "export"],
     ),
     ("Repair", &["rollback", "doctor", "explain-error"]),
     (

@@ -100,9 +100,9 @@ impl<'s> Scans<'s> {
         let title = self.scanner.title();
         let text = format!("{} with {title}: {digest}", subject.name);
         self.terminal.status("Scanning", &text);
-        let found = self.scan(subject).with_context(|| {
-            format!("{title} did not scan `{}@{digest}`", subject.repository)
-        })?;
+        let found = self
+            .scan(subject)
+            .with_context(|| format!("{title} did not scan `{}@{digest}`", subject.repository))?;
         let found: Vec<_> = found.iter().map(clean).collect();
         done.insert(digest.clone(), found.clone());
         Ok(found)

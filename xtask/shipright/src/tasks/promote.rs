@@ -32,14 +32,7 @@ use crate::{
 
 /// Takes images from one environment to another.
 pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
-    if arguments.from == arguments.to {
-        let problem = format!("`{}` cannot be promoted to itself", arguments.from);
-        return Err(Refused::from(Refusal::new(
-            problem,
-            "name two environments: cargo xtask promote dev prod",
-        ))
-        .into());
-    }
+    require_two(arguments)?;
     let workspace = Workspace::of(context)?;
     let from = Session::open(&workspace, &arguments.from)?;
     let regions = Session::open_all(&workspace, &arguments.to)?;
@@ -99,12 +92,19 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         .collect();
     if !records.is_empty() {
         context.record(&workspace.config, &records);
-        let name = &arguments.to;
-        terminal.note(&format!(
-            "tags moved, and nothing that runs: cargo xtask deploy {name}, or migrate-… {name}"
-        ));
+        terminal.note("a moved tag changes nothing that runs");
+        terminal.next(&format!("cargo xtask deploy {}", arguments.to));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn require_two(arguments: &Promote) -> Result<(), Refused> {
+    if arguments.from != arguments.to {
+        return Ok(());
+    }
+    let problem = format!("`{}` cannot be promoted to itself", arguments.from);
+    let cure = "name two environments: cargo xtask promote dev prod";
+    Err(Refused::from(Refusal::new(problem, cure)))
 }
 
 /// What would be done.

@@ -68,7 +68,9 @@ pub(super) fn run(context: &Context, arguments: &Scan) -> Result<ExitCode> {
     let workspace = Workspace::if_any(context, !is_image || context.global.sandbox)?;
     let found = find(workspace.as_ref(), is_image, arguments)?;
     for missing in &found.missing {
-        context.terminal.note(&format!("{missing}: there is nothing to scan"));
+        context
+            .terminal
+            .note(&format!("{missing}: there is nothing to scan"));
     }
     let has_scans = found.places.iter().all(find::Place::has_scans);
     let host = found.places.first().map_or("", |place| place.host.as_str());
