@@ -7,6 +7,7 @@ pub mod cache;
 pub mod config;
 pub mod ecs;
 pub mod function;
+pub mod inventory;
 pub mod kubernetes;
 pub mod label;
 pub mod name;

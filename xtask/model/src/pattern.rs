@@ -1,5 +1,7 @@
 //! Tags of the user's own, besides the six: patterns whose words are filled in at each push.
 
+mod fits;
+
 use serde::{Serialize, Serializer};
 
 use crate::{arch::Arch, name, revision::Revision};

@@ -54,6 +54,9 @@ pub struct Document {
     /// The children, of an image index.
     #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,
+    /// What it is a signature, an attestation or another artifact of. Source: `subject` in the OCI image specification 1.1.
+    #[serde(default)]
+    pub subject: Option<Descriptor>,
 }
 
 impl Descriptor {

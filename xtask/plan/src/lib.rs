@@ -21,6 +21,7 @@ pub mod next;
 pub mod nodes;
 mod own_tags;
 pub mod promotion;
+pub mod prune;
 mod push;
 mod registry;
 pub mod rollback;
