@@ -1,4 +1,5 @@
-//! What this tool has done from this machine: one JSON line for each push, deployment, rollback and promotion.
+//! What this tool has done from this machine: one JSON line for each push, deployment, rollback and promotion, and
+//! for each image that was deleted.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -21,7 +22,7 @@ pub const FILE: &str = "xtask-record.jsonl";
 pub struct Record {
     /// By whom: the ARN that AWS has for the credentials.
     pub who: String,
-    /// `push`, `migrate`, `rollback` or `promote`.
+    /// `push`, `migrate`, `rollback`, `promote` or `prune`.
     pub action: &'static str,
     /// Where.
     pub environment: String,
@@ -31,7 +32,7 @@ pub struct Record {
     pub workload: String,
     /// What was there before, where that could be told.
     pub from: Option<String>,
-    /// The digest that was to be there.
+    /// The digest that was to be there, or was deleted.
     pub to: String,
     /// What came of it.
     pub outcome: &'static str,

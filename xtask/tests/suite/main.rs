@@ -22,6 +22,7 @@ mod lists;
 mod manifest;
 mod monorepo;
 mod overview;
+mod prune;
 mod push;
 mod regions;
 mod registries;

@@ -61,11 +61,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_known_by_its_pattern() {
-        let fits = |text: &str, tag: &str| {
-            TagPattern::parse(text)
-                .unwrap()
-                .fits(tag, "dev", "api")
-        };
+        let fits = |text: &str, tag: &str| TagPattern::parse(text).unwrap().fits(tag, "dev", "api");
         let sha = "0123456789abcdef0123456789abcdef01234567";
         for (text, tag) in [
             ("{env}-{branch}", "dev-feature-x"),

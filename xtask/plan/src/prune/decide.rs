@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decided, Facts, Kept, Needless, UNDER_WAY, Verdict, scheme::{Meaning, subject_of}};
+use super::{
+    Decided, Facts, Kept, Needless, UNDER_WAY, Verdict,
+    scheme::{Meaning, subject_of},
+};
 use crate::model::inventory::{StoredImage, UsedImage};
 
 /// Decides, and leaves the images in their order.
@@ -67,7 +70,9 @@ impl<'k, 'f> Keeper<'k, 'f> {
     fn keep(&self) -> Reasons {
         if let Some(why) = self.whole() {
             let all = self.digests.iter();
-            return all.map(|digest| ((*digest).to_owned(), why.clone())).collect();
+            return all
+                .map(|digest| ((*digest).to_owned(), why.clone()))
+                .collect();
         }
         let (runs, newest) = (self.runs(), self.newest());
         let mut kept = Reasons::new();

@@ -115,7 +115,9 @@ pub fn lifecycle_policy(
     if policy.rules.len() > RULES {
         let count = policy.rules.len();
         return Err(Refusal::new(
-            format!("a lifecycle policy for this repository would have {count} rules, and ECR takes {RULES}"),
+            format!(
+                "a lifecycle policy for this repository would have {count} rules, and ECR takes {RULES}"
+            ),
             "leave out `--keep`, or give services repositories of their own (`repository = \"{project}/{service}\"`)",
         ));
     }
@@ -201,6 +203,13 @@ mod tests {
         lifecycle_policy(&scheme, DAYS, keep).unwrap().json()
     }
 
+    /// A project whose one image goes to each of these environments.
+    fn project(environments: &[&str]) -> Config {
+        let mut image = image(Target::Eks);
+        image.environments = environments.iter().map(|one| (*one).to_owned()).collect();
+        config(service(image))
+    }
+
     /// A rule in short: its pattern, and how many or how long it keeps.
     fn shown(policy: &Value) -> Vec<(String, u64)> {
         let rules = policy["rules"].as_array().unwrap().iter().enumerate();
@@ -213,14 +222,17 @@ mod tests {
                 assert_eq!(all.len(), 1, "several would all have to fit");
                 all[0].as_str().unwrap()
             });
-            (pattern.to_owned(), selection["countNumber"].as_u64().unwrap())
+            (
+                pattern.to_owned(),
+                selection["countNumber"].as_u64().unwrap(),
+            )
         });
         rules.collect()
     }
 
     #[test]
     fn a_policy_keeps_moving_tags_first_and_expires_what_has_no_tag() {
-        let mut project = config(service(image(Target::Eks)));
+        let mut project = project(&["dev", "prod"]);
         assert_eq!(
             shown(&made(&project, None)),
             [("*latest".to_owned(), ALL), ("untagged".to_owned(), 30)]
@@ -245,14 +257,17 @@ mod tests {
 
     #[test]
     fn an_index_counts_with_its_images_and_no_environment_counts_those_of_another() {
-        let mut project = config(service(image(Target::Eks)));
+        let mut project = project(&["dev", "prod", "dev-20x"]);
         let shop = project.services.get_mut("api").unwrap();
         shop.images[0].multi_arch = true;
         let mut other = project.environments["dev"].clone();
         other.name = "dev-20x".into();
         project.environments.insert(other.name.clone(), other);
         let rules = shown(&made(&project, Some(2)));
-        let counted: Vec<_> = rules.iter().map(|(pattern, most)| (pattern.as_str(), *most)).collect();
+        let counted: Vec<_> = rules
+            .iter()
+            .map(|(pattern, most)| (pattern.as_str(), *most))
+            .collect();
         assert_eq!(
             counted,
             [
@@ -266,29 +281,37 @@ mod tests {
 
     #[test]
     fn more_rules_than_ecr_takes_are_refused() {
-        let mut project = config(service(image(Target::Eks)));
-        for number in 0..60 {
+        let names: Vec<String> = (0..60).map(|number| format!("dev{number}x")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut project = project(&names);
+        for name in names {
             let mut one = project.environments["dev"].clone();
-            one.name = format!("dev{number}x");
+            one.name = name.to_owned();
             project.environments.insert(one.name.clone(), one);
         }
         let environments: Vec<_> = project.environments.values().collect();
         let scheme = Scheme::of(&project, &environments, "shop");
         assert!(lifecycle_policy(&scheme, DAYS, None).is_ok());
         let refusal = lifecycle_policy(&scheme, DAYS, Some(1)).unwrap_err();
-        assert!(refusal.problem.contains("64 rules"), "{refusal}");
+        assert!(refusal.problem.contains("62 rules"), "{refusal}");
     }
 
     #[test]
     fn the_difference_of_two_policies_is_shown_by_their_rules() {
-        let project = config(service(image(Target::Eks)));
+        let project = project(&["dev"]);
         let wanted = made(&project, None);
         assert_eq!(difference(Some(&wanted), &wanted), [""; 0]);
         assert_eq!(difference(None, &wanted).len(), 2);
         let mut other = wanted.clone();
         other["rules"][1]["selection"]["countNumber"] = json!(7);
         let lines = difference(Some(&other), &wanted);
-        assert!(lines[0].starts_with("- ") && lines[0].contains(":7"), "{lines:?}");
-        assert!(lines[1].starts_with("+ ") && lines[1].contains(":30"), "{lines:?}");
+        assert!(
+            lines[0].starts_with("- ") && lines[0].contains(":7"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("+ ") && lines[1].contains(":30"),
+            "{lines:?}"
+        );
     }
 }

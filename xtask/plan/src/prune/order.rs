@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn a_call_has_a_hundred_images_and_a_circle_ends() {
         let name = |number: usize| format!("{number:03}");
-        let all: Vec<_> = (0..201).map(|number| image(&name(number), &[], None)).collect();
+        let all: Vec<_> = (0..201)
+            .map(|number| image(&name(number), &[], None))
+            .collect();
         let sizes: Vec<_> = batches(&all).iter().map(Vec::len).collect();
         assert_eq!(sizes, [100, 100, 1]);
         let circle = [image("a", &[], Some("b")), image("b", &[], Some("a"))];

@@ -72,7 +72,10 @@ impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Runs(by) => write!(f, "{by} has it"),
-            Self::Untold(by) => write!(f, "{by} runs an image of this repository, and does not tell which"),
+            Self::Untold(by) => write!(
+                f,
+                "{by} runs an image of this repository, and does not tell which"
+            ),
             Self::UnreadIndex(digest) => {
                 let digest = short_digest(digest);
                 write!(f, "image index {digest} cannot be read, and may have it")

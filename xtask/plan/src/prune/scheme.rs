@@ -63,7 +63,8 @@ impl<'c> Scheme<'c> {
                     &selected.service.name,
                     selected.image.target,
                 );
-                (name == repository).then_some(Name {
+                let goes_there = selected.image.environments.contains(&environment.name);
+                (goes_there && name == repository).then_some(Name {
                     environment,
                     selected,
                 })
@@ -80,7 +81,11 @@ impl<'c> Scheme<'c> {
         if let Some(subject) = subject(tag) {
             return Meaning::Of(subject);
         }
-        let said: Vec<_> = self.names.iter().map(|name| self.said(*name, tag)).collect();
+        let said: Vec<_> = self
+            .names
+            .iter()
+            .map(|name| self.said(*name, tag))
+            .collect();
         let rank = |meaning: &Meaning| match meaning {
             Meaning::Moving => 0,
             Meaning::Time { .. } => 1,
@@ -189,7 +194,9 @@ fn commit(rest: &str) -> Option<&str> {
 /// Source: cosign's "Signature Specification", tag-based discovery (`sha256-<hex>.sig`, `.att`, `.sbom`); "Referrers Tag Schema" in
 /// the OCI distribution specification (`sha256-<hex>`).
 fn subject(tag: &str) -> Option<String> {
-    let (name, end) = tag.split_once('.').map_or((tag, None), |(name, end)| (name, Some(end)));
+    let (name, end) = tag
+        .split_once('.')
+        .map_or((tag, None), |(name, end)| (name, Some(end)));
     let digest = format!("sha256:{}", name.strip_prefix("sha256-")?);
     let is_known = end.is_none_or(|end| ["sig", "att", "sbom"].contains(&end));
     (is_known && is_digest(&digest)).then_some(digest)
@@ -206,6 +213,8 @@ mod tests {
     #[test]
     fn a_tag_is_known_by_the_names_of_deploy_toml() {
         let mut project = config(service(image(Target::Lambda)));
+        let shop = project.services.get_mut("api").unwrap();
+        shop.images[0].environments.push("prod".into());
         let patterns = ["{env}-{branch}", "v{version}", "build-{sha}"];
         project.tags = patterns.map(|text| TagPattern::parse(text).unwrap()).into();
         let environments: Vec<_> = project.environments.values().collect();
@@ -224,7 +233,10 @@ mod tests {
             ("api-v1.4.0".to_owned(), Meaning::Release),
             (format!("api-build-{}", "a".repeat(40)), Meaning::Ordinary),
             ("api-dev-20260101-000000".to_owned(), time("api-dev")),
-            ("api-prod-20260101-000000-arm64".to_owned(), time("api-prod")),
+            (
+                "api-prod-20260101-000000-arm64".to_owned(),
+                time("api-prod"),
+            ),
             ("api-abc1234".to_owned(), Meaning::Ordinary),
             ("api-abc1234abc1234".to_owned(), Meaning::Ordinary),
             ("api-vcafe".to_owned(), Meaning::Release),

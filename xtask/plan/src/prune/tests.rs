@@ -46,7 +46,9 @@ fn signature(digest: &str, subject: &str) -> StoredImage {
 }
 
 fn project() -> Config {
-    let mut project = config(service(configured(Target::Lambda)));
+    let mut image = configured(Target::Lambda);
+    image.environments.push("prod".into());
+    let mut project = config(service(image));
     let patterns = ["{env}-{branch}", "v{version}"];
     project.tags = patterns.map(|text| TagPattern::parse(text).unwrap()).into();
     project
@@ -114,27 +116,91 @@ fn a_single_image_stays_or_goes_with_a_reason() {
     let keep = Verdict::Keep;
     let tag = |tag: &str| tag.to_owned();
     for (image, verdict) in [
-        (image("a", &[OLD, "api-abc1234"]), Verdict::Delete(Needless::Old)),
+        (
+            image("a", &[OLD, "api-abc1234"]),
+            Verdict::Delete(Needless::Old),
+        ),
         (image("a", &[]), Verdict::Delete(Needless::Untagged)),
-        (image("a", &[OLD, "api-dev-latest"]), keep(Kept::MovingTag(tag("api-dev-latest")))),
-        (image("a", &["api-prod-arm64-latest"]), keep(Kept::MovingTag(tag("api-prod-arm64-latest")))),
-        (image("a", &["api-dev-cache-arm64-latest"]), keep(Kept::MovingTag(tag("api-dev-cache-arm64-latest")))),
-        (image("a", &[OLD, "api-dev-main"]), keep(Kept::MovingTag(tag("api-dev-main")))),
-        (image("a", &[OLD, "api-v1.4.0"]), keep(Kept::Release(tag("api-v1.4.0")))),
-        (image("a", &[OLD, "keep-me"]), keep(Kept::UnknownTag(tag("keep-me")))),
-        (image("a", &["keep-me", "api-dev-latest"]), keep(Kept::MovingTag(tag("api-dev-latest")))),
-        (image("a", &["worker-dev-20250101-000000"]), keep(Kept::UnknownTag(tag("worker-dev-20250101-000000")))),
+        (
+            image("a", &[OLD, "api-dev-latest"]),
+            keep(Kept::MovingTag(tag("api-dev-latest"))),
+        ),
+        (
+            image("a", &["api-prod-arm64-latest"]),
+            keep(Kept::MovingTag(tag("api-prod-arm64-latest"))),
+        ),
+        (
+            image("a", &["api-dev-cache-arm64-latest"]),
+            keep(Kept::MovingTag(tag("api-dev-cache-arm64-latest"))),
+        ),
+        (
+            image("a", &[OLD, "api-dev-main"]),
+            keep(Kept::MovingTag(tag("api-dev-main"))),
+        ),
+        (
+            image("a", &[OLD, "api-v1.4.0"]),
+            keep(Kept::Release(tag("api-v1.4.0"))),
+        ),
+        (
+            image("a", &[OLD, "keep-me"]),
+            keep(Kept::UnknownTag(tag("keep-me"))),
+        ),
+        (
+            image("a", &["keep-me", "api-dev-latest"]),
+            keep(Kept::MovingTag(tag("api-dev-latest"))),
+        ),
+        (
+            image("a", &["worker-dev-20250101-000000"]),
+            keep(Kept::UnknownTag(tag("worker-dev-20250101-000000"))),
+        ),
         // A commit's tag without a time beside it is nothing that a push has left.
-        (image("a", &["api-abc1234"]), keep(Kept::UnknownTag(tag("api-abc1234")))),
-        (StoredImage { pushed: Some(NOW - 29 * 86_400), ..image("a", &[OLD]) }, keep(Kept::Young)),
-        (StoredImage { pushed: None, ..image("a", &[]) }, keep(Kept::Young)),
-        (StoredImage { pushed: Some(NOW + 100), ..image("a", &[]) }, keep(Kept::Young)),
-        (StoredImage { unread: Some(tag("why")), ..image("a", &[]) }, keep(Kept::Unread(tag("why")))),
-        (image("a", &[&cosign]), Verdict::Delete(Needless::Orphan(format!("sha256:{hex}")))),
-        (signature("a", "gone"), Verdict::Delete(Needless::Orphan(tag("gone")))),
+        (
+            image("a", &["api-abc1234"]),
+            keep(Kept::UnknownTag(tag("api-abc1234"))),
+        ),
+        (
+            StoredImage {
+                pushed: Some(NOW - 29 * 86_400),
+                ..image("a", &[OLD])
+            },
+            keep(Kept::Young),
+        ),
+        (
+            StoredImage {
+                pushed: None,
+                ..image("a", &[])
+            },
+            keep(Kept::Young),
+        ),
+        (
+            StoredImage {
+                pushed: Some(NOW + 100),
+                ..image("a", &[])
+            },
+            keep(Kept::Young),
+        ),
+        (
+            StoredImage {
+                unread: Some(tag("why")),
+                ..image("a", &[])
+            },
+            keep(Kept::Unread(tag("why"))),
+        ),
+        (
+            image("a", &[&cosign]),
+            Verdict::Delete(Needless::Orphan(format!("sha256:{hex}"))),
+        ),
+        (
+            signature("a", "gone"),
+            Verdict::Delete(Needless::Orphan(tag("gone"))),
+        ),
     ] {
         let shown = format!("{image:?}");
-        assert_eq!(Asked::about(vec![image]).verdicts()[0].1, verdict, "{shown}");
+        assert_eq!(
+            Asked::about(vec![image]).verdicts()[0].1,
+            verdict,
+            "{shown}"
+        );
     }
 }
 
@@ -203,12 +269,20 @@ fn an_index_keeps_its_images_and_an_image_its_signatures_however_deep() {
         asked.verdicts()
     };
     let kept = asked(&["api-dev-latest"]);
-    assert!(kept.iter().all(|(_, verdict)| matches!(verdict, Verdict::Keep(_))), "{kept:?}");
+    assert!(
+        kept.iter()
+            .all(|(_, verdict)| matches!(verdict, Verdict::Keep(_))),
+        "{kept:?}"
+    );
     assert_eq!(kept[1].1, Verdict::Keep(Kept::Child("outer".into())));
     assert_eq!(kept[4].1, Verdict::Keep(Kept::Belongs("sbom".into())));
     // They go with it as well, however young they are.
     let gone = asked(&[OLD]);
-    assert!(gone.iter().all(|(_, verdict)| matches!(verdict, Verdict::Delete(_))), "{gone:?}");
+    assert!(
+        gone.iter()
+            .all(|(_, verdict)| matches!(verdict, Verdict::Delete(_))),
+        "{gone:?}"
+    );
     assert_eq!(gone[4].1, Verdict::Delete(Needless::Follows("sbom".into())));
 }
 

@@ -6,7 +6,7 @@ use aws_sdk_apprunner::types::{
 };
 
 use super::{Reader, Writer, error::explain};
-use crate::plan::targets::apprunner::Shape;
+use crate::{model::inventory::ImageUse, plan::targets::apprunner::Shape};
 
 /// A service as App Runner describes it.
 #[derive(Debug, Clone)]
@@ -107,6 +107,44 @@ impl Reader<'_> {
                 return Ok(None);
             }
         }
+    }
+
+    /// The images of all services of the account in the region. What runs does not follow a tag that has moved.
+    ///
+    /// # Errors
+    /// A call that fails.
+    pub fn apprunner_images(&self) -> Result<Vec<ImageUse>> {
+        let mut uses = Vec::new();
+        let mut next = None;
+        loop {
+            let call = self.0.apprunner.list_services().set_next_token(next).send();
+            let page = self.0.runtime.block_on(call);
+            let page = page.map_err(|e| explain("apprunner:ListServices", "all services", &e))?;
+            for service in page.service_summary_list() {
+                let name = service.service_name().unwrap_or_default();
+                let is_there = service.status() != Some(&ServiceStatus::Deleted);
+                if let Some(arn) = service.service_arn().filter(|_| is_there) {
+                    uses.extend(self.apprunner_image(name, arn)?);
+                }
+            }
+            next = page.next_token().map(str::to_owned);
+            if next.is_none() {
+                return Ok(uses);
+            }
+        }
+    }
+
+    fn apprunner_image(&self, name: &str, arn: &str) -> Result<Option<ImageUse>> {
+        let about = format!("App Runner service {name}");
+        let call = self.0.apprunner.describe_service().service_arn(arn).send();
+        let answer = self.0.runtime.block_on(call);
+        let answer = answer.map_err(|e| explain("apprunner:DescribeService", &about, &e))?;
+        let service = answer.service();
+        let source = service.and_then(|service| service.source_configuration());
+        let repository = source.and_then(|source| source.image_repository());
+        let named =
+            repository.and_then(|one| ImageUse::of_reference(about, one.image_identifier()));
+        Ok(named.map(ImageUse::not_following))
     }
 
     /// The newest operations of a service, newest first.

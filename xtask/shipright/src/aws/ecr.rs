@@ -389,14 +389,14 @@ impl Writer<'_> {
 }
 
 /// What one call of `BatchGetImage` tells. A missing image is an entry in `failures` and no error.
-struct Batch {
+pub(super) struct Batch {
     /// The manifests, each by a tag that names it, where it was asked for by one.
-    images: Vec<(String, Manifest)>,
+    pub(super) images: Vec<(String, Manifest)>,
     /// Tags that do not exist.
     missing: Vec<String>,
 }
 
-async fn batch(
+pub(super) async fn batch(
     ecr: aws_sdk_ecr::Client,
     account: String,
     repository: String,

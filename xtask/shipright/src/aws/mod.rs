@@ -8,10 +8,13 @@
 mod apprunner;
 mod calls;
 mod ecr;
+mod ecr_images;
+mod ecr_lifecycle;
 mod ecs;
 mod eks;
 mod error;
 mod lambda;
+mod lambda_images;
 mod pace;
 mod scan;
 mod sts;
@@ -32,8 +35,11 @@ use tokio::runtime::Runtime;
 use crate::{model::registry::Ecr, registry::Login};
 
 pub use apprunner::Service;
+pub use ecr_images::NotDeleted;
+pub use ecs::{ClusterImages, REVISIONS};
 pub use lambda::Refusal;
 pub use scan::{Order, Scan};
+pub use lambda_images::KnownVersions;
 pub use sts::Identity;
 
 /// How AWS is reached.

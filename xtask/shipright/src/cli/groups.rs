@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         "Look",
         &["overview", "status", "verify", "scan", "explain", "export"],
     ),
-    ("Repair", &["rollback", "doctor", "explain-error"]),
+    ("Repair", &["rollback", "prune", "doctor", "explain-error"]),
     (
         "Set up",
         &[

@@ -6,6 +6,7 @@ mod export;
 mod groups;
 mod parse;
 mod scan;
+mod prune;
 mod verify;
 
 use std::{path::PathBuf, str::FromStr};
@@ -17,6 +18,7 @@ pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollb
 pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use scan::Scan;
+pub use prune::Prune;
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
 use crate::{arch::Arch, report::terminal::LogFormat};
@@ -173,6 +175,16 @@ pub enum Task {
     /// Take what runs in one environment to another, byte for byte, without a build
     #[command(after_help = "Example:\n  cargo xtask promote dev prod --service api")]
     Promote(Promote),
+    /// Delete from an environment's ECR repositories what nothing needs
+    #[command(
+        after_help = "What stays: what any Lambda function of the account has in a version, what ECS, App Runner and Kubernetes run or \
+                            could go back to, what a moving tag, a release or a tag of somebody else names, the newest of each \
+                            image in each environment, and what these need: images of an index, signatures. Everything is \
+                            listed before it asks. Environments that share a repository are pruned together.\n\nExamples:\n  \
+                            cargo xtask prune dev --dry-run\n  cargo xtask prune dev --keep 5 --older 90d\n  \
+                            cargo xtask prune dev --lifecycle-policy > policy.json"
+    )]
+    Prune(Prune),
     /// Show what each environment's tags name, what runs there, and where the two differ
     #[command(
         after_help = "The page of `--html` is one file that asks nobody for anything. Images are proven with what this machine knows of \

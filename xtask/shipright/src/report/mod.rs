@@ -6,6 +6,7 @@ pub mod export;
 pub mod name;
 pub mod page;
 pub mod plan;
+pub mod prune;
 pub mod result;
 pub mod sarif;
 pub mod scan;

@@ -7,6 +7,7 @@
 mod apprunner;
 mod ecs;
 mod eks;
+mod in_use;
 mod lambda;
 mod outcome;
 pub(crate) mod wait;
@@ -15,6 +16,7 @@ use anyhow::Result;
 
 pub use ecs::starters as ecs_starters;
 pub use eks::look_at_nodes;
+pub use in_use::Users;
 pub use lambda::{facts as function_facts, read_version};
 pub use outcome::{Move, Outcome};
 

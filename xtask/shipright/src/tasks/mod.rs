@@ -18,6 +18,7 @@ mod migration;
 mod moves;
 mod overview;
 mod promote;
+mod prune;
 mod push;
 mod rollback;
 mod run;
@@ -76,6 +77,7 @@ pub(crate) fn run(context: &Context, task: Task) -> Result<ExitCode> {
         Task::Rollback(arguments) => rollback::run(context, &arguments),
         Task::Promote(arguments) => promote::run(context, &arguments),
         Task::Scan(arguments) => scan::run(context, &arguments),
+        Task::Prune(arguments) => prune::run(context, &arguments),
         Task::Status(arguments) => status::run(context, &arguments),
         Task::Verify(VerifyAll { what: Some(what) }) => verify::run(context, &what),
         Task::Verify(VerifyAll { what: None }) => verify::everything(context),

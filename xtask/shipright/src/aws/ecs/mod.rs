@@ -1,6 +1,7 @@
 //! Amazon ECS: services, and how they get another image.
 
 mod express;
+mod images;
 mod starters;
 mod task_definition;
 mod tasks;
@@ -14,6 +15,8 @@ use aws_sdk_ecs::{
         LaunchType, ResourceManagementType, Service as Described, ServiceDeploymentStatus,
     },
 };
+
+pub use images::{ClusterImages, REVISIONS};
 
 use super::{
     Reader,

@@ -6,7 +6,7 @@ use super::super::{Reader, error::explain};
 use crate::model::schedule::{Starter, StarterKind};
 
 /// The most rules, and the most schedules, that are looked at: each is a call.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 
 impl Reader<'_> {
     /// The rules and schedules that start tasks in a cluster, by its ARN.

@@ -1,12 +1,14 @@
 //! Deployments of a Kubernetes cluster, EKS most often.
 
 mod apply;
+mod images;
 mod kubectl;
 mod nodes;
 mod pods;
 
 use anyhow::Result;
 
+pub(super) use images::images;
 use kubectl::Kubectl;
 pub use nodes::look as look_at_nodes;
 

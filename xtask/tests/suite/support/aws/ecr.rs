@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use super::{Refusal, Repository, State, digest, scans::scans};
+use super::{Refusal, Repository, State, digest, ecr_images, scans::scans};
 
 pub(super) fn describe(operation: &str, body: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -51,43 +51,10 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
             )
         }
         "BatchGetImage" => batch_get(repository(state, &name)?, body),
-        "DescribeImages" if body["imageIds"].is_null() => {
-            let repository = repository(state, &name)?;
-            let tags = |digest: &String| {
-                repository
-                    .tags
-                    .iter()
-                    .filter(|(_, of)| *of == digest)
-                    .map(|(tag, _)| tag.clone())
-                    .collect::<Vec<_>>()
-            };
-            let all = repository
-                .manifests
-                .keys()
-                .map(|digest| json!({ "imageDigest": digest, "imageTags": tags(digest) }));
-            Ok(json!({ "imageDetails": all.collect::<Vec<_>>() }))
-        }
-        "DescribeImages" => {
-            let repository = repository(state, &name)?;
-            let digest = body["imageIds"][0]["imageDigest"]
-                .as_str()
-                .unwrap_or_default();
-            let (media_type, _) = repository.manifests.get(digest).ok_or_else(|| {
-                (
-                    "ImageNotFoundException",
-                    format!("The image with imageId {digest} does not exist"),
-                )
-            })?;
-            let tags: Vec<_> = repository
-                .tags
-                .iter()
-                .filter(|(_, d)| *d == digest)
-                .map(|(tag, _)| tag.clone())
-                .collect();
-            Ok(
-                json!({ "imageDetails": [{ "imageDigest": digest, "imageTags": tags, "imageManifestMediaType": media_type }] }),
-            )
-        }
+        "DescribeImages" => ecr_images::describe(repository(state, &name)?, body),
+        "BatchDeleteImage" => ecr_images::delete(repository(state, &name)?, body),
+        "GetLifecyclePolicy" => ecr_images::policy(repository(state, &name)?),
+        "PutLifecyclePolicy" => ecr_images::put_policy(repository(state, &name)?, body),
         "BatchCheckLayerAvailability" => {
             let repository = repository(state, &name)?;
             let layers = body["layerDigests"].as_array().cloned().unwrap_or_default();
@@ -305,7 +272,7 @@ fn may_move(repository: &Repository, tag: &str) -> bool {
 }
 
 /// Whether a tag fits a pattern, whose `*` stand for any characters.
-fn fits(pattern: &str, tag: &str) -> bool {
+pub(crate) fn fits(pattern: &str, tag: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == tag,
         Some((start, rest)) => tag.strip_prefix(start).is_some_and(|left| {

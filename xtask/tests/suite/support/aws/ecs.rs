@@ -18,6 +18,8 @@ pub(crate) struct Ecs {
     pub definitions: Vec<(Value, bool)>,
     /// Digests whose tasks end at once, with the reason.
     pub crashes: BTreeMap<String, String>,
+    /// Tasks that run: the ARN of the task definition, and the digest that was pulled.
+    pub tasks: Vec<(String, String)>,
     /// The CPUs and the capacity providers of the cluster's instances.
     pub instances: Vec<(String, String)>,
 }
@@ -215,6 +217,20 @@ impl EcsService {
     }
 }
 
+/// A page of a list, and the token of the next.
+fn page(all: Vec<String>, body: &Value, most: usize) -> (Vec<String>, Option<String>) {
+    let asked = body["maxResults"]
+        .as_u64()
+        .and_then(|number| usize::try_from(number).ok());
+    let most = asked.unwrap_or(most).min(100);
+    let start = body["nextToken"]
+        .as_str()
+        .and_then(|token| token.parse().ok())
+        .unwrap_or(0);
+    let next = (start + most < all.len()).then(|| (start + most).to_string());
+    (all.into_iter().skip(start).take(most).collect(), next)
+}
+
 fn service_arn(name: &str) -> String {
     format!("arn:aws:ecs:eu-west-1:111122223333:service/default/{name}")
 }
@@ -255,19 +271,71 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
             Ok(json!({}))
         }
         "DescribeServices" => {
-            let name = body["services"][0].as_str().unwrap_or_default();
-            let Some(service) = state.ecs.services.get(name) else {
-                let failure = json!({ "arn": service_arn(name), "reason": "MISSING" });
-                return Ok(json!({ "services": [], "failures": [failure] }));
-            };
-            let trouble = trouble(state, &service.deployments[0].definition);
-            let service = state.ecs.services.get_mut(name).unwrap();
-            service.advance(trouble);
-            Ok(json!({ "services": [service.described(name)], "failures": [] }))
+            let named = body["services"].as_array().cloned().unwrap_or_default();
+            if named.is_empty() || named.len() > 10 {
+                let text = "services: 1 to 10";
+                return Err(("InvalidParameterException", text.into()));
+            }
+            let (mut found, mut failures) = (Vec::new(), Vec::new());
+            for name in named.iter().filter_map(Value::as_str) {
+                let name = name.rsplit('/').next().unwrap_or_default();
+                let Some(service) = state.ecs.services.get(name) else {
+                    failures.push(json!({ "arn": service_arn(name), "reason": "MISSING" }));
+                    continue;
+                };
+                let trouble = trouble(state, &service.deployments[0].definition);
+                let service = state.ecs.services.get_mut(name).unwrap();
+                service.advance(trouble);
+                found.push(service.described(name));
+            }
+            Ok(json!({ "services": found, "failures": failures }))
         }
         "ListServices" => {
             let arns = state.ecs.services.keys().map(|name| service_arn(name));
-            Ok(json!({ "serviceArns": arns.collect::<Vec<_>>() }))
+            let (page, next) = page(arns.collect(), body, 10);
+            Ok(json!({ "serviceArns": page, "nextToken": next }))
+        }
+        "DescribeClusters" => {
+            let arn = "arn:aws:ecs:eu-west-1:111122223333:cluster/default";
+            let is_it = body["clusters"][0] == "default";
+            let found = is_it.then(|| json!({ "clusterArn": arn, "clusterName": "default" }));
+            Ok(json!({ "clusters": found.into_iter().collect::<Vec<_>>(), "failures": [] }))
+        }
+        "ListTaskDefinitions" => {
+            let its = |one: &&(Value, bool)| one.1 && one.0["family"] == body["familyPrefix"];
+            let all = state.ecs.definitions.iter().filter(its);
+            let mut arns: Vec<_> = all
+                .filter_map(|one| one.0["taskDefinitionArn"].as_str().map(str::to_owned))
+                .collect();
+            if body["sort"] == "DESC" {
+                arns.reverse();
+            }
+            let (page, next) = page(arns, body, 100);
+            Ok(json!({ "taskDefinitionArns": page, "nextToken": next }))
+        }
+        "ListTasks" if body["serviceName"].is_null() => {
+            let arns = (0..state.ecs.tasks.len())
+                .map(|number| format!("arn:aws:ecs:eu-west-1:111122223333:task/default/{number}"));
+            let (page, next) = page(arns.collect(), body, 100);
+            Ok(json!({ "taskArns": page, "nextToken": next }))
+        }
+        "DescribeTasks"
+            if body["tasks"][0]
+                .as_str()
+                .is_some_and(|arn| arn.starts_with("arn:")) =>
+        {
+            let named = body["tasks"].as_array().cloned().unwrap_or_default();
+            let task = |arn: &Value| {
+                let number: usize = arn.as_str()?.rsplit('/').next()?.parse().ok()?;
+                let (definition, digest) = state.ecs.tasks.get(number)?;
+                Some(
+                    json!({ "taskArn": arn, "taskDefinitionArn": definition, "lastStatus": "RUNNING",
+                             "containers": [{ "name": "web", "imageDigest": digest }] }),
+                )
+            };
+            Ok(
+                json!({ "tasks": named.iter().filter_map(task).collect::<Vec<_>>(), "failures": [] }),
+            )
         }
         "UpdateService" => {
             let name = body["service"].as_str().unwrap_or_default();

@@ -30,6 +30,10 @@ pub(crate) struct Function {
     pub tags: BTreeMap<String, String>,
     /// What it was last invoked with.
     pub invoked: Vec<String>,
+    /// Whether it has an archive in place of an image.
+    pub is_zip: bool,
+    /// Whether Lambda does not tell its image.
+    pub is_untold: bool,
 }
 
 /// An alias.
@@ -82,6 +86,7 @@ pub(super) fn operation(request: &Request) -> Option<(String, String)> {
     let operation = match (request.method.as_str(), parts.get(3..).unwrap_or_default()) {
         _ if parts.get(1) == Some(&"tags") => "TagResource",
         _ if parts.get(1) != Some(&"functions") => return None,
+        ("GET", []) if parts.len() == 2 => "ListFunctions",
         ("GET", []) => "GetFunction",
         ("PUT", ["code"]) => "UpdateFunctionCode",
         ("POST", ["versions"]) => "PublishVersion",
@@ -141,6 +146,9 @@ fn act(
         )
     };
     let rules = state.lambda.clone();
+    if operation == "ListFunctions" {
+        return Ok((list(state, &request.path), vec![]));
+    }
     if operation == "TagResource" {
         let name = request
             .path
@@ -222,10 +230,16 @@ fn act(
                 let is_pending = version.3 > 0;
                 version.3 = version.3.saturating_sub(1);
                 let state = if is_pending { "Pending" } else { "Active" };
+                if function.is_untold {
+                    return Ok((untold(name), vec![]));
+                }
                 return Ok((
                     described(name, &version.1, &version.2, "v", state, "Successful", ""),
                     vec![],
                 ));
+            }
+            if function.is_untold {
+                return Ok((untold(name), vec![]));
             }
             let was_busy = function.polls > 0;
             function.polls = function.polls.saturating_sub(1);
@@ -448,6 +462,52 @@ fn described(
         },
         "Code": { "RepositoryType": "ECR", "ResolvedImageUri": format!("host/backend@{digest}") },
     })
+}
+
+/// A function whose image Lambda does not tell.
+fn untold(name: &str) -> Value {
+    json!({ "Configuration": { "FunctionName": name, "PackageType": "Image" }, "Code": { "RepositoryType": "ECR" } })
+}
+
+/// All functions, with their versions where that is asked for, fifty on a page.
+fn list(state: &State, path: &str) -> Value {
+    const PAGE: usize = 50;
+    let asks_for_versions = path.contains("FunctionVersion=ALL");
+    let entry = |name: &String, function: &Function, version: &str, revision: String| {
+        let arn = format!("arn:aws:lambda:eu-west-1:111122223333:function:{name}:{version}");
+        json!({ "FunctionName": name, "FunctionArn": arn, "Version": version, "RevisionId": revision,
+                "PackageType": if function.is_zip { "Zip" } else { "Image" } })
+    };
+    let mut all = Vec::new();
+    for (name, function) in &state.functions {
+        all.push(entry(
+            name,
+            function,
+            "$LATEST",
+            format!("r{}", function.revision),
+        ));
+        for version in function.versions.iter().filter(|_| asks_for_versions) {
+            all.push(entry(
+                name,
+                function,
+                &version.0.to_string(),
+                "v".to_owned(),
+            ));
+        }
+    }
+    let marker = path
+        .split_once("Marker=")
+        .map(|(_, rest)| rest.split('&').next());
+    let start = marker
+        .flatten()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let page: Vec<_> = all.iter().skip(start).take(PAGE).collect();
+    let mut answer = json!({ "Functions": page });
+    if start + PAGE < all.len() {
+        answer["NextMarker"] = json!((start + PAGE).to_string());
+    }
+    answer
 }
 
 fn described_alias(name: &str, alias: &Alias) -> Value {

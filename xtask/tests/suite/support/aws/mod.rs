@@ -6,6 +6,7 @@
 
 mod apprunner;
 mod ecr;
+mod ecr_images;
 mod ecs;
 mod lambda;
 mod registry;
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use apprunner::Service;
+pub(crate) use ecr::fits;
 pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
 pub(crate) use starters::Starter;
@@ -96,6 +98,8 @@ pub(crate) struct State {
     pub requests: Vec<String>,
     /// What goes wrong with one of these requests, by its place.
     pub fault_at: Option<(usize, Fault)>,
+    /// What somebody else does right before an operation's call of this number is carried out.
+    pub meanwhile: Option<(&'static str, u32, Meanwhile)>,
     /// Faults to play: an operation's name, how many times, and what to do.
     pub faults: Vec<(String, u32, Fault)>,
 }
@@ -113,6 +117,9 @@ impl State {
         self.repositories.values().find_map(of)
     }
 }
+
+/// What somebody else does.
+pub(crate) type Meanwhile = Arc<dyn Fn(&mut State) + Send + Sync>;
 
 /// What goes wrong.
 #[derive(Clone, Copy)]
@@ -142,6 +149,10 @@ pub(crate) struct Repository {
     pub tags: BTreeMap<String, String>,
     /// Digest to bytes.
     pub blobs: BTreeMap<String, Vec<u8>>,
+    /// Digest to the second of its push.
+    pub pushed: BTreeMap<String, i64>,
+    /// The lifecycle policy, as it was put.
+    pub policy: Option<String>,
 }
 
 impl Aws {
@@ -265,6 +276,12 @@ impl Aws {
         operation: &str,
         act: impl FnOnce(&mut State) -> Answer,
     ) -> Option<Answer> {
+        if let Some((of, left, act)) = state.meanwhile.clone().filter(|one| one.0 == operation) {
+            state.meanwhile = (left > 1).then(|| (of, left - 1, act.clone()));
+            if left == 1 {
+                act(state);
+            }
+        }
         // A fault is of an operation, or of one call as it is written down.
         let call = state.calls.last().cloned().unwrap_or_default();
         let Some(fault) = state
