@@ -74,7 +74,8 @@ impl<'k, 'f> Keeper<'k, 'f> {
                 .map(|digest| ((*digest).to_owned(), why.clone()))
                 .collect();
         }
-        let (runs, newest) = (self.runs(), self.newest());
+        let runs = self.runs();
+        let newest = self.newest(&runs);
         let mut kept = Reasons::new();
         for image in &self.facts.images {
             let why = runs
@@ -145,10 +146,34 @@ impl<'k, 'f> Keeper<'k, 'f> {
         first.or_else(|| image.unread.clone().map(Kept::Unread))
     }
 
-    /// The newest images of each image in each environment, by the times of their tags. What has the same time is one: an image
-    /// index and its images.
-    fn newest(&self) -> BTreeMap<&'k str, Kept> {
-        let mut groups: BTreeMap<&str, BTreeMap<&str, BTreeSet<&'k str>>> = BTreeMap::new();
+    /// The newest images of each image in each environment, by the times of their tags, and the one before what runs: a rollback
+    /// goes there. What has the same time is one: an image index and its images.
+    fn newest(&self, runs: &Reasons) -> BTreeMap<&'k str, Kept> {
+        let mut newest = BTreeMap::new();
+        for (group, moments) in self.groups() {
+            let keep = self.facts.bounds.keep;
+            let mut its: BTreeSet<&str> = BTreeSet::new();
+            // The same image once more is no other to go back to.
+            let distinct = moments.values().rev().filter(|digests| {
+                let is_new = !digests.is_subset(&its);
+                its.extend(*digests);
+                is_new
+            });
+            let distinct: Vec<_> = distinct.collect();
+            let runs = |digests: &&BTreeSet<&str>| digests.iter().any(|one| runs.contains_key(*one));
+            let current = distinct.iter().position(runs).filter(|_| keep > 0);
+            let before = current.and_then(|current| distinct.get(current + 1));
+            let before = before.into_iter().copied().flatten();
+            newest.extend(before.map(|digest| (*digest, Kept::Before(group.to_owned()))));
+            let first = distinct.into_iter().take(keep).flatten();
+            newest.extend(first.map(|digest| (*digest, Kept::Newest(group.to_owned()))));
+        }
+        newest
+    }
+
+    /// The images that went to an environment, by the beginning of their tags and by the time.
+    fn groups(&self) -> BTreeMap<&str, BTreeMap<&str, BTreeSet<&'k str>>> {
+        let mut groups: BTreeMap<&str, BTreeMap<&str, BTreeSet<_>>> = BTreeMap::new();
         for (digest, meanings) in &self.meanings {
             for (_, meaning) in meanings {
                 if let Meaning::Time { group, moment } = meaning {
@@ -157,25 +182,7 @@ impl<'k, 'f> Keeper<'k, 'f> {
                 }
             }
         }
-        let mut newest = BTreeMap::new();
-        for (group, moments) in groups {
-            let mut left = self.facts.bounds.keep;
-            let mut its: BTreeSet<&str> = BTreeSet::new();
-            for digests in moments.values().rev() {
-                // The same image once more is no other to go back to.
-                if digests.is_subset(&its) {
-                    continue;
-                }
-                if left == 0 {
-                    break;
-                }
-                left -= 1;
-                its.extend(digests);
-            }
-            let why = || Kept::Newest(group.to_owned());
-            newest.extend(its.into_iter().map(|digest| (digest, why())));
-        }
-        newest
+        groups
     }
 
     /// Whether an image was pushed not long ago. What belongs to another goes when that goes.

@@ -25,6 +25,8 @@ pub enum Kept {
     UnknownTag(String),
     /// It is one of the newest of an image in an environment.
     Newest(String),
+    /// It is what an environment had right before what it runs.
+    Before(String),
     /// It was pushed not long ago.
     Young,
     /// An image index that stays has it.
@@ -60,6 +62,7 @@ impl Kept {
             Self::Release(_) => "a release",
             Self::UnknownTag(_) => "named by a tag that is none of deploy.toml",
             Self::Newest(_) => "the newest of an environment",
+            Self::Before(_) => "what an environment can go back to",
             Self::Young => "pushed not long ago",
             Self::Child(_) => "in an image index that stays",
             Self::Belongs(_) => "signatures and the like of an image that stays",
@@ -85,6 +88,7 @@ impl fmt::Display for Kept {
             Self::Release(tag) => write!(f, "`{tag}` is a release"),
             Self::UnknownTag(tag) => write!(f, "`{tag}` is no tag of deploy.toml"),
             Self::Newest(group) => write!(f, "one of the newest of `{group}`"),
+            Self::Before(group) => write!(f, "`{group}` had it right before what runs"),
             Self::Young => f.write_str("pushed not long ago"),
             Self::Child(digest) => write!(f, "image index {} has it", short_digest(digest)),
             Self::Belongs(digest) => write!(f, "it belongs to {}", short_digest(digest)),

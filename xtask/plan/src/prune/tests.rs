@@ -110,6 +110,7 @@ fn used(by: &str, image: UsedImage) -> ImageUse {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_single_image_stays_or_goes_with_a_reason() {
     let hex = "a".repeat(64);
     let cosign = format!("sha256-{hex}.sig");
@@ -335,6 +336,27 @@ fn the_newest_of_each_image_in_each_environment_stay_by_their_tags_times() {
     assert_eq!(keep(3), ["a"]);
     // `b` is there twice, and counts once.
     assert_eq!(keep(4), [""; 0]);
+}
+
+#[test]
+fn what_a_rollback_goes_to_stays_also_where_many_were_pushed_since() {
+    let images: Vec<_> = (1..=6)
+        .map(|day| image(&day.to_string(), &[&format!("api-dev-2025010{day}-000000")]))
+        .collect();
+    let deleted = |keep, runs: &str| {
+        let asked = Asked {
+            keep,
+            uses: vec![used("x", UsedImage::Digest(runs.into()))],
+            ..Asked::about(images.clone())
+        };
+        asked.deleted()
+    };
+    assert_eq!(deleted(1, "3"), ["1", "4", "5"]);
+    assert_eq!(deleted(2, "1"), ["2", "3", "4"]);
+    assert_eq!(deleted(2, "5"), ["1", "2", "3"]);
+    // The one before is among the newest, or nobody wants to go back.
+    assert_eq!(deleted(2, "6"), ["1", "2", "3", "4"]);
+    assert_eq!(deleted(0, "3"), ["1", "2", "4", "5", "6"]);
 }
 
 #[test]

@@ -72,10 +72,11 @@ impl Reader<'_> {
             .repository_name(repository)
             .max_results(PAGE);
         let mut pages = call.into_paginator().items().send();
-        let mut details = Vec::new();
+        let mut details = BTreeMap::new();
         while let Some(detail) = self.0.runtime.block_on(pages.next()) {
             match detail {
-                Ok(detail) => details.push(detail),
+                // Pages of what changes meanwhile may have an image twice.
+                Ok(detail) => add(&mut details, detail),
                 Err(error) if is_no_repository(&error) => return Ok(None),
                 Err(error) => {
                     let about = format!("repository `{repository}`");
@@ -83,7 +84,7 @@ impl Reader<'_> {
                 }
             }
         }
-        Ok(Some(details))
+        Ok(Some(details.into_values().collect()))
     }
 
     /// The manifests of these digests, or why one cannot be read.
@@ -205,6 +206,18 @@ impl Writer<'_> {
     }
 }
 
+fn add(details: &mut BTreeMap<String, ImageDetail>, mut detail: ImageDetail) {
+    let Some(digest) = detail.image_digest().map(str::to_owned) else {
+        return;
+    };
+    if let Some(known) = details.get(&digest) {
+        let mut tags: BTreeSet<_> = known.image_tags().iter().cloned().collect();
+        tags.extend(detail.image_tags.unwrap_or_default());
+        detail.image_tags = Some(tags.into_iter().collect());
+    }
+    details.insert(digest, detail);
+}
+
 fn is_no_repository<R>(error: &SdkError<DescribeImagesError, R>) -> bool {
     let service = error.as_service_error();
     service.is_some_and(DescribeImagesError::is_repository_not_found_exception)
@@ -288,8 +301,8 @@ mod tests {
             .build()
     }
 
-    fn manifest(text: &str) -> Option<Result<Manifest, String>> {
-        Some(Ok(Manifest::new(text.to_owned(), "")))
+    fn manifest(text: &str) -> Manifest {
+        Manifest::new(text.to_owned(), "")
     }
 
     #[test]
@@ -300,13 +313,24 @@ mod tests {
         assert!(asks_for_bytes(&detail("", &["a"])));
         assert!(!asks_for_bytes(&detail(image, &["a"])));
         let text = r#"{"subject":{"digest":"sha256:s","size":1}}"#;
-        let found = stored(&detail(image, &[]), manifest(text)).unwrap();
+        let found = stored(&detail(image, &[]), Some(Ok(manifest(text)))).unwrap();
         assert_eq!(found.subject.as_deref(), Some("sha256:s"));
         assert_eq!((found.size, found.is_index), (7, false));
         let text = r#"{"manifests":[{"digest":"sha256:c","size":1}]}"#;
-        let found = stored(&detail(index, &[]), manifest(text)).unwrap();
+        let found = stored(&detail(index, &[]), Some(Ok(manifest(text)))).unwrap();
         assert_eq!(found.children, ["sha256:c"]);
         assert_eq!((found.size, found.is_index), (0, true));
+    }
+
+    #[test]
+    fn an_image_that_is_listed_twice_is_one_with_all_of_its_tags() {
+        let mut details = BTreeMap::new();
+        for tags in [&["a", "b"][..], &["b", "c"], &[]] {
+            add(&mut details, detail("x", tags));
+        }
+        let all: Vec<_> = details.into_values().collect();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].image_tags(), ["a", "b", "c"]);
     }
 
     #[test]
@@ -315,7 +339,7 @@ mod tests {
         let unread = |detail: &ImageDetail, manifest| stored(detail, manifest).unwrap().unread;
         let lost = || Some(Err("lost".to_owned()));
         assert_eq!(unread(&detail(index, &[]), lost()).as_deref(), Some("lost"));
-        assert!(unread(&detail(index, &[]), manifest("no JSON")).is_some());
+        assert!(unread(&detail(index, &[]), Some(Ok(manifest("no JSON")))).is_some());
         assert_eq!(unread(&detail(image, &["a"]), None), None);
         let why = unread(&detail("application/x", &[]), None).unwrap();
         assert!(why.contains("application/x"), "{why}");

@@ -20,6 +20,9 @@ const MOST: usize = 20_000;
 /// How many questions are asked at a time. Source: "Lambda quotas", 100 calls of `GetFunction` in a second.
 const QUESTIONS: usize = 20;
 
+/// What a function runs that is called without a version.
+const LATEST: &str = "$LATEST";
+
 /// What versions of functions run, as it was read before: a version with the same revision id has not changed since.
 #[derive(Default)]
 pub struct KnownVersions(Mutex<BTreeMap<(String, String), ImageUse>>);
@@ -33,12 +36,17 @@ struct Listed {
 }
 
 impl Reader<'_> {
-    /// What every function runs that has an image: `$LATEST` and all published versions. An alias names nothing else.
+    /// What every function runs that has an image: `$LATEST` and all published versions. An alias names nothing else. A stand-in for
+    /// AWS may list functions without their versions; then each function is asked for them.
     ///
     /// # Errors
     /// A call that fails, or more versions than can be looked at.
-    pub fn function_images(&self, known: &KnownVersions) -> Result<Vec<ImageUse>> {
-        let listed = self.image_versions()?;
+    pub fn function_images(&self, known: &KnownVersions, stands_in: bool) -> Result<Vec<ImageUse>> {
+        let mut listed = self.image_versions()?;
+        if stands_in && listed.iter().all(|one| one.version == LATEST) {
+            let asked = side_by_side(QUESTIONS, &listed, |one| self.versions_of(&one.function))?;
+            listed.extend(asked.into_iter().flatten());
+        }
         if listed.len() > MOST {
             bail!(
                 "there are {} versions of functions with images, and no more than {MOST} are looked at\n\
@@ -64,6 +72,24 @@ impl Reader<'_> {
         Ok(listed)
     }
 
+    fn versions_of(&self, function: &str) -> Result<Vec<Listed>> {
+        let call = self.0.lambda.list_versions_by_function();
+        let call = call.function_name(function);
+        let mut pages = call.into_paginator().items().send();
+        let mut listed = Vec::new();
+        while let Some(one) = self.0.runtime.block_on(pages.next()) {
+            let about = format!("function `{function}`");
+            let one = one.map_err(|e| explain("lambda:ListVersionsByFunction", &about, &e))?;
+            let version = one.version().filter(|version| *version != LATEST);
+            listed.extend(version.map(|version| Listed {
+                function: function.to_owned(),
+                version: version.to_owned(),
+                key: None,
+            }));
+        }
+        Ok(listed)
+    }
+
     /// What a version runs. Nothing of one that is gone since it was listed.
     fn version_image(&self, one: &Listed, known: &KnownVersions) -> Result<Option<ImageUse>> {
         let lock = || known.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +97,7 @@ impl Reader<'_> {
             return Ok(Some(found));
         }
         let (name, by) = (&one.function, shown(one));
-        let found = if one.version == "$LATEST" {
+        let found = if one.version == LATEST {
             Some(self.function(name)?).filter(|function| function.exists)
         } else {
             self.version(name, &one.version)?
@@ -97,7 +123,7 @@ impl Reader<'_> {
 
 fn named(one: &FunctionConfiguration) -> Option<Listed> {
     let arn = one.function_arn().map(str::to_owned);
-    let version = one.version().unwrap_or("$LATEST").to_owned();
+    let version = one.version().unwrap_or(LATEST).to_owned();
     let key = arn.zip(one.revision_id().map(str::to_owned));
     Some(Listed {
         function: one.function_name()?.to_owned(),
@@ -108,7 +134,7 @@ fn named(one: &FunctionConfiguration) -> Option<Listed> {
 
 fn shown(one: &Listed) -> String {
     let name = &one.function;
-    if one.version == "$LATEST" {
+    if one.version == LATEST {
         format!("Lambda function {name}")
     } else {
         format!("Lambda function {name}, version {}", one.version)

@@ -88,7 +88,7 @@ impl<'u> Users<'u> {
                 session.environment.name
             );
         }
-        let mut uses = reader.function_images(known)?;
+        let mut uses = reader.function_images(known, session.place.endpoint.is_some())?;
         let targets = sessions.iter().flat_map(|session| targets(session));
         let targets: BTreeSet<_> = targets.collect();
         if targets.contains(&Target::AppRunner) {

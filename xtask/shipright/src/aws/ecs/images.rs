@@ -68,7 +68,7 @@ impl Reader<'_> {
             found.long_families.extend(is_long.then_some(family));
         }
         let named: Vec<_> = named.into_iter().collect();
-        let uses = side_by_side(QUESTIONS, &named, |name| self.definition_images(name))?;
+        let uses = side_by_side(QUESTIONS, &named, |name: &String| self.definition_images(name))?;
         found.uses.extend(uses.into_iter().flatten());
         found.uses.extend(tasks.iter().flat_map(pulled));
         Ok(found)
@@ -160,7 +160,7 @@ impl Reader<'_> {
     }
 
     /// The images of a revision, or of the newest active one of a family.
-    fn definition_images(&self, name: &String) -> Result<Vec<ImageUse>> {
+    fn definition_images(&self, name: &str) -> Result<Vec<ImageUse>> {
         let Some(definition) = self.task_definition(name)? else {
             return Ok(Vec::new());
         };
