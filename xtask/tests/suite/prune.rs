@@ -387,6 +387,12 @@ fn of_200_images_the_37_that_something_needs_stay_and_no_other() {
             .all(|line| line.contains("\"action\":\"prune\"")
                 && line.contains("\"outcome\":\"deleted\""))
     );
+    let asked = project.aws.state().calls.clone();
+    let each = "ListVersionsByFunction";
+    assert!(
+        !asked.iter().any(|call| call.starts_with(each)),
+        "AWS lists versions with their functions"
+    );
     let again = project.run(&format!("{line} --yes")).expect(0);
     assert!(
         again.stderr.contains("Nothing is left to delete"),
@@ -497,6 +503,10 @@ fn nothing_is_deleted_where_nobody_can_be_asked() {
     refused(
         project.run("prune dev --keep 0 --older 0d"),
         &["Delete these 2 images?", "--dry-run", "--yes"],
+    );
+    refused(
+        project.run("prune dev --keep 0 --older 0d --quiet"),
+        &["nothing is shown", "leave out `--quiet`"],
     );
     assert_eq!(left(&project).len(), 2);
 }
@@ -617,6 +627,19 @@ fn a_function_or_service_that_does_not_tell_its_image_keeps_the_repository() {
         .insert("shop".into(), Service::new(&elsewhere));
     project.run(ALL).expect(0);
     assert_eq!(left(&project).len(), 0);
+}
+
+#[test]
+fn a_stand_in_that_lists_no_versions_is_asked_for_those_of_each_function() {
+    let (project, _, [older, newer]) = two();
+    let mut function = Function::new("arm64", &newer);
+    function.versions = vec![(1, "arm64".into(), older, 0)];
+    let mut state = project.aws.state();
+    state.functions.insert("api".into(), function);
+    state.lambda.lists_no_versions = true;
+    drop(state);
+    project.run(ALL).expect(0);
+    assert_eq!(left(&project).len(), 2);
 }
 
 #[test]

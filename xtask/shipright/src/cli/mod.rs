@@ -180,7 +180,9 @@ pub enum Task {
         after_help = "What stays: what any Lambda function of the account has in a version, what ECS, App Runner and Kubernetes run or \
                             could go back to, what a moving tag, a release or a tag of somebody else names, the newest of each \
                             image in each environment, and what these need: images of an index, signatures. Everything is \
-                            listed before it asks. Environments that share a repository are pruned together.\n\nExamples:\n  \
+                            listed before it asks. Environments that share a repository are pruned together. What runs where deploy.toml \
+                            names nothing (other accounts and regions, AWS Batch) is not seen: give such an image a tag of your own.\n\n\
+                            Examples:\n  \
                             cargo xtask prune dev --dry-run\n  cargo xtask prune dev --keep 5 --older 90d\n  \
                             cargo xtask prune dev --lifecycle-policy > policy.json"
     )]

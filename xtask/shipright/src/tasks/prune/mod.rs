@@ -119,6 +119,11 @@ fn unread(error: anyhow::Error) -> anyhow::Error {
 
 /// Asks, where nobody has answered yet. A protected environment wants its name, also one that only shares a repository.
 fn confirm(context: &Context, ground: &Ground<'_>, question: &str) -> Result<()> {
+    if context.global.quiet && !context.global.yes {
+        let problem = "with `--quiet` nothing is shown, and so nothing can be asked";
+        let refusal = Refusal::new(problem, "leave out `--quiet`, or add `--yes`");
+        return Err(Refused::from(refusal).into());
+    }
     let protected: Vec<_> = ground
         .sessions()
         .filter(|session| session.is_protected())

@@ -58,6 +58,8 @@ pub(crate) struct Rules {
     pub errors: f64,
     /// What somebody else makes a function run, with an error, when it is invoked.
     pub hijack: Option<(String, String)>,
+    /// Whether functions are listed without their versions, as emulators do.
+    pub lists_no_versions: bool,
     /// How often an update is asked after before it has ended, in place of twice.
     pub slow: Option<u32>,
 }
@@ -472,7 +474,7 @@ fn untold(name: &str) -> Value {
 /// All functions, with their versions where that is asked for, fifty on a page.
 fn list(state: &State, path: &str) -> Value {
     const PAGE: usize = 50;
-    let asks_for_versions = path.contains("FunctionVersion=ALL");
+    let asks_for_versions = path.contains("FunctionVersion=ALL") && !state.lambda.lists_no_versions;
     let entry = |name: &String, function: &Function, version: &str, revision: String| {
         let arn = format!("arn:aws:lambda:eu-west-1:111122223333:function:{name}:{version}");
         json!({ "FunctionName": name, "FunctionArn": arn, "Version": version, "RevisionId": revision,
