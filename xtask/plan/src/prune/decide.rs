@@ -160,7 +160,8 @@ impl<'k, 'f> Keeper<'k, 'f> {
                 is_new
             });
             let distinct: Vec<_> = distinct.collect();
-            let runs = |digests: &&BTreeSet<&str>| digests.iter().any(|one| runs.contains_key(*one));
+            let runs =
+                |digests: &&BTreeSet<&str>| digests.iter().any(|one| runs.contains_key(*one));
             let current = distinct.iter().position(runs).filter(|_| keep > 0);
             let before = current.and_then(|current| distinct.get(current + 1));
             let before = before.into_iter().copied().flatten();

@@ -38,8 +38,8 @@ pub use apprunner::Service;
 pub use ecr_images::NotDeleted;
 pub use ecs::{ClusterImages, REVISIONS};
 pub use lambda::Refusal;
-pub use scan::{Order, Scan};
 pub use lambda_images::KnownVersions;
+pub use scan::{Order, Scan};
 pub use sts::Identity;
 
 /// How AWS is reached.

@@ -5,8 +5,8 @@ mod deploy;
 mod export;
 mod groups;
 mod parse;
-mod scan;
 mod prune;
+mod scan;
 mod verify;
 
 use std::{path::PathBuf, str::FromStr};
@@ -17,8 +17,8 @@ pub use ci_workflow::{CiWorkflow, System};
 pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
 pub use export::{Export, ExportImages};
 pub use parse::{Typed, command, config_file, named_environments, parse};
-pub use scan::Scan;
 pub use prune::Prune;
+pub use scan::Scan;
 pub use verify::{Verify, VerifyAll, VerifyEnvironment, VerifyImage};
 
 use crate::{arch::Arch, report::terminal::LogFormat};

@@ -68,7 +68,9 @@ impl Reader<'_> {
             found.long_families.extend(is_long.then_some(family));
         }
         let named: Vec<_> = named.into_iter().collect();
-        let uses = side_by_side(QUESTIONS, &named, |name: &String| self.definition_images(name))?;
+        let uses = side_by_side(QUESTIONS, &named, |name: &String| {
+            self.definition_images(name)
+        })?;
         found.uses.extend(uses.into_iter().flatten());
         found.uses.extend(tasks.iter().flat_map(pulled));
         Ok(found)
