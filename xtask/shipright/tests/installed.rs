@@ -82,7 +82,7 @@ fn tasks_of_another_repository_are_no_commands() {
     }
     let (code, script) = said("completions bash");
     assert!(
-        code == 0 && script.contains("complete -F _shipright"),
+        code == 0 && script.contains("_clap_complete_shipright shipright"),
         "{script}"
     );
     let (code, schema) = said("schema");

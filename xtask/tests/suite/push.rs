@@ -1235,3 +1235,25 @@ fn two_images_of_one_service_are_two_lists() {
     assert_eq!(lists, [1, 1], "{all:?}");
     assert_eq!(all.len(), 18, "{all:?}");
 }
+
+#[test]
+fn a_push_that_left_any_one_of_its_tags_is_resumed() {
+    let project = Project::new();
+    project.run("push dev --service worker").expect(0);
+    let whole = project.aws.state().clone();
+    let all: Vec<_> = whole.repositories["backend"].tags.keys().cloned().collect();
+    for left in &all {
+        let mut state = whole.clone();
+        let tags = &mut state.repositories.get_mut("backend").unwrap().tags;
+        tags.retain(|tag, _| tag == left);
+        *project.aws.state() = state;
+        let run = project.run("push dev --service worker --json");
+        assert_eq!(run.code, 0, "only `{left}` was left: {}", run.stderr);
+        let built = run.json()["images"][0]["built"] == true;
+        let names_commit = left.contains(&project.head()[..7]);
+        assert_ne!(
+            built, names_commit,
+            "`{left}`: what the commit has is not built again"
+        );
+    }
+}

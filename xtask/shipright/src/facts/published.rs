@@ -217,13 +217,12 @@ impl Reading<'_> {
         let is_revision = |kind: TagKind, names_arch: bool| {
             kind == TagKind::Revision && (names_arch || !in_index)
         };
-        let tag = tags
+        // Tags are written side by side: a push that was killed may have left any of them.
+        let mut named = tags
             .iter()
-            .find(|tag| is_revision(tag.kind, tag.names_arch));
-        match tag
-            .and_then(|tag| manifests.get(&tag.name))
-            .filter(|manifest| manifest.is_image_manifest())
-        {
+            .filter(|tag| is_revision(tag.kind, tag.names_arch))
+            .filter_map(|tag| manifests.get(&tag.name));
+        match named.find(|manifest| manifest.is_image_manifest()) {
             Some(manifest) => self.revision_image(repository, manifest, published),
             None => Ok(published),
         }
