@@ -353,7 +353,7 @@ fn stocked() -> (Project, Shelf) {
 fn of_200_images_the_37_that_something_needs_stay_and_no_other() {
     let (project, shelf) = stocked();
     assert_eq!((shelf.count, shelf.needed.len()), (200, 37));
-    let line = "prune dev --keep 0 --older 0d --json";
+    let line = "prune dev --keep 0 --older 1h --json";
     let dry = project.run(&format!("{line} --dry-run")).expect(0).json();
     assert_eq!(left(&project).len(), 200, "a dry run deletes nothing");
     let shown: BTreeSet<String> = dry["plan"]["repositories"][0]["images"]
@@ -406,7 +406,7 @@ fn of_200_images_the_37_that_something_needs_stay_and_no_other() {
 fn what_is_shown_has_size_cost_and_reason_and_what_stays_is_counted() {
     let (project, _) = stocked();
     let run = project
-        .run("prune dev --keep 0 --older 0d --dry-run")
+        .run("prune dev --keep 0 --older 1h --dry-run")
         .expect(0);
     for words in [
         "to delete from",
@@ -428,7 +428,7 @@ fn what_is_shown_has_size_cost_and_reason_and_what_stays_is_counted() {
     }
     assert!(!run.stderr.contains("Lambda function"), "{}", run.stderr);
     let verbose = project
-        .run("prune dev --keep 0 --older 0d --dry-run -v")
+        .run("prune dev --keep 0 --older 1h --dry-run -v")
         .expect(0);
     for words in [
         "Lambda function zz-somebody-s, version 1 has it",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Decided, Facts, Kept, Needless, UNDER_WAY, Verdict,
+    Decided, Facts, Kept, Needless, Verdict,
     scheme::{Meaning, subject_of},
 };
 use crate::model::inventory::{StoredImage, UsedImage};
@@ -192,7 +192,7 @@ impl<'k, 'f> Keeper<'k, 'f> {
         if subject.is_some_and(|subject| self.digests.contains(subject.as_str())) {
             return None;
         }
-        let shortest = self.facts.bounds.older.max(UNDER_WAY).as_secs();
+        let shortest = self.facts.bounds.older.as_secs();
         let shortest = i64::try_from(shortest).unwrap_or(i64::MAX);
         let now = self.facts.now.timestamp();
         let is_old = |pushed: i64| now.saturating_sub(pushed) >= shortest;

@@ -24,7 +24,7 @@ pub use scheme::Scheme;
 
 use crate::model::inventory::{ImageUse, StoredImage};
 
-/// Images that were pushed since then are never deleted, whatever is asked for: their push may still be under way.
+/// The push of an image that is younger may still be under way: it has a digest before it has tags.
 pub const UNDER_WAY: Duration = Duration::from_hours(1);
 
 /// How much is kept.

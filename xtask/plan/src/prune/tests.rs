@@ -206,17 +206,18 @@ fn a_single_image_stays_or_goes_with_a_reason() {
 }
 
 #[test]
-fn a_push_that_may_be_under_way_is_left_alone_whatever_is_asked_for() {
+fn what_was_pushed_since_the_time_that_is_asked_for_stays() {
     let pushed = |ago: i64| StoredImage {
         pushed: Some(NOW - ago),
         ..image("a", &[OLD])
     };
-    let all = |ago| Asked {
-        older: 0,
+    let all = |older, ago| Asked {
+        older,
         ..Asked::about(vec![pushed(ago)])
     };
-    assert_eq!(all(3599).deleted(), [""; 0]);
-    assert_eq!(all(3600).deleted(), ["a"]);
+    assert_eq!(all(1, 86_399).deleted(), [""; 0]);
+    assert_eq!(all(1, 86_400).deleted(), ["a"]);
+    assert_eq!(all(0, 0).deleted(), ["a"]);
 }
 
 #[test]

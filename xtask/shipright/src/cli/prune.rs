@@ -16,7 +16,7 @@ pub struct Prune {
     /// Keep so many of the newest of each image in each environment [default: 10]
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
-    /// Delete only what was pushed before that: 90d, 12w, 36h; never what was pushed in the last hour
+    /// Delete only what was pushed before that: 90d, 12w, 36h
     #[arg(long, value_name = "TIME", default_value = "30d", value_parser = humantime::parse_duration)]
     pub older: Duration,
     /// Delete nothing, and print a lifecycle policy for ECR that keeps moving tags, releases, and with --keep the newest of each image

@@ -16,7 +16,7 @@ use crate::{
     facts::host,
     interrupt,
     model::refusal::Refusal,
-    plan::prune::{Bounds, Facts, Scheme, decide},
+    plan::prune::{Bounds, Facts, Scheme, UNDER_WAY, decide},
     refused::Refused,
     report::{
         prune::{Outcome, Pruned, document, show, total},
@@ -41,6 +41,11 @@ pub(super) fn run(context: &Context, arguments: &Prune) -> Result<ExitCode> {
     let users = Users::of(&context.terminal, ground.sessions());
     let pruned = plan(context, arguments, &ground, &users)?;
     let terminal = &context.terminal;
+    if arguments.older < UNDER_WAY {
+        terminal.warning(
+            "`--older` is less than an hour: a push that is under way now may lose its image, and then has to be run again",
+        );
+    }
     show(terminal, &pruned, host::now());
     if context.global.dry_run {
         context.print(&serde_json::json!({ "plan": document(&pruned) }));
