@@ -11,6 +11,8 @@ use dockerfile_rules::Finding;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::report::terminal::{harmless, printable};
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -100,16 +102,19 @@ impl Problems {
 
     /// The problems as a person reads them, each with the lines it is about.
     pub fn render(&self) -> String {
-        let path = self.path.display().to_string();
+        let path = printable(&self.path.display().to_string());
+        // As many bytes as before, so that the places stay.
+        let source = harmless(&self.source);
         let renderer = Renderer::styled();
         let shown = self.problems.iter().take(SHOWN).map(|problem| {
-            let snippet = Snippet::source(self.source.as_str())
+            let (title, cure) = (printable(&problem.title), printable(&problem.cure));
+            let snippet = Snippet::source(source.as_str())
                 .path(path.as_str())
                 .annotation(AnnotationKind::Primary.span(self.visible(&problem.span)));
             let report = [Level::ERROR
-                .primary_title(problem.title.as_str())
+                .primary_title(title)
                 .element(snippet)
-                .element(Level::HELP.message(problem.cure.as_str()))];
+                .element(Level::HELP.message(cure))];
             renderer.render(&report)
         });
         let more = self

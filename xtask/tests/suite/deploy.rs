@@ -16,8 +16,8 @@ const FUNCTION: &str = "backend-dev-worker";
 
 /// A project whose worker has an alias and a payload, with two images in the registry: the function runs the older one, on
 /// the other CPU.
-struct Migration {
-    project: Project,
+pub(crate) struct Migration {
+    pub(crate) project: Project,
     old: String,
     new: String,
 }
@@ -30,7 +30,7 @@ fn deploy_toml() -> String {
 }
 
 impl Migration {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_deploy(&deploy_toml())
     }
 
@@ -761,7 +761,7 @@ labels = { part = "b" }
 
 const APPRUNNER: &str = "migrate-apprunner dev --service api";
 
-fn apprunner() -> (Project, String) {
+pub(crate) fn apprunner() -> (Project, String) {
     let project = Project::new();
     let report = project
         .run("push dev --service api --dockerfile Dockerfile.apprunner --json")
@@ -876,7 +876,7 @@ fn a_busy_service_is_waited_for_and_a_missing_one_is_a_refusal() {
 
 const EKS: &str = "migrate-eks dev --service api";
 
-fn eks() -> (Project, String) {
+pub(crate) fn eks() -> (Project, String) {
     let deploy = DEPLOY.replacen(
         "region = \"eu-west-1\"",
         "region = \"eu-west-1\"\nkube-context = \"dev\"\nnamespace = \"{env}\"",
@@ -983,7 +983,7 @@ fn pods_that_would_land_on_the_wrong_nodes_are_a_refusal() {
 }
 
 /// Two accounts, each with a registry of its own.
-fn two_accounts() -> (Project, Aws) {
+pub(crate) fn two_accounts() -> (Project, Aws) {
     let far = Aws::start();
     (
         Project::with_deploy(&crate::support::project::deploy_to(&far)),

@@ -12,14 +12,14 @@ const NAME: &str = "backend-dev-worker";
 const MIGRATE: &str = "migrate-ecs dev --service worker";
 
 /// A project whose worker runs on ECS, with two images in the registry: the service runs the older one, on the other CPU.
-struct Shop {
-    project: Project,
+pub(crate) struct Shop {
+    pub(crate) project: Project,
     old: String,
     new: String,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let deploy = DEPLOY.replace(
             "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.lambda\" }]",
             "[services.worker]\nimages = [{ dockerfile = \"Dockerfile.ecs\" }]",

@@ -17,6 +17,8 @@ mod deploy;
 mod ecs;
 mod end_to_end;
 mod export;
+mod faults;
+mod hostile;
 mod init;
 mod lists;
 mod manifest;

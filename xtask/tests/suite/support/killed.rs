@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::{aws::Aws, project::Project};
+use super::{aws::Aws, figures, project::Project};
 
 /// Runs a command and kills it after each call to one side of AWS in turn; every time the same command, run again, ends in
 /// the same state as one that was not killed.
@@ -43,6 +43,7 @@ pub(crate) fn killed_after_each_call<T: PartialEq + std::fmt::Debug>(
                 break;
             }
             broken += 1;
+            figures::add("kills", 1);
             let run = project.run(line);
             assert_eq!(run.code, 0, "killed after call {call}: {}", run.stderr);
             assert_eq!(state(), expected, "killed after call {call}");

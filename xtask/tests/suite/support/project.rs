@@ -12,7 +12,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::aws::{Aws, PASSWORD};
+use super::{
+    aws::{Aws, PASSWORD},
+    figures,
+};
 
 /// A deploy.toml with one service of three images and one of a single image.
 pub(crate) const DEPLOY: &str = r#"
@@ -202,6 +205,7 @@ impl Project {
             .output()
             .unwrap();
         let run = Run::from(output);
+        figures::add("searches for canaries", 3);
         for text in [&run.stdout, &run.stderr, &self.docker_log()] {
             assert!(
                 !text.contains(PASSWORD) && !text.contains("secret-in-url"),

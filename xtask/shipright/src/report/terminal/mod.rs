@@ -208,7 +208,12 @@ pub fn ask(question: &str) -> String {
 }
 
 /// What clap says: a mistake on standard error, the help that was asked for on standard output.
+/// What is in `text` beside clap's own colours was typed, and is obeyed by no terminal.
 pub(crate) fn clap_message(text: &str, is_mistake: bool) {
+    let plain = printable(text);
+    let shown = without_colours(text);
+    // Where something had to be taken away, clap's colours go with it.
+    let text = if plain == shown { text } else { &plain };
     if is_mistake {
         anstream::eprint!("{text}");
     } else {
@@ -216,14 +221,49 @@ pub(crate) fn clap_message(text: &str, is_mistake: bool) {
     }
 }
 
+/// Text without the sequences that set a colour, and with all others.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+        match rest.strip_prefix('m') {
+            Some(rest) => shown.push_str(rest),
+            None => {
+                shown.push_str("\u{1b}[");
+                shown.push_str(part);
+            }
+        }
+    }
+    shown
+}
+
 /// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.
 pub fn printable(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
-    let is_hidden = |c: char| {
-        c.is_control() && c != '\n' && c != '\t'
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let is_shown = |c: &char| matches!(c, '\n' | '\t') || !is_obeyed(*c);
+    plain.chars().filter(is_shown).collect()
+}
+
+/// The same with as many bytes: each character that a terminal would obey has another in its place.
+pub fn harmless(text: &str) -> String {
+    let shown = |c: char| {
+        if c == '\n' || c == '\t' || !is_obeyed(c) {
+            return c;
+        }
+        match c.len_utf8() {
+            1 => '?',
+            2 => '\u{bf}',
+            _ => '\u{fffd}',
+        }
     };
-    plain.chars().filter(|c| !is_hidden(*c)).collect()
+    text.chars().map(shown).collect()
+}
+
+/// Whether a terminal does something other than showing a character.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same as one line: nothing in it can look like a line of ours.

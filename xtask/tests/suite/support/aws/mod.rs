@@ -37,6 +37,9 @@ pub(crate) use starters::Starter;
 /// In place of a status: the other side waits for an answer without end.
 pub(crate) const NO_ANSWER: u16 = 0;
 
+/// A header that is none: the answer breaks off.
+const HALF: &str = "x-half";
+
 /// The registry's password: no test's output may contain it.
 pub(crate) const PASSWORD: &str = "canary-registry-password-5b1f";
 
@@ -98,6 +101,10 @@ pub(crate) struct State {
     pub requests: Vec<String>,
     /// What goes wrong with one of these requests, by its place.
     pub fault_at: Option<(usize, Fault)>,
+    /// What is answered from then on to every request for something.
+    always: Option<(String, u16)>,
+    /// The first answer to each request, where somebody wants them.
+    first_answers: Option<BTreeMap<Vec<u8>, Answer>>,
     /// What somebody else does right before an operation's call of this number is carried out.
     pub meanwhile: Option<(&'static str, u32, Meanwhile)>,
     /// Faults to play: an operation's name, how many times, and what to do.
@@ -105,6 +112,13 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&mut self) {
+        self.fault_at = None;
+        self.always = None;
+        self.first_answers = None;
+    }
+
     /// The CPU that the config of an image says.
     pub(crate) fn image_arch(&self, digest: &str) -> Option<String> {
         let of = |repository: &Repository| {
@@ -122,7 +136,7 @@ impl State {
 pub(crate) type Meanwhile = Arc<dyn Fn(&mut State) + Send + Sync>;
 
 /// What goes wrong.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Fault {
     /// An answer with this status and an empty body.
     Status(u16),
@@ -132,6 +146,16 @@ pub(crate) enum Fault {
     Lost,
     /// An error with a status and AWS's code.
     Error(u16, &'static str),
+    /// This status from then on, for every request for the same.
+    Always(u16),
+    /// 429, and a word on when to come back.
+    Throttled,
+    /// The answer breaks off in the middle.
+    Half,
+    /// An answer that is none, as of a proxy that wants a login.
+    Garbage,
+    /// The first answer that the same request had: what was written since is not seen.
+    Stale,
 }
 
 /// A repository.
@@ -238,14 +262,19 @@ impl Aws {
             } else {
                 body
             };
+            let is_cut = headers.iter().any(|(name, _)| *name == HALF);
             for (name, value) in headers {
                 head.extend([name, ": ", value.as_str(), "\r\n"]);
             }
-            if stream
+            let sent = if is_cut {
+                &body[..body.len() / 2]
+            } else {
+                &body
+            };
+            let written = stream
                 .write_all(format!("{head}\r\n").as_bytes())
-                .and_then(|()| stream.write_all(&body))
-                .is_err()
-            {
+                .and_then(|()| stream.write_all(sent));
+            if written.is_err() || is_cut {
                 return;
             }
         }
@@ -293,8 +322,8 @@ impl Aws {
         };
         fault.1 -= 1;
         match fault.2 {
-            Fault::Status(status) => Some((status, vec![], vec![])),
-            Fault::Cut => None,
+            Fault::Status(status) | Fault::Always(status) => Some((status, vec![], vec![])),
+            Fault::Throttled | Fault::Half | Fault::Garbage | Fault::Stale | Fault::Cut => None,
             Fault::Lost => {
                 act(state);
                 None
@@ -320,14 +349,58 @@ impl Aws {
         let fault = {
             let mut state = self.state();
             let place = state.requests.len();
-            state.requests.push(request.purpose());
-            state.fault_at.filter(|(at, _)| *at == place)
+            let purpose = request.purpose();
+            state.requests.push(purpose.clone());
+            let fault = state.fault_at.filter(|(at, _)| *at == place);
+            if let Some((_, Fault::Always(status))) = fault {
+                state.always = Some((purpose.clone(), status));
+            }
+            if let Some((of, status)) = &state.always
+                && *of == purpose
+            {
+                return Some((*status, vec![], vec![]));
+            }
+            if let Some((_, Fault::Stale)) = state.fault_at {
+                state.first_answers.get_or_insert_default();
+            }
+            fault.map(|(_, fault)| fault)
         };
-        match fault.map(|(_, fault)| fault) {
+        match fault {
             Some(Fault::Cut) => None,
-            Some(Fault::Status(status) | Fault::Error(status, _)) => Some((status, vec![], vec![])),
+            Some(Fault::Status(status) | Fault::Error(status, _) | Fault::Always(status)) => {
+                Some((status, vec![], vec![]))
+            }
+            Some(Fault::Throttled) => Some((429, vec![("retry-after", "1".to_owned())], vec![])),
+            Some(Fault::Garbage) => {
+                let kind = vec![("content-type", "text/html".to_owned())];
+                Some((
+                    200,
+                    kind,
+                    b"<html>Log in to the guest network</html>".to_vec(),
+                ))
+            }
             Some(Fault::Lost) => self.answer_in_its_region(request).and(None),
-            None => self.answer_in_its_region(request),
+            Some(Fault::Half) => {
+                let (status, mut headers, body) = self.answer_in_its_region(request)?;
+                headers.push((HALF, String::new()));
+                Some((status, headers, body))
+            }
+            Some(Fault::Stale) => {
+                let known = self
+                    .state()
+                    .first_answers
+                    .as_ref()?
+                    .get(&request.key())
+                    .cloned();
+                known.or_else(|| self.answer_in_its_region(request))
+            }
+            None => {
+                let answer = self.answer_in_its_region(request)?;
+                if let Some(known) = &mut self.state().first_answers {
+                    known.entry(request.key()).or_insert_with(|| answer.clone());
+                }
+                Some(answer)
+            }
         }
     }
 
@@ -450,6 +523,14 @@ struct Request {
 
 impl Request {
     /// What it is for, in two words at most.
+    /// What makes two requests the same.
+    fn key(&self) -> Vec<u8> {
+        let mut key = format!("{} {} ", self.method, self.path).into_bytes();
+        key.extend(self.header("x-amz-target").unwrap_or_default().bytes());
+        key.extend(&self.body);
+        key
+    }
+
     fn purpose(&self) -> String {
         if let Some(rest) = self.path.strip_prefix("/v2/") {
             let kinds = [
