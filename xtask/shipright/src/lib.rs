@@ -63,6 +63,7 @@ pub mod problem;
 pub mod process;
 mod program;
 pub mod proof;
+pub mod python;
 pub mod record;
 mod refused;
 pub mod registry;

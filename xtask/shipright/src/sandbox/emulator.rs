@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::home::{Emulator, Home};
 use crate::{
     process::{self, Tool},
+    python,
     report::terminal::Terminal,
 };
 
@@ -151,44 +152,16 @@ fn free_port() -> Result<u16> {
         .port())
 }
 
-/// Makes a virtual environment, once. A half-made one is not left under the final name.
 fn install(home: &Home, terminal: &Terminal) -> Result<PathBuf> {
     let directory = home.path(&format!("emulator-{VERSION}"));
-    let python = directory.join("bin/python");
-    let stamp = directory.join("installed");
-    if stamp.is_file() && python.exists() {
-        return Ok(python);
-    }
-    let _wait = terminal.wait_for(
-        "Installing",
-        &format!(
+    let _wait = (!python::is_installed(&directory, LOCK)).then(|| {
+        let text = format!(
             "ministack {VERSION}, the local AWS, into {}",
             directory.display()
-        ),
-    );
-    super::home::remove(&directory)?;
-    let place = directory.display().to_string();
-    Tool::new("python3").read(&["-m", "venv", &place]).context(
-        "failed to make a Python environment: install Python 3.10 or newer with its venv module (Debian: apt-get install python3-venv)",
-    )?;
-    let lock = directory.join("emulator.lock");
-    fs::write(&lock, LOCK).with_context(|| format!("failed to write `{}`", lock.display()))?;
-    let lock = lock.display().to_string();
-    let words = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "--requirement",
-        &lock,
-    ];
-    Tool::new(&python)
-        .read(&words)
-        .context("failed to install the local AWS from the Python package index")?;
-    fs::write(&stamp, VERSION).with_context(|| format!("failed to write `{}`", stamp.display()))?;
-    Ok(python)
+        );
+        terminal.wait_for("Installing", &text)
+    });
+    python::environment(&directory, "the local AWS", LOCK)
 }
 
 /// The last lines of a text.
