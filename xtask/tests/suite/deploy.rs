@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::support::{
-    aws::{Aws, Fault, Function, Service},
+    aws::{Aws, Fault, Function, Service, operation_id},
     killed::killed_after_each_call,
     project::{DEPLOY, Project, Run},
 };
@@ -761,6 +761,9 @@ labels = { part = "b" }
 
 const APPRUNNER: &str = "migrate-apprunner dev --service api";
 
+/// What the service runs at first.
+const OLD: &str = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/backend:old";
+
 pub(crate) fn apprunner() -> (Project, String) {
     let project = Project::new();
     let report = project
@@ -773,7 +776,7 @@ pub(crate) fn apprunner() -> (Project, String) {
         .aws
         .state()
         .services
-        .insert("backend-dev-api".into(), Service::new("host/backend:old"));
+        .insert("backend-dev-api".into(), Service::new(OLD));
     (project, image)
 }
 
@@ -820,10 +823,7 @@ fn a_service_that_aws_rolled_back_is_a_failure_though_it_says_running() {
             .ends = status.into();
         let run = project.run(&format!("{APPRUNNER} --json")).expect(1);
         assert_eq!(run.json()["moves"][0]["outcome"], outcome, "{status}");
-        assert_eq!(
-            project.aws.state().services["backend-dev-api"].image,
-            "host/backend:old"
-        );
+        assert_eq!(project.aws.state().services["backend-dev-api"].image, OLD);
     }
 }
 
@@ -835,7 +835,7 @@ fn a_busy_service_is_waited_for_and_a_missing_one_is_a_refusal() {
         let service = state.services.get_mut("backend-dev-api").unwrap();
         service
             .operations
-            .push(("other".into(), "IN_PROGRESS".into(), 1_000_000));
+            .push((operation_id(9), "IN_PROGRESS".into(), 1_000_000));
     }
     let child = project
         .command(APPRUNNER)

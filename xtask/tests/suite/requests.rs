@@ -147,7 +147,7 @@ fn a_passing_fault_at_any_request_is_seen_by_nobody() {
     let line = "push dev --service worker --json";
     let prepared = || {
         let project = Project::new();
-        let function = Function::default();
+        let function = Function::new("arm64", &format!("sha256:{}", "0".repeat(64)));
         project
             .aws
             .state()

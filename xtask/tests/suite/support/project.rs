@@ -93,11 +93,13 @@ impl Run {
 
 impl Project {
     /// A clean tree on `main`.
+    #[track_caller]
     pub(crate) fn new() -> Self {
         Self::with_deploy(DEPLOY)
     }
 
     /// The same with another deploy.toml.
+    #[track_caller]
     pub(crate) fn with_deploy(deploy: &str) -> Self {
         let project = Self {
             directory: TempDir::new().unwrap(),

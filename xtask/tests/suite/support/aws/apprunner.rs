@@ -40,7 +40,7 @@ impl Service {
     }
 
     fn start(&mut self) -> String {
-        let id = format!("operation-{}", self.operations.len() + 1);
+        let id = operation_id(self.operations.len() + 1);
         self.operations
             .push((id.clone(), "IN_PROGRESS".to_owned(), 2));
         id
@@ -121,8 +121,16 @@ pub(super) fn apprunner(
             service.before = service.image.clone();
             Ok(json!({ "OperationId": service.start() }))
         }
-        other => Err(("InvalidAction", format!("the double does not know {other}"))),
+        other => Err((
+            "UnknownOperationException",
+            format!("the double does not know {other}"),
+        )),
     }
+}
+
+/// An id, as App Runner has them: a UUID.
+pub(crate) fn operation_id(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
 }
 
 fn arn(name: &str) -> String {
@@ -131,7 +139,7 @@ fn arn(name: &str) -> String {
 
 fn described(name: &str, service: &Service) -> Value {
     json!({
-        "ServiceName": name, "ServiceId": "1", "ServiceArn": arn(name), "CreatedAt": 1, "UpdatedAt": 1,
+        "ServiceName": name, "ServiceId": "8".repeat(32), "ServiceArn": arn(name), "CreatedAt": 1, "UpdatedAt": 1,
         "Status": if service.is_busy() { "OPERATION_IN_PROGRESS" } else { "RUNNING" },
         "SourceConfiguration": { "AutoDeploymentsEnabled": false, "ImageRepository": {
             "ImageIdentifier": service.image, "ImageRepositoryType": "ECR",

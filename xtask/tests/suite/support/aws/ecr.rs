@@ -40,15 +40,7 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
         "DescribeRepositories" => {
             let name = body["repositoryNames"][0].as_str().unwrap_or_default();
             let repository = repository(state, name)?;
-            let filters: Vec<_> = repository
-                .exclusions
-                .iter()
-                .map(|f| json!({ "filterType": "WILDCARD", "filter": f }))
-                .collect();
-            Ok(
-                json!({ "repositories": [{ "repositoryName": name, "imageTagMutability": repository.mutability,
-                       "imageTagMutabilityExclusionFilters": filters }] }),
-            )
+            Ok(json!({ "repositories": [described(name, repository)] }))
         }
         "BatchGetImage" => batch_get(repository(state, &name)?, body),
         "DescribeImages" => ecr_images::describe(repository(state, &name)?, body),
@@ -76,7 +68,10 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
         }
         "PutImage" => put(repository(state, &name)?, body),
         "DescribeImageScanFindings" | "StartImageScan" => scans(state, operation, body),
-        other => Err(("InvalidAction", format!("the double does not know {other}"))),
+        other => Err((
+            "UnknownOperationException",
+            format!("the double does not know {other}"),
+        )),
     }
 }
 
@@ -125,8 +120,22 @@ fn create(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal>
             .unwrap_or(false),
         ..Repository::default()
     };
+    let described = described(name, &repository);
     state.repositories.insert(name.to_owned(), repository);
-    Ok(json!({ "repository": { "repositoryName": name } }))
+    Ok(json!({ "repository": described }))
+}
+
+fn described(name: &str, repository: &Repository) -> Value {
+    let mut described =
+        json!({ "repositoryName": name, "imageTagMutability": repository.mutability });
+    let exclusions = repository.exclusions.iter();
+    let filters: Vec<_> = exclusions
+        .map(|filter| json!({ "filterType": "WILDCARD", "filter": filter }))
+        .collect();
+    if !filters.is_empty() {
+        described["imageTagMutabilityExclusionFilters"] = json!(filters);
+    }
+    described
 }
 
 fn batch_get(repository: &Repository, body: &Value) -> Result<Value, Refusal> {

@@ -205,7 +205,7 @@ impl EcsService {
             "resourceManagementType": if self.is_express { "ECS" } else { "CUSTOMER" },
         });
         if self.controller == "EXTERNAL" {
-            service["taskDefinition"] = Value::Null;
+            service.as_object_mut().unwrap().remove("taskDefinition");
         }
         match &self.provider {
             Some(provider) => {
@@ -217,8 +217,8 @@ impl EcsService {
     }
 }
 
-/// A page of a list, and the token of the next.
-fn page(all: Vec<String>, body: &Value, most: usize) -> (Vec<String>, Option<String>) {
+/// A page of a list by its name, and the token of the next if there is one.
+fn page(list: &str, all: &[String], body: &Value, most: usize) -> Value {
     let asked = body["maxResults"]
         .as_u64()
         .and_then(|number| usize::try_from(number).ok());
@@ -227,8 +227,12 @@ fn page(all: Vec<String>, body: &Value, most: usize) -> (Vec<String>, Option<Str
         .as_str()
         .and_then(|token| token.parse().ok())
         .unwrap_or(0);
-    let next = (start + most < all.len()).then(|| (start + most).to_string());
-    (all.into_iter().skip(start).take(most).collect(), next)
+    let page: Vec<_> = all.iter().skip(start).take(most).collect();
+    let mut answer = json!({ list: page });
+    if start + most < all.len() {
+        answer["nextToken"] = json!((start + most).to_string());
+    }
+    answer
 }
 
 fn service_arn(name: &str) -> String {
@@ -250,18 +254,18 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
             let found = state.ecs.definition(name);
             let (found, is_active) =
                 found.ok_or_else(|| client("Unable to describe task definition."))?;
-            let mut shown = found.clone();
-            let tags = shown.as_object_mut().unwrap().remove("tags");
+            let (mut shown, tags) = without_tags(found);
             shown["status"] = json!(if *is_active { "ACTIVE" } else { "INACTIVE" });
             shown["registeredAt"] = json!(1);
             shown["requiresAttributes"] = json!([{ "name": "ecs.capability.task-eni" }]);
             shown["compatibilities"] = json!(["EC2", "FARGATE"]);
-            Ok(json!({ "taskDefinition": shown, "tags": tags.unwrap_or(json!([])) }))
+            Ok(json!({ "taskDefinition": shown, "tags": tags }))
         }
         "RegisterTaskDefinition" => {
             checked(body)?;
             let arn = state.ecs.register(body);
-            Ok(json!({ "taskDefinition": state.ecs.definition(&arn).unwrap().0 }))
+            let (shown, tags) = without_tags(&state.ecs.definition(&arn).unwrap().0);
+            Ok(json!({ "taskDefinition": shown, "tags": tags }))
         }
         "DeregisterTaskDefinition" => {
             let definitions = state.ecs.definitions.iter_mut();
@@ -292,8 +296,7 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
         }
         "ListServices" => {
             let arns = state.ecs.services.keys().map(|name| service_arn(name));
-            let (page, next) = page(arns.collect(), body, 10);
-            Ok(json!({ "serviceArns": page, "nextToken": next }))
+            Ok(page("serviceArns", &arns.collect::<Vec<_>>(), body, 10))
         }
         "DescribeClusters" => {
             let arn = "arn:aws:ecs:eu-west-1:111122223333:cluster/default";
@@ -310,14 +313,12 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
             if body["sort"] == "DESC" {
                 arns.reverse();
             }
-            let (page, next) = page(arns, body, 100);
-            Ok(json!({ "taskDefinitionArns": page, "nextToken": next }))
+            Ok(page("taskDefinitionArns", &arns, body, 100))
         }
         "ListTasks" if body["serviceName"].is_null() => {
             let arns = (0..state.ecs.tasks.len())
                 .map(|number| format!("arn:aws:ecs:eu-west-1:111122223333:task/default/{number}"));
-            let (page, next) = page(arns.collect(), body, 100);
-            Ok(json!({ "taskArns": page, "nextToken": next }))
+            Ok(page("taskArns", &arns.collect::<Vec<_>>(), body, 100))
         }
         "DescribeTasks"
             if body["tasks"][0]
@@ -383,8 +384,18 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
             let all = state.ecs.instances.iter().enumerate().map(instance);
             Ok(json!({ "containerInstances": all.collect::<Vec<_>>(), "failures": [] }))
         }
-        other => Err(("InvalidAction", format!("the double does not know {other}"))),
+        other => Err((
+            "UnknownOperationException",
+            format!("the double does not know {other}"),
+        )),
     }
+}
+
+/// A task definition, and its tags, which are told beside it.
+fn without_tags(definition: &Value) -> (Value, Value) {
+    let mut shown = definition.clone();
+    let tags = shown.as_object_mut().unwrap().remove("tags");
+    (shown, tags.unwrap_or(json!([])))
 }
 
 fn checked(body: &Value) -> Result<(), Refusal> {

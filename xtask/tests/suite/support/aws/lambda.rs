@@ -112,11 +112,14 @@ pub(super) fn answer(state: &mut State, operation: &str, name: &str, request: &R
     let outcome = act(state, operation, name, request, &body);
     let kind = ("content-type", "application/json".to_owned());
     match outcome {
-        Ok((value, headers)) => (
-            200,
-            [vec![kind], headers].concat(),
-            value.to_string().into_bytes(),
-        ),
+        Ok((value, headers)) => match success(operation) {
+            204 => (204, headers, vec![]),
+            status => (
+                status,
+                [vec![kind], headers].concat(),
+                value.to_string().into_bytes(),
+            ),
+        },
         Err((status, code, message)) => {
             let headers = vec![kind, ("x-amzn-errortype", code.to_owned())];
             (
@@ -127,6 +130,15 @@ pub(super) fn answer(state: &mut State, operation: &str, name: &str, request: &R
                     .into_bytes(),
             )
         }
+    }
+}
+
+/// The status of success. Source: the syntax of the response in the API reference of each operation.
+fn success(operation: &str) -> u16 {
+    match operation {
+        "PublishVersion" | "CreateAlias" => 201,
+        "DeleteAlias" | "TagResource" => 204,
+        _ => 200,
     }
 }
 
@@ -436,7 +448,7 @@ fn act(
         }
         other => Err((
             400,
-            "InvalidAction",
+            "UnknownOperationException",
             format!("the double does not know {other}"),
         )),
     }

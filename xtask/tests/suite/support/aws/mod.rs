@@ -9,13 +9,16 @@ mod ecr;
 mod ecr_images;
 mod ecs;
 mod lambda;
+mod recording;
 mod registry;
+mod reply;
+mod request;
 pub(crate) mod scans;
 mod starters;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
     time::Instant,
@@ -24,11 +27,14 @@ use std::{
 use apprunner::apprunner;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ecr::{describe, ecr};
+use recording::Recording;
 use registry::registry;
+use reply::{Answer, Refusal, Reply, identity, refused, status_of};
+use request::Request;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use apprunner::Service;
+pub(crate) use apprunner::{Service, operation_id};
 pub(crate) use ecr::fits;
 pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
@@ -53,6 +59,7 @@ pub(crate) struct Aws {
     pub endpoint: String,
     /// `127.0.0.1:PORT`.
     pub registry: String,
+    recording: Recording,
 }
 
 /// What the double holds.
@@ -159,7 +166,7 @@ pub(crate) enum Fault {
 }
 
 /// A repository.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 pub(crate) struct Repository {
     /// `MUTABLE`, `IMMUTABLE` or `IMMUTABLE_WITH_EXCLUSION`.
     pub mutability: String,
@@ -179,8 +186,25 @@ pub(crate) struct Repository {
     pub policy: Option<String>,
 }
 
+impl Default for Repository {
+    /// One that was made without a word of its settings, as ECR makes it.
+    fn default() -> Self {
+        Self {
+            mutability: "MUTABLE".to_owned(),
+            exclusions: vec![],
+            scan_on_push: false,
+            manifests: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            pushed: BTreeMap::new(),
+            policy: None,
+        }
+    }
+}
+
 impl Aws {
     /// Starts on a free port. It ends with the test's process.
+    #[track_caller]
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let registry = listener.local_addr().unwrap().to_string();
@@ -193,6 +217,7 @@ impl Aws {
             state,
             regions: Arc::default(),
             endpoint: format!("http://{registry}"),
+            recording: Recording::of(&registry),
             registry,
         };
         let server = aws.clone();
@@ -241,11 +266,12 @@ impl Aws {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         while let Some(request) = Request::read(&mut reader) {
-            let answer = self.answer(&request);
+            let reply = self.answer(&request);
+            self.recording.keep(&request, &reply);
             if self.kills() {
                 return;
             }
-            let Some((status, headers, body)) = answer else {
+            let Some((status, headers, body)) = reply.answer else {
                 return;
             };
             if status == NO_ANSWER {
@@ -302,9 +328,10 @@ impl Aws {
     /// The answer of a fault that is to be played, or what `act` answers.
     fn played(
         state: &mut State,
+        request: &Request,
         operation: &str,
         act: impl FnOnce(&mut State) -> Answer,
-    ) -> Option<Answer> {
+    ) -> Reply {
         if let Some((of, left, act)) = state.meanwhile.clone().filter(|one| one.0 == operation) {
             state.meanwhile = (left > 1).then(|| (of, left - 1, act.clone()));
             if left == 1 {
@@ -318,34 +345,26 @@ impl Aws {
             .iter_mut()
             .find(|fault| (fault.0 == operation || fault.0 == call) && fault.1 > 0)
         else {
-            return Some(act(state));
+            return act(state).into();
         };
         fault.1 -= 1;
         match fault.2 {
-            Fault::Status(status) | Fault::Always(status) => Some((status, vec![], vec![])),
-            Fault::Throttled | Fault::Half | Fault::Garbage | Fault::Stale | Fault::Cut => None,
+            Fault::Status(status) | Fault::Always(status) => {
+                Reply::injected(Some((status, vec![], vec![])))
+            }
+            Fault::Throttled | Fault::Half | Fault::Garbage | Fault::Stale | Fault::Cut => {
+                Reply::injected(None)
+            }
             Fault::Lost => {
                 act(state);
-                None
+                Reply::injected(None)
             }
-            Fault::Error(status, code) => {
-                let headers = vec![
-                    ("content-type", "application/json".to_owned()),
-                    ("x-amzn-errortype", code.to_owned()),
-                ];
-                Some((
-                    status,
-                    headers,
-                    json!({ "__type": code, "message": "it was told to" })
-                        .to_string()
-                        .into_bytes(),
-                ))
-            }
+            // AWS may answer this at any time, so it is held against its models like any other answer.
+            Fault::Error(status, code) => refused(request, status, code, "it was told to").into(),
         }
     }
 
-    /// `None` closes the connection.
-    fn answer(&self, request: &Request) -> Option<Answer> {
+    fn answer(&self, request: &Request) -> Reply {
         let fault = {
             let mut state = self.state();
             let place = state.requests.len();
@@ -358,53 +377,53 @@ impl Aws {
             if let Some((of, status)) = &state.always
                 && *of == purpose
             {
-                return Some((*status, vec![], vec![]));
+                return Reply::injected(Some((*status, vec![], vec![])));
             }
             if let Some((_, Fault::Stale)) = state.fault_at {
                 state.first_answers.get_or_insert_default();
             }
             fault.map(|(_, fault)| fault)
         };
+        let Some(fault) = fault else {
+            let reply = self.answer_in_its_region(request);
+            if let (Some(known), Some(answer)) = (&mut self.state().first_answers, &reply.answer) {
+                known.entry(request.key()).or_insert_with(|| answer.clone());
+            }
+            return reply;
+        };
+        Reply::injected(self.faulty(fault, request))
+    }
+
+    /// What comes of a request with which something goes wrong.
+    fn faulty(&self, fault: Fault, request: &Request) -> Option<Answer> {
         match fault {
-            Some(Fault::Cut) => None,
-            Some(Fault::Status(status) | Fault::Error(status, _) | Fault::Always(status)) => {
+            Fault::Cut => None,
+            Fault::Status(status) | Fault::Error(status, _) | Fault::Always(status) => {
                 Some((status, vec![], vec![]))
             }
-            Some(Fault::Throttled) => Some((429, vec![("retry-after", "1".to_owned())], vec![])),
-            Some(Fault::Garbage) => {
+            Fault::Throttled => Some((429, vec![("retry-after", "1".to_owned())], vec![])),
+            Fault::Garbage => {
                 let kind = vec![("content-type", "text/html".to_owned())];
-                Some((
-                    200,
-                    kind,
-                    b"<html>Log in to the guest network</html>".to_vec(),
-                ))
+                let page = b"<html>Log in to the guest network</html>";
+                Some((200, kind, page.to_vec()))
             }
-            Some(Fault::Lost) => self.answer_in_its_region(request).and(None),
-            Some(Fault::Half) => {
-                let (status, mut headers, body) = self.answer_in_its_region(request)?;
+            Fault::Lost => {
+                self.answer_in_its_region(request);
+                None
+            }
+            Fault::Half => {
+                let (status, mut headers, body) = self.answer_in_its_region(request).answer?;
                 headers.push((HALF, String::new()));
                 Some((status, headers, body))
             }
-            Some(Fault::Stale) => {
-                let known = self
-                    .state()
-                    .first_answers
-                    .as_ref()?
-                    .get(&request.key())
-                    .cloned();
-                known.or_else(|| self.answer_in_its_region(request))
-            }
-            None => {
-                let answer = self.answer_in_its_region(request)?;
-                if let Some(known) = &mut self.state().first_answers {
-                    known.entry(request.key()).or_insert_with(|| answer.clone());
-                }
-                Some(answer)
+            Fault::Stale => {
+                let known = self.state().first_answers.as_ref()?.get(&request.key()).cloned();
+                known.or_else(|| self.answer_in_its_region(request).answer)
             }
         }
     }
 
-    fn answer_in_its_region(&self, request: &Request) -> Option<Answer> {
+    fn answer_in_its_region(&self, request: &Request) -> Reply {
         let mut regions = self.regions.lock().unwrap();
         let said = request.header("authorization").unwrap_or_default();
         let is_its = |(region, state): &(&String, &mut State)| {
@@ -418,25 +437,25 @@ impl Aws {
         Self::answer_in(&mut self.state(), request)
     }
 
-    fn answer_in(state: &mut State, request: &Request) -> Option<Answer> {
-        if request.path.starts_with("/v2/") || request.path.starts_with("/token") {
-            return Some(registry(state, request));
+    fn answer_in(state: &mut State, request: &Request) -> Reply {
+        if request.is_of_the_registry() {
+            return registry(state, request).into();
         }
         if let Some((operation, name)) = lambda::operation(request) {
             state
                 .calls
                 .push(format!("{operation} {name}").trim_end().to_owned());
-            return Self::played(state, &operation, |state| {
+            return Self::played(state, request, &operation, |state| {
                 lambda::answer(state, &operation, &name, request)
             });
         }
         if request.path.ends_with("/operation/GetMetricStatistics") {
             state.calls.push("GetMetricStatistics".to_owned());
-            return Some(lambda::metric(state.lambda.errors));
+            return lambda::metric(state.lambda.errors).into();
         }
         if let Some(answer) = starters::scheduler(state, &request.path) {
             state.calls.push("Scheduler".to_owned());
-            return Some(answer);
+            return answer.into();
         }
         if let Some(rest) = request.path.strip_prefix("/clusters/main/node-groups") {
             let body = match rest.trim_start_matches('/').split('?').next() {
@@ -448,27 +467,22 @@ impl Aws {
                     json!({ "nodegroup": { "nodegroupName": name, "amiType": ami, "instanceTypes": [kind] } })
                 }
             };
-            return Some((
-                200,
-                vec![("content-type", "application/json".to_owned())],
-                body.to_string().into_bytes(),
-            ));
+            return reply::rest(&body).into();
         }
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let operation = match request.header("x-amz-target") {
             Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
             None if form.contains("Action=GetCallerIdentity") => "GetCallerIdentity".to_owned(),
-            None => return Some((404, vec![], vec![])),
+            None => return (404, vec![], vec![]).into(),
         };
         let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
         state.calls.push(describe(&operation, &body));
         let target = request.header("x-amz-target").unwrap_or_default();
         let service = target.split('.').next().unwrap_or_default().to_owned();
-        Self::played(state, &operation, |state| {
+        Self::played(state, request, &operation, |state| {
             if operation == "GetCallerIdentity" {
                 return identity(&state.account);
             }
-            let kind = vec![("content-type", "application/x-amz-json-1.1".to_owned())];
             let outcome = match service.as_str() {
                 "AWSEvents" => starters::events(state, &operation, &body),
                 "AppRunner" => apprunner(state, &operation, &body),
@@ -476,34 +490,12 @@ impl Aws {
                 _ => ecr(state, &operation, &body),
             };
             match outcome {
-                Ok(value) => (200, kind, value.to_string().into_bytes()),
-                Err((code, message)) => (
-                    400,
-                    kind,
-                    json!({ "__type": code, "message": message })
-                        .to_string()
-                        .into_bytes(),
-                ),
+                Ok(value) => reply::json(&value),
+                Err((code, message)) => refused(request, status_of(code), code, &message),
             }
         })
     }
 }
-
-fn identity(account: &str) -> Answer {
-    let xml = format!(
-        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-         <Arn>arn:aws:iam::{account}:user/tester</Arn><UserId>U</UserId><Account>{account}</Account>\
-         </GetCallerIdentityResult></GetCallerIdentityResponse>"
-    );
-    (
-        200,
-        vec![("content-type", "text/xml".to_owned())],
-        xml.into_bytes(),
-    )
-}
-
-type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
-type Refusal = (&'static str, String);
 
 /// `sha256:…`
 pub(crate) fn digest(bytes: &[u8]) -> String {
@@ -512,105 +504,4 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
         .fold("sha256:".to_owned(), |text, byte| {
             text + &format!("{byte:02x}")
         })
-}
-
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    /// What it is for, in two words at most.
-    /// What makes two requests the same.
-    fn key(&self) -> Vec<u8> {
-        let mut key = format!("{} {} ", self.method, self.path).into_bytes();
-        key.extend(self.header("x-amz-target").unwrap_or_default().bytes());
-        key.extend(&self.body);
-        key
-    }
-
-    fn purpose(&self) -> String {
-        if let Some(rest) = self.path.strip_prefix("/v2/") {
-            let kinds = [
-                ("/blobs/uploads/", "upload"),
-                ("/blobs/", "blob"),
-                ("/manifests/", "manifest"),
-                ("/tags/", "tags"),
-            ];
-            let kind = kinds.iter().find(|(part, _)| rest.contains(part));
-            return format!(
-                "{} {}",
-                self.method,
-                kind.map_or("registry", |(_, kind)| kind)
-            );
-        }
-        if let Some((operation, _)) = lambda::operation(self) {
-            return operation;
-        }
-        match self.header("x-amz-target") {
-            Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
-            None if self.body.starts_with(b"Action=") => "GetCallerIdentity".to_owned(),
-            None => self.path.clone(),
-        }
-    }
-
-    fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
-        let mut line = String::new();
-        reader
-            .read_line(&mut line)
-            .ok()
-            .filter(|length| *length > 0)?;
-        let mut words = line.split_whitespace();
-        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let mut headers = Vec::new();
-        loop {
-            let mut line = String::new();
-            reader
-                .read_line(&mut line)
-                .ok()
-                .filter(|length| *length > 0)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else {
-                break;
-            };
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
-        let mut request = Self {
-            method,
-            path,
-            headers,
-            body: Vec::new(),
-        };
-        if request
-            .header("transfer-encoding")
-            .is_some_and(|coding| coding.contains("chunked"))
-        {
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).ok()?;
-                let length = usize::from_str_radix(line.trim().split(';').next()?, 16).ok()?;
-                let mut chunk = vec![0; length + 2];
-                reader.read_exact(&mut chunk).ok()?;
-                request.body.extend(&chunk[..length]);
-                if length == 0 {
-                    return Some(request);
-                }
-            }
-        }
-        let length = request
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
-        request.body = vec![0; length];
-        reader.read_exact(&mut request.body).ok()?;
-        Some(request)
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Refusal, State};
+use super::{Answer, Refusal, State, reply};
 
 /// Something that starts tasks of the cluster `default`.
 #[derive(Clone)]
@@ -58,6 +58,5 @@ pub(super) fn scheduler(state: &State, path: &str) -> Option<Answer> {
             target(found, true)
         }
     };
-    let kind = vec![("content-type", "application/json".to_owned())];
-    Some((200, kind, body.to_string().into_bytes()))
+    Some(reply::rest(&body))
 }
