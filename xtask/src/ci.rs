@@ -1,5 +1,6 @@
-//! `ci`: everything that has to hold before a change lands. Once the tests are built, three things go on side by side: the tests
-//! and then the lints, the end-to-end run, which waits more than it computes, and the fuzz targets.
+//! `ci`: everything that has to hold before a change lands. Once the tests are built, three things go on side by side: the tests,
+//! what they recorded held against AWS's models, and then the lints; the end-to-end run, which waits more than it computes; and the
+//! fuzz targets.
 
 use std::{
     path::Path,
@@ -16,6 +17,8 @@ use shipright::{
     process::Tool,
     report::size,
 };
+
+use crate::aws_models::Recording;
 
 /// What help says.
 pub(crate) const ABOUT: &str = "Check format and lints, run all tests and the end-to-end run";
@@ -102,12 +105,14 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     for step in FIRST {
         foreground(context, step, &cargo)?;
     }
+    let mut counts = String::new();
     let outcomes = thread::scope(|scope| {
         let fuzz = scope.spawn(|| fuzz(context, &root));
         let end_to_end =
             scope.spawn(|| background(context, END_TO_END.name, &cargo, END_TO_END.words));
-        let tests =
-            foreground(context, TESTS, &cargo).and_then(|()| foreground(context, LINTS, &cargo));
+        let tests = tests(context, &cargo, &Recording::of(&root))
+            .map(|found| counts = found)
+            .and_then(|()| foreground(context, LINTS, &cargo));
         let of_thread = |outcome: thread::Result<Result<()>>| {
             outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")))
         };
@@ -126,8 +131,18 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
             "Passed",
             "format, lints, tests, the end-to-end run and the fuzz targets",
         );
+        context.terminal.status("Checked", &counts);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the tests, and holds what they recorded against AWS's models. Returns the counts.
+fn tests(context: &Context, cargo: &Tool, recording: &Recording) -> Result<String> {
+    if !context.global.dry_run {
+        recording.begin()?;
+    }
+    foreground(context, TESTS, &recording.kept_by(cargo.clone()))?;
+    recording.check(context, true)
 }
 
 /// Says what is run. Returns whether it is.

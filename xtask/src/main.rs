@@ -1,5 +1,6 @@
-//! This repository's `cargo xtask`: every command of `shipright`, and four tasks of its own. Yours needs the last line alone.
+//! This repository's `cargo xtask`: every command of `shipright`, and five tasks of its own. Yours needs the last line alone.
 
+mod aws_models;
 mod bench;
 mod ci;
 mod demo;
@@ -11,6 +12,14 @@ use shipright::{Program, clap::Command};
 
 fn main() -> ExitCode {
     Program::new("cargo xtask")
+        .task(
+            Command::new("aws-models")
+                .about(aws_models::ABOUT)
+                .after_help(
+                    "Examples:\n  cargo xtask aws-models\n  cargo xtask aws-models deploy::",
+                ),
+            aws_models::run,
+        )
         .task(
             Command::new("bench").about(bench::ABOUT).after_help(
                 "Example:\n  cargo xtask bench --services 1 --round-trips 0,80 --changes commit",
