@@ -1063,6 +1063,7 @@ fn a_promotion_takes_what_runs_and_mounts_within_one_registry() {
         1,
     );
     let project = Project::with_deploy(&deploy);
+    project.aws.state().mounts_blobs = true;
     let first = project
         .run("push dev --service worker --json")
         .expect(0)

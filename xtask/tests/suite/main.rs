@@ -10,6 +10,7 @@
     reason = "tests start programs and print what they do"
 )]
 
+mod aws_rules;
 mod build;
 mod ci_workflow;
 mod completions;

@@ -187,7 +187,11 @@ fn images_of_another_repository_are_brought_along() {
         lists.amd64
     );
     lists.project.run(&line).expect(0);
-    lists.project.aws.state().uploaded = 0;
+    {
+        let mut state = lists.project.aws.state();
+        state.uploaded = 0;
+        state.mounts_blobs = true;
+    }
     lists
         .project
         .run(&format!("manifest push {list}"))

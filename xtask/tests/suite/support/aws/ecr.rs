@@ -1,6 +1,6 @@
 //! ECR's API, with its rules.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -31,8 +31,9 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
     match operation {
         "GetAuthorizationToken" => {
             let token = BASE64_STANDARD.encode(format!("AWS:{}", state.password));
+            state.token_lasts = state.tokens.pop();
             Ok(
-                json!({ "authorizationData": [{ "authorizationToken": token, "expiresAt": 4_000_000_000_u64,
+                json!({ "authorizationData": [{ "authorizationToken": token, "expiresAt": in_twelve_hours(),
                        "proxyEndpoint": "https://111122223333.dkr.ecr.eu-west-1.amazonaws.com" }] }),
             )
         }
@@ -73,6 +74,12 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
             format!("the double does not know {other}"),
         )),
     }
+}
+
+/// When a token ends: seconds since 1970.
+fn in_twelve_hours() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    (now + Duration::from_hours(12)).as_secs()
 }
 
 /// Source: "Amazon ECR service quotas", rate of `PutImage` requests.
@@ -263,6 +270,14 @@ pub(super) fn store(
             }
             _ => {}
         }
+        if has_enough_tags(repository, &digest) {
+            return Err((
+                "LimitExceededException",
+                format!(
+                    "Adding tag '{tag}' exceeds the maximum allowed number of tags per image which is '{TAGS}'"
+                ),
+            ));
+        }
         repository.tags.insert(tag.to_owned(), digest.clone());
     }
     repository
@@ -271,11 +286,20 @@ pub(super) fn store(
     Ok(())
 }
 
+/// How many tags an image can have. Source: RULES.md.
+const TAGS: usize = 1000;
+
+fn has_enough_tags(repository: &Repository, digest: &str) -> bool {
+    let its = repository.tags.values().filter(|of| *of == digest);
+    its.count() >= TAGS
+}
+
 fn may_move(repository: &Repository, tag: &str) -> bool {
     let fits = |pattern: &String| fits(pattern, tag);
     match repository.mutability.as_str() {
         "MUTABLE" => true,
         "IMMUTABLE_WITH_EXCLUSION" => repository.exclusions.iter().any(fits),
+        "MUTABLE_WITH_EXCLUSION" => !repository.exclusions.iter().any(fits),
         _ => false,
     }
 }

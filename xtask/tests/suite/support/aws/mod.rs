@@ -73,6 +73,12 @@ pub(crate) struct State {
     pub repositories: BTreeMap<String, Repository>,
     /// Whether the registry takes tokens alone, which it hands out at `/token` for the password.
     pub hands_out_tokens: bool,
+    /// After how many requests of the registry protocol a token has ended, for tokens still to be given out, the next one last.
+    pub tokens: Vec<u32>,
+    /// How many requests are left of the token that was given out, where it ends.
+    pub token_lasts: Option<u32>,
+    /// Whether a blob can be mounted from another repository: in ECR where somebody has said so.
+    pub mounts_blobs: bool,
     /// Whether a push makes a missing repository, as registries other than ECR do.
     pub makes_repositories: bool,
     /// What of the registry protocol fails: the end of a path that is written to, with which status ([`NO_ANSWER`] for none at

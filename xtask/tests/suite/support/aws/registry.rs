@@ -1,6 +1,7 @@
 //! The registry protocol.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
 
 use super::{Answer, Repository, Request, State, digest, ecr::store};
 
@@ -47,6 +48,9 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
     {
         *times -= 1;
         return (*status, vec![], vec![]);
+    }
+    if has_ended(state) {
+        return denied("Your authorization token has expired. Reauthenticate and try again.");
     }
     make_repository(state, request);
     let (path, query) = request
@@ -100,7 +104,7 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             } else {
                 vec![("link", link)]
             };
-            let body = serde_json::json!({ "name": name, "tags": rest });
+            let body = json!({ "name": name, "tags": rest });
             (200, headers, body.to_string().into_bytes())
         }
         ("GET", "manifests") => {
@@ -138,6 +142,7 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
                 tag,
             ) {
                 Ok(()) => (201, vec![], vec![]),
+                Err(("LimitExceededException", message)) => denied(&message),
                 Err((code, message)) => (400, vec![], format!("{code}: {message}").into_bytes()),
             }
         }
@@ -147,6 +152,22 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         state.calls.push(call);
     }
     answer
+}
+
+/// Counts a request. Whether the token that it came with has ended.
+fn has_ended(state: &mut State) -> bool {
+    let Some(left) = &mut state.token_lasts else {
+        return false;
+    };
+    let has_ended = *left == 0;
+    *left = left.saturating_sub(1);
+    has_ended
+}
+
+/// ECR's refusal. Source: RULES.md.
+fn denied(message: &str) -> Answer {
+    let body = json!({ "errors": [{ "code": "DENIED", "message": message }] });
+    (403, vec![], body.to_string().into_bytes())
 }
 
 /// A registry other than ECR makes a repository when something is written to it.
@@ -183,7 +204,7 @@ fn upload(
     }
     match request.method.as_str() {
         "POST" => {
-            if let (Some(mount), Some(from)) = (mount, from) {
+            if let (true, Some(mount), Some(from)) = (state.mounts_blobs, mount, from) {
                 let known = state
                     .repositories
                     .get(&from)
