@@ -423,7 +423,12 @@ impl Aws {
                 Some((status, headers, body))
             }
             Fault::Stale => {
-                let known = self.state().first_answers.as_ref()?.get(&request.key()).cloned();
+                let known = self
+                    .state()
+                    .first_answers
+                    .as_ref()?
+                    .get(&request.key())
+                    .cloned();
                 known.or_else(|| self.answer_in_its_region(request).answer)
             }
         }
