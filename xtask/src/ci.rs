@@ -18,7 +18,7 @@ use shipright::{
     report::size,
 };
 
-use crate::aws_models::Recording;
+use crate::{aws_models::Recording, figures::Figures};
 
 /// What help says.
 pub(crate) const ABOUT: &str = "Check format and lints, run all tests and the end-to-end run";
@@ -105,14 +105,22 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     for step in FIRST {
         foreground(context, step, &cargo)?;
     }
+    let figures = Figures::of(&root);
+    if !context.global.dry_run {
+        figures.begin()?;
+    }
     let mut counts = String::new();
     let outcomes = thread::scope(|scope| {
-        let fuzz = scope.spawn(|| fuzz(context, &root));
+        let fuzz = scope.spawn(|| fuzz(context, &root, &figures));
         let end_to_end =
             scope.spawn(|| background(context, END_TO_END.name, &cargo, END_TO_END.words));
-        let tests = tests(context, &cargo, &Recording::of(&root))
-            .map(|found| counts = found)
-            .and_then(|()| foreground(context, LINTS, &cargo));
+        let tests = tests(
+            context,
+            &figures.kept_by(cargo.clone()),
+            &Recording::of(&root),
+        )
+        .map(|found| counts = found)
+        .and_then(|()| foreground(context, LINTS, &cargo));
         let of_thread = |outcome: thread::Result<Result<()>>| {
             outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")))
         };
@@ -132,6 +140,7 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
             "format, lints, tests, the end-to-end run and the fuzz targets",
         );
         context.terminal.status("Checked", &counts);
+        context.terminal.block(&figures.shown());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -171,11 +180,25 @@ fn foreground(context: &Context, step: Step, cargo: &Tool) -> Result<()> {
 
 /// Runs a command whose lines are shown with its name before them.
 fn background(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> Result<()> {
+    heard(context, name, tool, words, |_| {})
+}
+
+/// The same with somebody else who reads the lines.
+fn heard(
+    context: &Context,
+    name: &str,
+    tool: &Tool,
+    words: &[&str],
+    mut line: impl FnMut(&str),
+) -> Result<()> {
     if !announce(context, name, tool, words) {
         return Ok(());
     }
     let began = Instant::now();
-    let outcome = tool.stream(words, SILENCE, |line| context.terminal.output(name, line));
+    let outcome = tool.stream(words, SILENCE, |said| {
+        line(said);
+        context.terminal.output(name, said);
+    });
     let outcome = outcome.with_context(|| format!("failed to start the {name}"))?;
     if !outcome.success() {
         bail!(
@@ -196,7 +219,7 @@ fn passed(context: &Context, name: &str, began: Instant) {
 
 /// Builds the fuzz targets and runs each for a while, going on from what earlier runs have found. A run is bounded in time
 /// and in memory.
-fn fuzz(context: &Context, root: &Path) -> Result<()> {
+fn fuzz(context: &Context, root: &Path, figures: &Figures) -> Result<()> {
     let directory = host::target_directory(root).join("fuzz");
     let target_dir = directory.to_string_lossy();
     let cargo = Tool::new("cargo")
@@ -232,12 +255,14 @@ fn fuzz(context: &Context, root: &Path) -> Result<()> {
             "-rss_limit_mb=512",
             "-timeout=20",
             "-verbosity=0",
+            "-print_final_stats=1",
             &crashes,
             &corpus,
             &seeds,
         ];
         let program = Tool::new(directory.join(&target).join("release").join(name)).directory(root);
-        background(context, &format!("fuzz target {name}"), &program, &limits)
+        let name = format!("fuzz target {name}");
+        heard(context, &name, &program, &limits, |line| figures.hear(line))
     };
     for pair in FUZZ_TARGETS {
         thread::scope(|scope| {

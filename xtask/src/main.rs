@@ -4,6 +4,7 @@ mod aws_models;
 mod bench;
 mod ci;
 mod demo;
+mod figures;
 mod schema;
 
 use std::process::ExitCode;
