@@ -134,8 +134,10 @@ fn carried_out(mut facts: Facts, plan: &LambdaPlan, steps: usize) -> Facts {
                     version = Some(next);
                 }
             }
-            Step::CreateAlias | Step::MoveAlias => {
-                let version = version.clone().expect("a version to name");
+            Step::CreateAlias | Step::MoveAlias | Step::HoldAlias => {
+                let newest = facts.versions.first().map(|version| version.number.clone());
+                let held = newest.filter(|_| *step == Step::HoldAlias);
+                let version = held.or_else(|| version.clone()).expect("a version to name");
                 let weights = BTreeMap::new();
                 facts.alias = Some(Alias {
                     name: "live".into(),
@@ -181,6 +183,19 @@ proptest! {
         prop_assert_eq!(called(&done, alias), Some(code(to)));
         prop_assert!(done.function.code().is_some_and(|now| now.is(&code(to))));
         prop_assert_eq!(plan(&done, &wanted).steps, vec![]);
+    }
+
+    #[test]
+    fn callers_of_an_alias_never_lose_what_aws_does_not_tell_without_a_word(facts in any_facts(), to in 0..4_u8, alias: bool) {
+        let mut facts = facts;
+        (facts.function.digest, facts.function.image) = (None, None);
+        let plan = plan(&facts, &wanted(to, alias, false));
+        let at = plan.steps.iter().position(|step| *step == Step::UpdateCode).expect("an update");
+        let before = carried_out(facts.clone(), &plan, at);
+        let is_held = alias && before.alias.is_some_and(|alias| alias.version != "$LATEST");
+        prop_assert_eq!(plan.no_way_back.is_none(), is_held);
+        let is_kept = before.versions.len() > facts.versions.len();
+        prop_assert_eq!(is_kept, facts.function.condition == Condition::Ready);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
         refusal::Refusal,
         registry::{Ecr, ecr_of},
     },
-    plan::{self, Selected, account_guard},
+    plan::{self, Selected, account_guard, targets::Workload},
     refused::Refused,
     registry::{self, Actions, Reference, Registry},
     report::terminal,
@@ -300,6 +300,32 @@ pub fn confirm_protected(context: &Context, environment: &Environment) -> Result
         "run the command again, or add `--yes`",
     )
     .into())
+}
+
+/// What could not be undone wants a yes, or `--yes`.
+///
+/// # Errors
+/// A refusal, when it got none.
+pub fn confirm_no_way_back(context: &Context, workloads: &[Workload]) -> Result<(), Refused> {
+    let reasons: Vec<_> = workloads.iter().filter_map(Workload::no_way_back).collect();
+    for reason in &reasons {
+        let text = format!("if something fails, there is no way back. {reason}");
+        context.terminal.warning(&text);
+    }
+    if reasons.is_empty() || context.global.yes {
+        return Ok(());
+    }
+    let cure = "give its callers an alias first (`alias` in deploy.toml), or add `--yes` to go on without a way back";
+    let problem = reasons.join("\n");
+    if !host::can_ask() {
+        let problem = format!("{problem}; nobody can be asked, and nothing was moved");
+        return Err(Refusal::new(problem, cure).into());
+    }
+    let answer = terminal::ask(&format!("{problem}\nGo on without a way back? [y/N]"));
+    if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(Refusal::new("the answer was not yes: nothing was moved", cure).into())
 }
 
 /// How the SDK reaches an environment.

@@ -2,11 +2,12 @@
 use std::{
     fs,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    aws::{Aws, Fault, Function, Service, operation_id},
+    aws::{Aws, Fault, Function, Service, State, operation_id},
     killed::killed_after_each_call,
     project::{DEPLOY, Project, Run},
 };
@@ -206,6 +207,120 @@ fn what_ran_before_becomes_a_version_first_so_that_there_is_a_way_back() {
         .collect();
     assert_eq!(versions, [(1, "x86_64"), (2, "arm64")]);
     assert_eq!(function.aliases["live"].version, "2");
+}
+
+/// A migration whose function does not tell its image, with an alias on this version, or none.
+fn dark(alias: Option<&str>) -> Migration {
+    let migration = Migration::new();
+    let mut state = migration.project.aws.state();
+    let function = state.functions.get_mut(FUNCTION).unwrap();
+    function.is_untold = true;
+    function.versions.clear();
+    function.aliases.clear();
+    if let Some(version) = alias {
+        function.aliases.insert("live".into(), serde_alias(version));
+    }
+    drop(state);
+    migration
+}
+
+#[test]
+fn what_aws_does_not_tell_is_kept_as_a_version_and_callers_stay_on_it_when_the_update_fails() {
+    let migration = dark(Some("$LATEST"));
+    let dry = migration
+        .run(&format!("{MIGRATE} --dry-run --json"))
+        .expect(0)
+        .json();
+    let plan = &dry["plan"]["workloads"][0];
+    assert_eq!(
+        [&plan["steps"][0], &plan["steps"][1], &plan["no-way-back"]],
+        [
+            &Value::from("keep-previous"),
+            &Value::from("hold-alias"),
+            &Value::Null
+        ]
+    );
+    let new = migration.new.clone();
+    migration.project.aws.state().lambda.crashes.push(new);
+    let run = migration.run(MIGRATE).expect(1);
+    assert!(
+        run.stderr
+            .contains("callers of its alias live still get that"),
+        "{}",
+        run.stderr
+    );
+    let function = migration.function();
+    let kept = &function.versions[0];
+    assert_eq!((kept.1.as_str(), &kept.2), ("x86_64", &migration.old));
+    assert_eq!(function.aliases["live"].version, kept.0.to_string());
+    migration.project.aws.state().lambda.crashes.clear();
+    migration.run(MIGRATE).expect(0);
+    migration.assert_moved();
+}
+
+#[test]
+fn an_alias_that_was_moved_goes_back_to_the_version_that_was_kept() {
+    let migration = dark(Some("$LATEST"));
+    // Of the two reads after the alias was moved, none gets an answer.
+    let theirs = |state: &mut State| {
+        let function = state.functions.get_mut(FUNCTION).unwrap();
+        function.digest = "sha256:theirs".into();
+    };
+    migration.project.aws.state().meanwhile = Some(("UpdateAlias", 2, Arc::new(theirs)));
+    migration.run(MIGRATE).expect(1);
+    let function = migration.function();
+    assert_eq!(function.aliases["live"].version, "1");
+    assert_eq!(function.versions[0].2, migration.old);
+}
+
+#[test]
+fn without_an_alias_a_deployment_that_could_not_be_undone_wants_a_yes() {
+    let migration = dark(None);
+    let before = migration.function();
+    let run = migration.run(MIGRATE).expect(2);
+    assert!(
+        run.stderr
+            .contains("AWS does not tell which image function backend-dev-worker runs")
+            && run.stderr.contains("nobody can be asked")
+            && run.stderr.contains("--yes"),
+        "{}",
+        run.stderr
+    );
+    let changes = ["PublishVersion", "UpdateFunctionCode", "CreateAlias"];
+    assert!(changes.iter().all(|call| migration.calls(call) == 0));
+    assert_eq!(before.revision, migration.function().revision);
+    let dry = migration.run(&format!("{MIGRATE} --dry-run")).expect(0);
+    assert!(dry.stderr.contains("no way back"), "{}", dry.stderr);
+    let deploy = migration.run("deploy dev --service worker").expect(2);
+    assert!(
+        deploy.stderr.contains("nothing was moved"),
+        "{}",
+        deploy.stderr
+    );
+    let done = migration.run(&format!("{MIGRATE} --yes")).expect(0);
+    assert!(
+        done.stderr.contains("there is no way back"),
+        "{}",
+        done.stderr
+    );
+    migration.assert_moved();
+    let kept = &migration.function().versions[0];
+    assert_eq!((kept.1.as_str(), &kept.2), ("x86_64", &migration.old));
+}
+
+#[test]
+fn what_fails_without_a_way_back_says_where_the_copy_is() {
+    let migration = dark(None);
+    let new = migration.new.clone();
+    migration.project.aws.state().lambda.crashes.push(new);
+    let run = migration.run(&format!("{MIGRATE} --yes --json")).expect(1);
+    assert_eq!(run.json()["moves"][0]["outcome"], "failed");
+    assert!(
+        run.stderr
+            .contains("version 1 is a copy, for an alias to name"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -75,6 +75,14 @@ impl Workload {
         }
     }
 
+    /// Why what runs now could not be restored, where that is so.
+    pub fn no_way_back(&self) -> Option<&str> {
+        match self {
+            Self::Lambda(plan) => plan.no_way_back.as_deref(),
+            Self::AppRunner(_) | Self::Eks(_) | Self::Ecs(_) => None,
+        }
+    }
+
     /// What people should know once it is done.
     pub fn note(&self) -> Option<String> {
         match self {

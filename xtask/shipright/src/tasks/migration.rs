@@ -228,6 +228,9 @@ pub(super) fn carry_out(
     if let Some(first) = migrations.first().filter(|_| !is_done) {
         session::confirm_protected(context, first.session.environment)?;
     }
+    for workloads in &planned {
+        session::confirm_no_way_back(context, workloads)?;
+    }
     Ok(apply_all(context, &migrations, &planned))
 }
 

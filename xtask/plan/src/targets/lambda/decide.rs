@@ -1,8 +1,11 @@
 //! The steps that give a Lambda function an image, from what was read of it.
 
-use super::{Facts, LambdaPlan, Step, Wanted};
+use super::{
+    Facts, LambdaPlan, Step, Wanted,
+    way_back::{has, keeping, no_way_back, previous_code},
+};
 use crate::model::{
-    function::{Alias, Code, Condition, Function, Version},
+    function::{Alias, Code, Condition, Function},
     place::Place,
     refusal::Refusal,
     shell::quoted,
@@ -14,7 +17,6 @@ use crate::model::{
 /// A function that does not exist or cannot be given an image, and a canary where it cannot be.
 pub fn decide(facts: Facts, wanted: Wanted, place: &Place) -> Result<LambdaPlan, Refusal> {
     guard(&facts.function, &wanted, place)?;
-    let now = facts.function.code();
     let runs_it = runs(&facts.function, &wanted.code);
     let newest = facts
         .versions
@@ -32,9 +34,10 @@ pub fn decide(facts: Facts, wanted: Wanted, place: &Place) -> Result<LambdaPlan,
             facts.alias.as_ref(),
         )?;
     }
-    let previous = previous_code(now.as_ref(), &wanted.code, &facts);
+    let previous = previous_code(&wanted.code, &facts);
     let is_half_done = runs_it && !callers_have_it(&facts, &wanted, version.is_some());
     Ok(LambdaPlan {
+        no_way_back: no_way_back(&facts, &steps),
         image: wanted.image,
         function: facts.function,
         to: wanted.code,
@@ -90,10 +93,6 @@ fn runs(function: &Function, code: &Code) -> bool {
         && !matches!(function.condition, Condition::Failed(_))
 }
 
-fn has(version: &Version, code: &Code) -> bool {
-    version.code.as_ref().is_some_and(|known| known.is(code))
-}
-
 fn steps(facts: &Facts, wanted: &Wanted, runs_it: bool, version: Option<&String>) -> Vec<Step> {
     let mut steps = code_steps(facts, runs_it);
     let alias_steps = alias_steps(facts.alias.as_ref(), wanted, version);
@@ -116,13 +115,8 @@ fn code_steps(facts: &Facts, runs_it: bool) -> Vec<Step> {
     if runs_it {
         return Vec::new();
     }
-    let now = facts.function.code();
-    let is_kept = now
-        .as_ref()
-        .is_none_or(|now| facts.versions.iter().any(|version| has(version, now)));
-    let keep =
-        (!is_kept && facts.function.condition == Condition::Ready).then_some(Step::KeepPrevious);
-    keep.into_iter().chain([Step::UpdateCode]).collect()
+    let keep = keeping(facts).into_iter();
+    keep.chain([Step::UpdateCode]).collect()
 }
 
 fn alias_steps(alias: Option<&Alias>, wanted: &Wanted, version: Option<&String>) -> Vec<Step> {
@@ -183,21 +177,6 @@ fn canary_guard(
             "run the command once without `--canary`: it makes the alias",
         )),
     }
-}
-
-/// What is restored when something fails: what ran before, also before an earlier run that was killed.
-fn previous_code(now: Option<&Code>, to: &Code, facts: &Facts) -> Option<Code> {
-    let other = |code: &&Code| !code.is(to);
-    let of_alias = facts.of_alias();
-    let earlier = facts
-        .versions
-        .iter()
-        .filter_map(|version| version.code.as_ref());
-    now.into_iter()
-        .chain(of_alias.and_then(|version| version.code.as_ref()))
-        .chain(earlier)
-        .find(other)
-        .cloned()
 }
 
 #[cfg(test)]

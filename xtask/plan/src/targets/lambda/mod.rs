@@ -4,6 +4,7 @@ mod decide;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod reply;
+mod way_back;
 
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub enum Step {
     CreateFunction,
     /// Make a version of what runs now, so that it can be restored.
     KeepPrevious,
+    /// Make the alias, which follows the code, name that version: its callers stay on it.
+    HoldAlias,
     /// Image and architecture, in one call.
     UpdateCode,
     /// Try it.
@@ -142,6 +145,8 @@ pub struct LambdaPlan {
     pub version: Option<String>,
     /// What is restored when something goes wrong.
     pub previous: Option<Code>,
+    /// Why nothing could be restored, where that is so: somebody has to want it all the same.
+    pub no_way_back: Option<String>,
     /// Whether the function runs the image already, and callers do not: what an earlier run, that was killed, has left.
     pub is_half_done: bool,
     /// What the function is invoked with.
@@ -161,6 +166,9 @@ impl LambdaPlan {
         if let Some(previous) = self.previous.as_ref().filter(|_| !self.steps.is_empty()) {
             lines.push(format!("if something fails: back to {previous}"));
         }
+        if let Some(why) = &self.no_way_back {
+            lines.push(format!("if something fails: no way back. {why}"));
+        }
         lines
     }
 
@@ -170,6 +178,9 @@ impl LambdaPlan {
         match step {
             Step::CreateFunction => format!("make the function: {image} on {arch}"),
             Step::KeepPrevious => "publish what it runs now, so that it can be restored".to_owned(),
+            Step::HoldAlias => {
+                format!("move the alias {alias} to that version: its callers stay on it")
+            }
             Step::UpdateCode => {
                 format!("update image and architecture in one call: {image} on {arch}")
             }

@@ -9,17 +9,18 @@ use super::{
         Deployer,
         wait::{self, Heed, LONG},
     },
+    restore::Changed,
     update::patiently,
 };
 use crate::{
     aws::Refusal,
-    model::function::{Alias, Condition},
+    model::function::{Alias, Condition, Function},
     plan::targets::lambda::{Canary, LambdaPlan},
 };
 
 impl Deployer<'_> {
     /// A version can be named before it can be called.
-    pub(super) fn await_version(&self, name: &str, number: &str, plan: &LambdaPlan) -> Result<()> {
+    fn started_version(&self, name: &str, number: &str) -> Result<Function> {
         let version = wait::until(
             &format!("version {number} of function {name}"),
             LONG,
@@ -32,6 +33,26 @@ impl Deployer<'_> {
         if let Condition::Failed(reason) = &version.condition {
             bail!("version {number} of function {name} does not start: {reason}");
         }
+        Ok(version)
+    }
+
+    /// Makes the alias, which follows the code, name the version that was kept of it: the same image, which stays.
+    pub(super) fn hold_alias(&self, plan: &LambdaPlan, changed: &mut Changed) -> Result<()> {
+        let name = &plan.function.name;
+        let (alias, version) = (plan.alias.as_ref(), changed.kept.clone());
+        let (alias, version) = alias
+            .zip(version)
+            .context("nothing was kept that an alias could name")?;
+        self.started_version(name, &version)?;
+        let text = format!("alias {alias} of {name} on version {version}, what it names now");
+        self.terminal.status("Holding", &text);
+        changed.held = Some(version.clone());
+        self.point(name, alias, &version, &[], Heed::Interrupts)
+    }
+
+    /// Waits for a version that an alias is to name, and looks at what it runs.
+    pub(super) fn await_version(&self, name: &str, number: &str, plan: &LambdaPlan) -> Result<()> {
+        let version = self.started_version(name, number)?;
         if let Some(other) = version.code().filter(|other| !other.is(&plan.to)) {
             bail!(
                 "version {number} of function {name} runs {other}, not {}: somebody else has changed it meanwhile",

@@ -84,8 +84,10 @@ impl Deployer<'_> {
         let name = &plan.function.name;
         let now = self.settle(name, Heed::Interrupts)?;
         let same_code = match (now.code(), plan.function.code()) {
-            (Some(now), Some(then)) => now.is(&then),
-            (now, then) => now == then,
+            (Some(code), Some(then)) => code.is(&then),
+            // What is not told is the same while nothing has changed at all.
+            (None, None) => now.revision == plan.function.revision,
+            _ => false,
         };
         let alias = alias_of(self.aws.reader(), name, plan.alias.as_deref())?;
         let named = |alias: &Option<Alias>| {
@@ -136,8 +138,10 @@ impl Deployer<'_> {
                     "Kept",
                     &format!("what {name} runs now, as version {number}"),
                 );
+                changed.kept = Some(number);
                 Ok(())
             }
+            Step::HoldAlias => self.hold_alias(plan, changed),
             Step::UpdateCode => {
                 self.terminal
                     .status("Updating", &format!("{name} to {}", plan.to));
@@ -172,6 +176,7 @@ impl Deployer<'_> {
             step,
             Step::CreateFunction
                 | Step::KeepPrevious
+                | Step::HoldAlias
                 | Step::UpdateCode
                 | Step::Invoke
                 | Step::Publish

@@ -20,6 +20,10 @@ pub(super) struct Changed {
     pub alias: Option<String>,
     /// Whether the alias was made.
     pub created_alias: bool,
+    /// The version that was made of what ran.
+    pub kept: Option<String>,
+    /// The same, once the alias, which followed the code, was made to name it.
+    pub held: Option<String>,
 }
 
 impl Deployer<'_> {
@@ -67,6 +71,7 @@ impl Deployer<'_> {
             .reader()
             .alias(name, alias)?
             .with_context(|| format!("alias {alias} of {name} is gone"))?;
+        let before = changed.held.as_ref().unwrap_or(&then.version);
         // Not to the version that has just failed, also where an earlier canary, that was killed, still gives it calls.
         let parts: Vec<_> = then
             .weights
@@ -74,11 +79,11 @@ impl Deployer<'_> {
             .filter(|(version, _)| *version != ours)
             .map(|(version, part)| (version.clone(), *part))
             .collect();
-        if now.version == then.version && now.weights == parts.iter().cloned().collect() {
+        if now.version == *before && now.weights == parts.iter().cloned().collect() {
             return Ok(true);
         }
         let is_ours = now.version == *ours
-            || now.version == then.version && now.weights.keys().all(|one| one == ours);
+            || now.version == *before && now.weights.keys().all(|one| one == ours);
         if !is_ours {
             self.terminal.warning(&format!(
                 "alias {alias} of {name} was moved by somebody else meanwhile: it is left there"
@@ -87,9 +92,9 @@ impl Deployer<'_> {
         }
         self.terminal.status(
             "Restoring",
-            &format!("alias {alias} of {name} on version {}", then.version),
+            &format!("alias {alias} of {name} on version {before}"),
         );
-        self.point(name, alias, &then.version, &parts, Heed::Nothing)?;
+        self.point(name, alias, before, &parts, Heed::Nothing)?;
         Ok(true)
     }
 
@@ -98,10 +103,9 @@ impl Deployer<'_> {
         if !changed.code && !plan.is_half_done {
             return Ok(true);
         }
-        let code = plan
-            .previous
-            .as_ref()
-            .context("nothing is known that it ran before")?;
+        let Some(code) = &plan.previous else {
+            return self.leave(plan, changed);
+        };
         let now = self.settle(name, Heed::Nothing)?;
         let runs = |code: &Code| now.code().is_some_and(|now| now.is(code));
         if runs(code) && now.condition == Condition::Ready {
@@ -120,6 +124,28 @@ impl Deployer<'_> {
         self.update(name, code, Heed::Nothing)?;
         self.terminal
             .status("Restored", &format!("{name} runs {code} again"));
+        Ok(true)
+    }
+
+    /// Leaves a function as it is, because nobody knows what it ran: callers are well where they use an alias that was not moved,
+    /// or was moved back.
+    fn leave(&self, plan: &LambdaPlan, changed: &Changed) -> Result<bool> {
+        let name = &plan.function.name;
+        if plan.function.code().is_some() || plan.no_way_back.is_some() {
+            let kept = changed.kept.as_ref();
+            let kept =
+                kept.map(|number| format!(": version {number} is a copy, for an alias to name"));
+            bail!(
+                "nothing is known that it ran before{}",
+                kept.unwrap_or_default()
+            );
+        }
+        let alias = plan.alias.as_deref().unwrap_or_default();
+        let text = format!(
+            "{name} on {}: AWS did not tell what it ran, and callers of its alias {alias} still get that",
+            plan.to
+        );
+        self.terminal.status("Leaving", &text);
         Ok(true)
     }
 }

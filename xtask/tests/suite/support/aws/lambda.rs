@@ -32,8 +32,10 @@ pub(crate) struct Function {
     pub invoked: Vec<String>,
     /// Whether it has an archive in place of an image.
     pub is_zip: bool,
-    /// Whether Lambda does not tell its image.
+    /// Whether Lambda does not tell its image, until it gets another.
     pub is_untold: bool,
+    /// Versions that were published of an image that Lambda does not tell.
+    pub untold_versions: Vec<u64>,
 }
 
 /// An alias.
@@ -244,16 +246,11 @@ fn act(
                 let is_pending = version.3 > 0;
                 version.3 = version.3.saturating_sub(1);
                 let state = if is_pending { "Pending" } else { "Active" };
-                if function.is_untold {
-                    return Ok((untold(name), vec![]));
+                let told = described(name, &version.1, &version.2, "v", state, "Successful", "");
+                if function.is_untold || function.untold_versions.contains(&version.0) {
+                    return Ok((untold(told), vec![]));
                 }
-                return Ok((
-                    described(name, &version.1, &version.2, "v", state, "Successful", ""),
-                    vec![],
-                ));
-            }
-            if function.is_untold {
-                return Ok((untold(name), vec![]));
+                return Ok((told, vec![]));
             }
             let was_busy = function.polls > 0;
             function.polls = function.polls.saturating_sub(1);
@@ -267,18 +264,19 @@ fn act(
                 _ => ("Successful", ""),
             };
             let revision = format!("r{}", function.revision);
-            Ok((
-                described(
-                    name,
-                    &function.arch,
-                    &function.digest,
-                    &revision,
-                    "Active",
-                    status,
-                    reason,
-                ),
-                vec![],
-            ))
+            let told = described(
+                name,
+                &function.arch,
+                &function.digest,
+                &revision,
+                "Active",
+                status,
+                reason,
+            );
+            if function.is_untold {
+                return Ok((untold(told), vec![]));
+            }
+            Ok((told, vec![]))
         }
         "UpdateFunctionCode" => {
             if function.polls > 0 {
@@ -291,6 +289,7 @@ fn act(
                 wanted.ok_or((400, "InvalidParameterValueException", "no image".to_owned()))?;
             function.failed = rules.fails.get(&digest).cloned();
             function.digest = digest;
+            function.is_untold = false;
             // Left out, it would be x86_64 by the documentation's word.
             function.arch = body["Architectures"][0]
                 .as_str()
@@ -317,6 +316,9 @@ fn act(
                         function.digest.clone(),
                         SLOW,
                     ));
+                    if function.is_untold {
+                        function.untold_versions.push(number);
+                    }
                     number
                 }
             };
@@ -478,9 +480,10 @@ fn described(
     })
 }
 
-/// A function whose image Lambda does not tell.
-fn untold(name: &str) -> Value {
-    json!({ "Configuration": { "FunctionName": name, "PackageType": "Image" }, "Code": { "RepositoryType": "ECR" } })
+/// The same of a function whose image Lambda does not tell.
+fn untold(mut told: Value) -> Value {
+    told["Code"] = json!({ "RepositoryType": "ECR" });
+    told
 }
 
 /// All functions, with their versions where that is asked for, fifty on a page.
