@@ -315,7 +315,8 @@ pub fn confirm_no_way_back(context: &Context, workloads: &[Workload]) -> Result<
     if reasons.is_empty() || context.global.yes {
         return Ok(());
     }
-    let cure = "give its callers an alias first (`alias` in deploy.toml), or add `--yes` to go on without a way back";
+    let cure = "look with `--dry-run`, and give callers of a function an alias first (`alias` in deploy.toml); `--yes` goes on without \
+                a way back";
     let problem = reasons.join("\n");
     if !host::can_ask() {
         let problem = format!("{problem}; nobody can be asked, and nothing was moved");

@@ -645,6 +645,22 @@ fn a_migration_that_is_killed_after_any_call_is_resumed() {
 }
 
 #[test]
+fn one_that_holds_an_alias_on_what_is_not_told_is_resumed_as_well() {
+    let migration = dark(Some("$LATEST"));
+    killed_after_each_call(
+        &migration.project,
+        &[&migration.project.aws],
+        MIGRATE,
+        || {
+            migration.assert_moved();
+            let function = migration.function();
+            assert_eq!(function.versions[0].2, migration.old, "nothing is lost");
+            function.versions.len()
+        },
+    );
+}
+
+#[test]
 fn a_rollback_that_is_killed_after_any_call_is_resumed() {
     let migration = Migration::new();
     migration.run(MIGRATE).expect(0);
@@ -1045,6 +1061,42 @@ fn a_rollout_that_fails_is_explained_and_undone() {
     );
     assert_eq!(run.json()["moves"][0]["outcome"], "restored");
     assert!(kubectl_log(&project).contains("rollout undo deployment/api"));
+}
+
+#[test]
+fn a_deployment_that_names_a_tag_goes_back_to_what_was_pulled_of_it() {
+    let (project, _) = eks();
+    project.write("docker/broken", "");
+    project.write("docker/pulled", "host/backend@sha256:ran");
+    project.write("docker/sound", "host/backend@sha256:ran");
+    let dry = project.run(&format!("{EKS} --dry-run")).expect(0);
+    assert!(
+        dry.stderr
+            .contains("back to host/backend@sha256:ran, which is what it runs"),
+        "{}",
+        dry.stderr
+    );
+    let run = project.run(&format!("{EKS} --json")).expect(1);
+    assert_eq!(run.json()["moves"][0]["outcome"], "restored");
+    let log = kubectl_log(&project);
+    assert!(
+        log.contains("set image deployment/api api=host/backend@sha256:ran"),
+        "{log}"
+    );
+    let before = log.matches("set image").count();
+    project.write("docker/kubectl-state", r#"["host/backend:old"]"#);
+    project.write(
+        "docker/pulled",
+        "host/backend@sha256:one host/backend@sha256:two",
+    );
+    let mixed = project.run(EKS).expect(2);
+    assert!(
+        mixed.stderr.contains("runs different images of that name")
+            && mixed.stderr.contains("--yes"),
+        "{}",
+        mixed.stderr
+    );
+    assert_eq!(kubectl_log(&project).matches("set image").count(), before);
 }
 
 #[test]

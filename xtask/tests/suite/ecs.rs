@@ -207,6 +207,66 @@ fn tasks_that_fail_without_a_breaker_or_with_one_that_only_stops_are_restored_he
 }
 
 #[test]
+fn a_task_definition_that_names_a_tag_goes_back_to_what_was_pulled_of_it() {
+    let shop = Shop::new();
+    shop.break_new("OutOfMemoryError: Container killed", Breaker::Stops);
+    let (_, old) = shop.old.split_once('@').unwrap();
+    // The tag names by now what is about to fail.
+    let tag = format!("{}/backend:worker-dev-latest", shop.project.aws.registry);
+    {
+        let mut state = shop.project.aws.state();
+        state.ecs.definitions[0].0["containerDefinitions"][1]["image"] = json!(tag);
+        let arn = state.ecs.definitions[0].0["taskDefinitionArn"].clone();
+        let arn = arn.as_str().unwrap().to_owned();
+        state.ecs.tasks.push((arn, old.to_owned()));
+    }
+    let dry = shop.run(&format!("{MIGRATE} --dry-run --json")).expect(0);
+    let plan = &dry.json()["plan"]["workloads"][0];
+    assert_eq!(plan["pinned"], shop.old.as_str());
+    let run = shop.run(&format!("{MIGRATE} --json")).expect(1);
+    assert_eq!(
+        run.json()["moves"][0]["outcome"],
+        "restored",
+        "{}",
+        run.stderr
+    );
+    shop.assert_runs(&shop.old, "X86_64");
+    assert_eq!(shop.revisions(), (3, 2), "what failed is out of use");
+}
+
+#[test]
+fn what_was_pulled_of_a_tag_and_cannot_be_told_is_not_given_up_without_a_yes() {
+    let shop = Shop::new();
+    {
+        let mut state = shop.project.aws.state();
+        state.ecs.definitions[0].0["containerDefinitions"][1]["image"] = json!("host/backend:x");
+        state.ecs.tasks = vec![
+            ("a".into(), "sha256:1".into()),
+            ("a".into(), "sha256:2".into()),
+        ];
+    }
+    let mixed = shop.run(MIGRATE).expect(2);
+    assert!(
+        mixed
+            .stderr
+            .contains("runs different images of that name: sha256:1, sha256:2"),
+        "{}",
+        mixed.stderr
+    );
+    let denied = Fault::Error(400, "AccessDeniedException");
+    shop.project.aws.fail("ListTasks", 1, denied);
+    let run = shop.run(MIGRATE).expect(2);
+    assert!(
+        run.stderr.contains("cannot be told") && run.stderr.contains("--yes"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(shop.revisions(), (1, 1));
+    shop.run(&format!("{MIGRATE} --yes")).expect(0);
+    shop.assert_runs(&shop.new, "ARM64");
+}
+
+#[test]
 fn a_call_that_fails_leaves_the_service_as_it_is() {
     let cases = [
         ("RegisterTaskDefinition", (1, 1)),

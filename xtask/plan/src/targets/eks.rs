@@ -1,8 +1,13 @@
 //! What has to be done so that a Kubernetes deployment runs an image.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::{Choice, Workload};
+use super::{
+    Choice, Workload,
+    pulled::{before, way_back},
+};
 use crate::{
     arch::Arch,
     model::{
@@ -24,6 +29,10 @@ pub struct EksPlan {
     pub container: String,
     /// What the container runs.
     pub from: Option<String>,
+    /// The image that it runs, as it was pulled, where `from` is a tag: what a failed deployment goes back to.
+    pub pinned: Option<String>,
+    /// Why what runs could not be restored, where that is so: somebody has to want it all the same.
+    pub no_way_back: Option<String>,
     /// What it is to run.
     pub to: Code,
     /// The architectures that it can run on.
@@ -83,6 +92,8 @@ pub fn decide(
         image: choice.selected.name(),
         container: container.to_owned(),
         from: Some(image.to_owned()),
+        pinned: None,
+        no_way_back: None,
         is_done: image == choice.code.image && deployment.is_rolled_out(),
         to: choice.code.clone(),
         archs: choice.archs.clone(),
@@ -113,6 +124,14 @@ pub fn node_refusals(
 }
 
 impl EksPlan {
+    /// Takes in which digests its containers have pulled, or why that is not known.
+    pub fn note_pulled(&mut self, pulled: Result<&BTreeSet<String>, &str>) {
+        let from = self.from.clone().unwrap_or_default();
+        let workload = format!("deployment {}", self.deployment);
+        let told = before(&workload, &from, pulled);
+        (self.pinned, self.no_way_back) = (told.pinned, told.no_way_back);
+    }
+
     /// What it is to run, for people.
     pub fn shown(&self) -> String {
         let archs: Vec<_> = self.archs.iter().map(|arch| arch.oci()).collect();
@@ -128,7 +147,12 @@ impl EksPlan {
         } else {
             format!("kubectl set image deployment/{name} {container}={to}, wait for the rollout")
         };
-        vec![format!("deployment {name} runs {now}"), then]
+        let mut lines = vec![format!("deployment {name} runs {now}"), then];
+        lines.extend(way_back(
+            self.pinned.as_deref(),
+            self.no_way_back.as_deref(),
+        ));
+        lines
     }
 
     /// A node selector that keeps the pods from every node that could run them, or that lacks where nodes differ.

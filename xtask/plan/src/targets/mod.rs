@@ -7,6 +7,7 @@ pub mod apprunner;
 pub mod ecs;
 pub mod eks;
 pub mod lambda;
+pub mod pulled;
 
 use serde::Serialize;
 
@@ -79,7 +80,10 @@ impl Workload {
     pub fn no_way_back(&self) -> Option<&str> {
         match self {
             Self::Lambda(plan) => plan.no_way_back.as_deref(),
-            Self::AppRunner(_) | Self::Eks(_) | Self::Ecs(_) => None,
+            Self::Eks(plan) => plan.no_way_back.as_deref(),
+            Self::Ecs(plan) => plan.no_way_back.as_deref(),
+            // AWS keeps what ran, and goes back to it by itself.
+            Self::AppRunner(_) => None,
         }
     }
 

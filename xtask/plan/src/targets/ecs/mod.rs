@@ -6,11 +6,14 @@
 mod decide;
 mod starters;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 pub use decide::decide;
 pub use starters::starter_notes;
 
+use super::pulled::{before, way_back};
 use crate::{
     arch::Arch,
     model::{
@@ -63,6 +66,10 @@ pub struct EcsPlan {
     pub container: String,
     /// The image that the container runs.
     pub from: Option<String>,
+    /// The image that it runs, as it was pulled, where `from` is a tag: what a failed deployment goes back to.
+    pub pinned: Option<String>,
+    /// Why what runs could not be restored, where that is so: somebody has to want it all the same.
+    pub no_way_back: Option<String>,
     /// The CPU that its tasks run on, where that can be told.
     pub from_arch: Option<Arch>,
     /// The task definition that the service has, by its ARN.
@@ -97,6 +104,14 @@ pub enum Step {
 }
 
 impl EcsPlan {
+    /// Takes in which digests its containers have pulled, or why that is not known.
+    pub fn note_pulled(&mut self, pulled: Result<&BTreeSet<String>, &str>) {
+        let from = self.from.clone().unwrap_or_default();
+        let workload = format!("ECS service {}", self.service);
+        let told = before(&workload, &from, pulled);
+        (self.pinned, self.no_way_back) = (told.pinned, told.no_way_back);
+    }
+
     /// Adds what people should know of rules and schedules that start tasks of the family.
     pub fn note_starters(&mut self, starters: &[Starter]) {
         let name = self.task_definition.as_deref().map(name_of);
@@ -121,6 +136,10 @@ impl EcsPlan {
             lines.push("nothing to do".to_owned());
         }
         lines.extend(self.notes.iter().cloned());
+        lines.extend(way_back(
+            self.pinned.as_deref(),
+            self.no_way_back.as_deref(),
+        ));
         lines
     }
 

@@ -62,29 +62,36 @@ impl Definition {
         }
     }
 
-    /// The same with another image in a container, on another CPU.
-    fn with(&self, container: &str, image: &str, arch: Arch) -> RegisterTaskDefinitionInputBuilder {
+    /// The same with another image in a container, on another CPU, where one is named.
+    fn with(
+        &self,
+        container: &str,
+        image: &str,
+        arch: Option<Arch>,
+    ) -> RegisterTaskDefinitionInputBuilder {
         let mut containers = self.registration.get_container_definitions().clone();
         for one in containers.iter_mut().flatten() {
             if one.name() == Some(container) {
                 one.image = Some(image.to_owned());
             }
         }
+        let same = self.registration.clone();
+        let same = same.set_container_definitions(containers);
+        let Some(arch) = arch else {
+            return same;
+        };
         let system = self.registration.get_runtime_platform().as_ref();
         let system = system.and_then(|platform| platform.operating_system_family().cloned());
         let platform = RuntimePlatform::builder()
             .cpu_architecture(cpu(arch))
             .set_operating_system_family(system)
             .build();
-        self.registration
-            .clone()
-            .set_container_definitions(containers)
-            .runtime_platform(platform)
+        same.runtime_platform(platform)
     }
 
     /// Whether another revision is what this one would become.
     pub fn becomes(&self, other: &Self, container: &str, image: &str, arch: Arch) -> bool {
-        self.with(container, image, arch) == other.registration
+        self.with(container, image, Some(arch)) == other.registration
     }
 }
 
@@ -158,7 +165,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Registers a revision that is another in nothing but the image of a container and the CPU. Returns its ARN.
+    /// Registers a revision that is another in nothing but the image of a container and the CPU, where one is named. Returns its
+    /// ARN.
     ///
     /// # Errors
     /// A call that fails.
@@ -167,7 +175,7 @@ impl Writer<'_> {
         base: &Definition,
         container: &str,
         image: &str,
-        arch: Arch,
+        arch: Option<Arch>,
     ) -> Result<String> {
         let about = format!("task definition `{}`", base.told.family);
         let call = base.with(container, image, arch).send_with(&self.0.ecs);

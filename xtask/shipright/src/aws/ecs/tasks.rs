@@ -1,5 +1,7 @@
 //! What ECS tells of tasks that have ended, and of the instances that tasks run on.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use aws_sdk_ecs::types::{ContainerInstance, DesiredStatus, Task};
 
@@ -46,6 +48,39 @@ impl Reader<'_> {
             reasons.extend(reason(task).filter(|reason| !reasons.contains(reason)));
         }
         Ok(reasons)
+    }
+
+    /// The digests that a container of a service's running tasks was pulled as: what a tag named then.
+    ///
+    /// # Errors
+    /// A call that fails.
+    pub fn pulled(
+        &self,
+        cluster: &str,
+        service: &str,
+        container: &str,
+    ) -> Result<BTreeSet<String>> {
+        let about = format!("tasks of ECS service `{service}`");
+        let call = self.0.ecs.list_tasks().cluster(cluster);
+        let call = call.service_name(service).max_results(100);
+        let listed = self
+            .0
+            .runtime
+            .block_on(call.desired_status(DesiredStatus::Running).send())
+            .map_err(|e| explain("ecs:ListTasks", &about, &e))?;
+        if listed.task_arns().is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let call = self.0.ecs.describe_tasks().cluster(cluster);
+        let answer = self
+            .0
+            .runtime
+            .block_on(call.set_tasks(listed.task_arns).send())
+            .map_err(|e| explain("ecs:DescribeTasks", &about, &e))?;
+        let containers = answer.tasks().iter().flat_map(Task::containers);
+        let ours = containers.filter(|one| one.name() == Some(container));
+        let digests = ours.filter_map(|one| one.image_digest().map(str::to_owned));
+        Ok(digests.collect())
     }
 
     /// The instances of a cluster that tasks may be placed on: those of these capacity providers, or all.

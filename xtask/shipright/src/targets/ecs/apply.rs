@@ -139,7 +139,8 @@ impl Deployer<'_> {
         let found = self.aws.reader().task_definition(base)?;
         let found = found.with_context(|| format!("the task definition {base} is gone"))?;
         let (writer, to) = (self.aws.writer(), &plan.to);
-        let arn = writer.register_task_definition(&found, &plan.container, &to.image, to.arch)?;
+        let arn =
+            writer.register_task_definition(&found, &plan.container, &to.image, Some(to.arch))?;
         let text = format!("{} with {to}", name_of(&arn));
         self.terminal.status("Registered", &text);
         Ok(arn)
@@ -203,6 +204,18 @@ impl Deployer<'_> {
         Ok(true)
     }
 
+    /// Registers a revision with the image that ran: the tag in the one before may name what has just failed.
+    fn pin(&self, plan: &EcsPlan, previous: &str, image: &str) -> Result<String> {
+        let found = self.aws.reader().task_definition(previous)?;
+        let found = found.with_context(|| format!("the task definition {previous} is gone"))?;
+        let writer = self.aws.writer();
+        let arch = plan.from_arch;
+        let arn = writer.register_task_definition(&found, &plan.container, image, arch)?;
+        let text = format!("{} with {image}, which is what ran", name_of(&arn));
+        self.terminal.status("Registered", &text);
+        Ok(arn)
+    }
+
     /// Gives a service what it had, unless ECS does so itself, and waits for it. Where Express Mode makes the task definitions, the
     /// image and CPU before tell it.
     fn give_back(
@@ -214,13 +227,19 @@ impl Deployer<'_> {
     ) -> Result<()> {
         let controller = service.controller;
         if !service.is_of_express_alone() {
+            let pinned = plan.pinned.as_deref().filter(|_| !is_back);
+            let previous = match pinned {
+                Some(image) => &self.pin(plan, previous, image)?,
+                None => previous,
+            };
             if !is_back {
                 self.give(plan, service, previous)?;
             }
             return self.watch(plan, Some(previous), controller, Heed::Nothing);
         }
         let mut back = plan.clone();
-        back.to.image = plan.from.clone().unwrap_or_default();
+        let image = plan.pinned.clone().or_else(|| plan.from.clone());
+        back.to.image = image.unwrap_or_default();
         back.to.arch = plan.from_arch.unwrap_or(Arch::Amd64);
         if !is_back {
             let (writer, to) = (self.aws.writer(), &back.to);

@@ -17,6 +17,7 @@ use crate::{
         targets::{
             Choice, Workload,
             ecs::{self, Facts, Named},
+            pulled::is_told,
         },
     },
     refused::Refused,
@@ -63,6 +64,13 @@ pub(super) fn plan(
     };
     let facts = facts(session.aws.reader(), choice, named)?;
     let mut plan = ecs::decide(choice, named, &facts).map_err(Refused::from)?;
+    let is_tag = plan.from.as_deref().is_some_and(|from| !is_told(from));
+    if is_tag && !plan.is_done() {
+        let reader = session.aws.reader();
+        let pulled = reader.pulled(named.cluster, &name, &plan.container);
+        let pulled = pulled.map_err(|error| format!("{error:#}"));
+        plan.note_pulled(pulled.as_ref().map_err(String::as_str));
+    }
     if let Some(service) = facts.service.filter(|_| !plan.is_done()) {
         plan.note_starters(&starters(session, terminal, &service));
     }

@@ -120,11 +120,9 @@ impl Deployer<'_> {
         let name = format!("deployment/{}", plan.deployment);
         self.terminal.status("Restoring", &plan.deployment);
         kubectl.read(&["rollout", "undo", &name, "--request-timeout=1m"])?;
-        if let Some(from) = plan
-            .from
-            .as_deref()
-            .filter(|from| changed && *from != plan.to.image)
-        {
+        // A tag may name by now what has just failed: then it is what was pulled of it.
+        let before = plan.pinned.as_deref().or(plan.from.as_deref());
+        if let Some(from) = before.filter(|from| changed && *from != plan.to.image) {
             // Somebody may have changed something else of the deployment since: then the revision before is ours too.
             let now = kubectl
                 .deployment(&plan.deployment)?

@@ -16,7 +16,7 @@ use crate::{
     model::{config::Environment, running::Running},
     plan::{
         Selected,
-        targets::{Choice, Workload, eks},
+        targets::{Choice, Workload, eks, pulled::is_told},
     },
     refused::Refused,
     session::Session,
@@ -60,5 +60,12 @@ pub(super) fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Workloa
     eks::guard(environment).map_err(Refused::from)?;
     let deployment = kubectl(environment).deployment(&name)?;
     let plan = eks::decide(choice, environment, &name, deployment.as_ref());
-    Ok(Workload::Eks(Box::new(plan.map_err(Refused::from)?)))
+    let mut plan = plan.map_err(Refused::from)?;
+    let is_tag = plan.from.as_deref().is_some_and(|from| !is_told(from));
+    if let Some(deployment) = deployment.filter(|_| is_tag && !plan.is_done) {
+        let pulled = kubectl(environment).pulled(&deployment, &plan.container);
+        let pulled = pulled.map_err(|error| format!("{error:#}"));
+        plan.note_pulled(pulled.as_ref().map_err(String::as_str));
+    }
+    Ok(Workload::Eks(Box::new(plan)))
 }

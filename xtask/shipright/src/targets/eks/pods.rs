@@ -1,13 +1,34 @@
-//! Why pods of a deployment do not start, where they tell.
+//! What pods of a deployment tell: the images that they run, and why they do not start.
 
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::kubectl::Kubectl;
 use crate::model::kubernetes::Deployment;
 
 impl Kubectl {
-    /// Why pods of a deployment do not start, where they tell.
-    pub fn trouble(&self, deployment: &Deployment) -> Option<String> {
+    /// The digests that a container of a deployment's pods was pulled as: what a tag named then.
+    ///
+    /// # Errors
+    /// A cluster that cannot be reached, or an answer that is none.
+    pub fn pulled(&self, deployment: &Deployment, container: &str) -> Result<BTreeSet<String>> {
+        let pods = self.pods(deployment)?;
+        let statuses = pods.get("items").and_then(Value::as_array);
+        let statuses = statuses.into_iter().flatten().filter_map(|pod| {
+            let all = pod.pointer("/status/containerStatuses")?;
+            all.as_array()
+        });
+        let is_it = |status: &&Value| status.get("name").is_some_and(|name| name == container);
+        let of = |status: &Value| {
+            let (_, digest) = status.get("imageID")?.as_str()?.split_once('@')?;
+            Some(digest.to_owned())
+        };
+        Ok(statuses.flatten().filter(is_it).filter_map(of).collect())
+    }
+
+    fn pods(&self, deployment: &Deployment) -> Result<Value> {
         let labels = deployment.labels();
         let words = [
             "get",
@@ -17,7 +38,12 @@ impl Kubectl {
             "--output=json",
             "--request-timeout=20s",
         ];
-        let pods: Value = serde_json::from_str(&self.read(&words).ok()?).ok()?;
+        serde_json::from_str(&self.read(&words)?).context("kubectl lists no pods")
+    }
+
+    /// Why pods of a deployment do not start, where they tell.
+    pub fn trouble(&self, deployment: &Deployment) -> Option<String> {
+        let pods = self.pods(deployment).ok()?;
         pods.get("items")?.as_array()?.iter().find_map(|pod| {
             let name = pod.pointer("/metadata/name")?.as_str()?;
             self.crash(name, pod).or_else(|| unscheduled(name, pod))

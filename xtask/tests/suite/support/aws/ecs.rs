@@ -315,7 +315,7 @@ pub(super) fn ecs(state: &mut State, operation: &str, body: &Value) -> Result<Va
             }
             Ok(page("taskDefinitionArns", &arns, body, 100))
         }
-        "ListTasks" if body["serviceName"].is_null() => {
+        "ListTasks" if body["serviceName"].is_null() || body["desiredStatus"] == "RUNNING" => {
             let arns = (0..state.ecs.tasks.len())
                 .map(|number| format!("arn:aws:ecs:eu-west-1:111122223333:task/default/{number}"));
             Ok(page("taskArns", &arns.collect::<Vec<_>>(), body, 100))
@@ -463,11 +463,21 @@ fn trouble(state: &State, arn: &str) -> Option<String> {
     };
     let containers = definition["containerDefinitions"].as_array()?;
     containers.iter().find_map(|container| {
-        let (_, digest) = container["image"].as_str()?.split_once('@')?;
-        let built = state.image_arch(digest)?;
-        let crash = state.ecs.crashes.get(digest).cloned();
+        let digest = pulled(state, container["image"].as_str()?)?;
+        let built = state.image_arch(&digest)?;
+        let crash = state.ecs.crashes.get(&digest).cloned();
         crash.or_else(|| (built != cpu).then(|| "exec /app: exec format error".to_owned()))
     })
+}
+
+/// The digest of an image as it would be pulled now: that of a tag may be another than before.
+fn pulled(state: &State, image: &str) -> Option<String> {
+    if let Some((_, digest)) = image.split_once('@') {
+        return Some(digest.to_owned());
+    }
+    let (name, tag) = image.rsplit_once(':')?;
+    let (_, name) = name.split_once('/')?;
+    state.repositories.get(name)?.tags.get(tag).cloned()
 }
 
 fn stopped(service: &EcsService) -> Vec<Value> {
