@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::facts::host;
+use crate::facts::{host, state};
 
 /// The directory, in the state directory.
 pub const DIRECTORY: &str = "build-logs";
@@ -26,7 +26,7 @@ impl BuildLogs {
     /// # Errors
     /// A directory that cannot be made.
     pub fn open(root: &Path) -> Result<Self> {
-        let all = host::state_directory(root)?.join(DIRECTORY);
+        let all = state::directory(root)?.join(DIRECTORY);
         // By name they are in the order of their time.
         let now = host::now().format("%Y%m%d-%H%M%S");
         let directory = all.join(format!("{now}-{:07}", std::process::id()));

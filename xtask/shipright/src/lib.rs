@@ -53,6 +53,7 @@ mod completing;
 pub mod config;
 mod context;
 pub mod docker;
+pub mod endpoint;
 pub mod execute;
 pub mod facts;
 mod hashed;

@@ -10,6 +10,7 @@ use crate::{
     cli::{self, Typed},
     completing,
     context::{self, Context},
+    facts::host,
     interrupt,
     model::config::Config,
     problem::Problems,
@@ -82,6 +83,7 @@ impl Program {
 
     /// Does what was typed, and says how it ended.
     pub fn run(self) -> ExitCode {
+        host::leave_relative_places_out_of_path();
         interrupt::listen();
         name::say(&self.name);
         let words: Vec<String> = std::env::args_os()

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::facts::host;
+use crate::facts::{host, state};
 
 /// The file, in cargo's target directory.
 pub const FILE: &str = "xtask-record.jsonl";
@@ -53,7 +53,7 @@ pub fn append(root: &Path, records: &[Record]) -> Result<()> {
     if records.is_empty() {
         return Ok(());
     }
-    let path = host::state_directory(root)?.join(FILE);
+    let path = state::directory(root)?.join(FILE);
     let about = || format!("failed to write the record `{}`", path.display());
     let mut file = File::options()
         .create(true)

@@ -31,6 +31,15 @@ impl Refused {
         }
     }
 
+    /// What an error says, with the reasons of a refusal and their cures: where a command goes on without what was refused.
+    pub fn told(error: &anyhow::Error) -> String {
+        let Some(Self(refusals)) = error.downcast_ref::<Self>() else {
+            return format!("{error:#}");
+        };
+        let told = |refusal: &Refusal| format!("{} ({})", refusal.problem, refusal.cure);
+        refusals.iter().map(told).collect::<Vec<_>>().join("; ")
+    }
+
     /// Parts what could be had from the refusals, so that all of them are told at once.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::{
     aws::{Aws, Connection, Identity},
     context::Context,
     docker::Docker,
+    endpoint,
     facts::host,
     model::{
         config::{Config, Environment},
@@ -49,6 +50,9 @@ impl<'w> Session<'w> {
         workspace: &'w Workspace<'_>,
         environment: &'w Environment,
     ) -> Result<Self> {
+        if !workspace.is_in_sandbox() {
+            workspace.require_trust(environment)?;
+        }
         let sandbox = workspace.sandbox()?;
         let place = place(environment, sandbox.as_ref())?;
         let aws = Aws::connect(&connection(environment, sandbox.as_ref()))?;
@@ -379,8 +383,7 @@ pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Pla
 }
 
 fn authority(endpoint: &str) -> Result<String> {
-    let rest = endpoint.split_once("://").map(|(_, rest)| rest);
-    let rest = rest.ok_or_else(|| {
+    let found = endpoint::authority(endpoint).ok_or_else(|| {
         let problem = format!(
             "AWS_ENDPOINT_URL is `{}`, which is no URL",
             endpoint.escape_debug()
@@ -390,5 +393,5 @@ fn authority(endpoint: &str) -> Result<String> {
             "write `http://localhost:PORT`, or unset it",
         ))
     })?;
-    Ok(rest.split('/').next().unwrap_or(rest).to_owned())
+    Ok(found.to_owned())
 }

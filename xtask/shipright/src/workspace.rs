@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::{
     context::Context,
     docker::Docker,
+    endpoint,
     model::config::{Config, Environment},
     plan,
     refused::Refused,
@@ -55,6 +56,19 @@ impl<'c> Workspace<'c> {
     /// A refusal that names the nearest one.
     pub fn environment(&self, name: &str) -> Result<&Environment, Refused> {
         plan::environment(&self.config, name).map_err(Refused::from)
+    }
+
+    /// Whether the sandbox stands in for every environment.
+    pub fn is_in_sandbox(&self) -> bool {
+        self.context.global.sandbox
+    }
+
+    /// Asks whether an environment's `endpoint` may be sent credentials, where that is a question.
+    ///
+    /// # Errors
+    /// A refusal.
+    pub fn require_trust(&self, environment: &Environment) -> Result<(), Refused> {
+        endpoint::require_trust(self.context, environment)
     }
 
     /// The sandbox, started, where `--sandbox` asks for one. A dry run starts nothing.

@@ -16,7 +16,7 @@ use shipright::{
     anyhow::{Context as _, Result},
     arch::Arch,
     clap::Args,
-    facts::host,
+    facts::{host, state},
     process::Tool,
     sandbox::Sandbox,
 };
@@ -118,7 +118,7 @@ pub(crate) fn run(context: &Context, arguments: &Bench) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let sandbox = Sandbox::up(&root, &context.terminal)?;
-    let directory = host::state_directory(&root)?.join("bench");
+    let directory = state::directory(&root)?.join("bench");
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("failed to make `{}`", directory.display()))?;
     let aws = aws_cli(context, &directory)?;

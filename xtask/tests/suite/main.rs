@@ -39,4 +39,5 @@ mod support;
 mod tags;
 mod terminal;
 mod tidy;
+mod untrusted;
 mod verify;

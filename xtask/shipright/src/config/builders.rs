@@ -24,6 +24,8 @@ pub(super) fn resolve(
                 .strip_prefix(start)
                 .is_some_and(|rest| !rest.is_empty())
         });
+        // A host or a user that begins with `-` would be an option of ssh.
+        let is_option = said.value.contains("//-") || said.value.contains("@-");
         let is_plain = !said
             .value
             .contains(|c: char| c.is_whitespace() || c.is_control());
@@ -40,7 +42,7 @@ pub(super) fn resolve(
                     address: None,
                 },
             );
-        } else if is_address && is_plain {
+        } else if is_address && is_plain && !is_option {
             // One name for one address: another address makes another builder.
             let digest = image_oci::digest_of(said.value.as_bytes());
             let name = format!("xtask-{arch}-{}", &digest["sha256:".len()..][..8]);

@@ -1,23 +1,22 @@
 //! Which commit this is: the revision that images are labelled and tagged with.
 //!
-//! git2 reads it without a process. It cannot open every repository (reftable, SHA-256, a foreign owner's), so the `git`
-//! program is asked where it fails.
+//! git2 reads it without a process, and runs neither filters nor hooks. It cannot open every repository (reftable, SHA-256, a
+//! foreign owner's), so the `git` program is asked where it fails.
+
+mod program;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use git2::{
     Delta, DescribeFormatOptions, DescribeOptions, DiffDelta, DiffOptions, ErrorCode,
     IndexEntryExtendedFlag, Oid, Repository, StatusOptions, Tree,
 };
 
-use crate::{
-    model::{config::Config, revision::Revision},
-    process::Tool,
-};
+use crate::model::{config::Config, revision::Revision};
 
 /// Reads the revision of the repository that `directory` lies in. `None` when it lies in none, or nothing is committed.
 ///
@@ -31,7 +30,7 @@ pub fn revision(directory: &Path) -> Result<Option<Revision>> {
         Err(error) if error.code() == ErrorCode::NotFound && !has_git_directory(directory) => {
             Ok(None)
         }
-        Err(error) => from_program(directory).with_context(|| {
+        Err(error) => program::revision(directory).with_context(|| {
             format!(
                 "git2 cannot read the repository either: {}",
                 error.message()
@@ -53,7 +52,7 @@ pub fn changed_since(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unrea
         other => other,
     };
     let found = repository.and_then(|repository| changed_by_library(&repository, root, reference));
-    found.unwrap_or_else(|_| changed_by_program(root, reference))
+    found.unwrap_or_else(|_| program::changed_since(root, reference))
 }
 
 /// Refusals inside, so that what git2 itself cannot read stands apart.
@@ -93,6 +92,20 @@ pub fn files(root: &Path) -> Result<BTreeSet<PathBuf>, git2::Error> {
     differing(&Repository::discover(root)?, root, None)
 }
 
+/// Whether git tracks something at or below a path of the repository that it lies in. `false` where that cannot be told.
+pub fn tracks(path: &Path) -> bool {
+    let look = |parent: &Path| {
+        let repository = Repository::discover(parent).ok()?;
+        let top = repository.workdir()?.canonicalize().ok()?;
+        let inner = parent.canonicalize().ok()?.join(path.file_name()?);
+        let inner = inner.strip_prefix(top).ok()?.to_str()?.to_owned();
+        let index = repository.index().ok()?;
+        let is_file = index.get_path(Path::new(&inner), 0).is_some();
+        Some(is_file || index.find_prefix(&format!("{inner}/")).is_ok())
+    };
+    path.parent().and_then(look) == Some(true)
+}
+
 /// The directory of the work tree that a directory lies in, without links. `None` where it lies in none.
 pub fn top(directory: &Path) -> Option<PathBuf> {
     let repository = Repository::discover(directory).ok()?;
@@ -127,41 +140,6 @@ fn differing(
                 .map(|path| path.map(|path| place.join(path)))
         });
     Ok(files.flatten().collect())
-}
-
-fn changed_by_program(root: &Path, reference: &str) -> Result<Vec<PathBuf>, Unreadable> {
-    let git = Tool::new("git").directory(root);
-    let commit = format!("{reference}^{{commit}}");
-    let place = git
-        .read(&["rev-parse", "--show-toplevel"])
-        .map_err(Unreadable::Repository)?;
-    let named = git.read(&[
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "--end-of-options",
-        &commit,
-    ]);
-    let named = named.map_err(|_| Unreadable::Reference)?;
-    let base = git
-        .read(&["merge-base", &named, "HEAD"])
-        .map_err(|_| Unreadable::Unrelated)?;
-    let tracked = git.read(&["diff", "--name-only", "--no-renames", "-z", &base]);
-    let new = git.read(&[
-        "ls-files",
-        "--others",
-        "--exclude-standard",
-        "--full-name",
-        "-z",
-        ":/",
-    ]);
-    let mut paths = BTreeSet::new();
-    for names in [tracked, new] {
-        let names = names.map_err(Unreadable::Repository)?;
-        let inner = names.split('\0').filter(|name| !name.is_empty());
-        paths.extend(inner.map(|name| Path::new(&place).join(name)));
-    }
-    Ok(paths.into_iter().collect())
 }
 
 /// Why it cannot be told what differs from a commit.
@@ -273,51 +251,6 @@ fn numbers(name: &str) -> Vec<u64> {
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
-fn from_program(directory: &Path) -> Result<Option<Revision>> {
-    let git = Tool::new("git").directory(directory);
-    let head = git.read(&["rev-parse", "--verify", "HEAD"]);
-    let Ok(commit) = head else {
-        let error = head.unwrap_err();
-        let text = format!("{error:#}");
-        if text.contains("Needed a single revision") {
-            return Ok(None);
-        }
-        if text.contains("dubious ownership") {
-            bail!(
-                "{error:#}\nrun: git config --global --add safe.directory {}",
-                directory.display()
-            );
-        }
-        return Err(error);
-    };
-    let dirty = !git.read(&["status", "--porcelain"])?.is_empty();
-    let time = git.read(&["show", "--no-patch", "--format=%ct", "HEAD"])?;
-    let suffix = if dirty { "-dirty" } else { "" };
-    Ok(Some(Revision {
-        dirty,
-        time: time
-            .parse()
-            .with_context(|| format!("failed to read git's commit time `{time}`"))?,
-        tags: git
-            .read(&["tag", "--points-at", "HEAD", "--sort=-version:refname"])
-            .map(|said| said.lines().map(str::to_owned).collect())
-            .unwrap_or_default(),
-        versions: BTreeMap::new(),
-        branch: git
-            .read(&["symbolic-ref", "--quiet", "--short", "HEAD"])
-            .ok(),
-        description: git
-            .read(&["describe", "--tags", "--always"])
-            .unwrap_or_else(|_| commit.clone())
-            + suffix,
-        origin: git
-            .read(&["remote", "get-url", "origin"])
-            .ok()
-            .map(|url| without_credentials(&url)),
-        commit,
-    }))
-}
-
 /// A remote's URL may carry `user:token@`, which must not end up in a label.
 fn without_credentials(url: &str) -> String {
     match url.split_once("://").and_then(|(scheme, rest)| {
@@ -334,6 +267,7 @@ fn without_credentials(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::Tool;
 
     #[test]
     fn a_token_in_the_remote_url_stays_out_of_the_label() {
@@ -382,7 +316,7 @@ mod tests {
         );
         assert_eq!(clean.commit, run("rev-parse HEAD"));
         assert_eq!(
-            from_program(directory.path()).unwrap().unwrap().commit,
+            program::revision(directory.path()).unwrap().unwrap().commit,
             clean.commit
         );
 
@@ -394,6 +328,6 @@ mod tests {
             dirty.dirty && dirty.description.ends_with("-dirty"),
             "{dirty:?}"
         );
-        assert!(from_program(directory.path()).unwrap().unwrap().dirty);
+        assert!(program::revision(directory.path()).unwrap().unwrap().dirty);
     }
 }

@@ -10,7 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{arch::Arch, model::vulnerability::Day};
@@ -42,6 +41,28 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Takes out of `PATH` what leads to the current directory, which may be somebody else's repository: `.`, `bin`, an empty element.
+/// Whatever is started from here on is looked for in absolute places alone, by us, by libraries and by children.
+///
+/// To be called first of all: no other thread may read the environment meanwhile.
+pub fn leave_relative_places_out_of_path() {
+    let path = path();
+    let all = || std::env::split_paths(&path);
+    if all().all(|place| place.is_absolute()) {
+        return;
+    }
+    let rest = std::env::join_paths(all().filter(|place| place.is_absolute()));
+    let rest = rest.ok().filter(|rest| !rest.is_empty());
+    // SAFETY: this is the only thread.
+    unsafe {
+        match rest {
+            Some(rest) => std::env::set_var("PATH", rest),
+            // An empty one would be the current directory; without one it is that of the system.
+            None => std::env::remove_var("PATH"),
+        }
+    }
+}
+
 /// `PATH` as it is.
 pub fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
@@ -66,27 +87,6 @@ pub fn docker_config() -> Option<PathBuf> {
 pub fn target_directory(root: &Path) -> PathBuf {
     variable("CARGO_TARGET_DIR")
         .map_or_else(|| root.join("target"), |directory| root.join(directory))
-}
-
-/// Where this tool keeps what outlives a run: the record, locks, proofs and the sandbox. It says to git that all this is to be
-/// ignored, so that no tree becomes dirty by it in a repository that does not ignore `target/`. A directory of that name which
-/// is neither cargo's nor ours keeps what else is in it visible.
-///
-/// # Errors
-/// A directory that cannot be made.
-pub fn state_directory(root: &Path) -> anyhow::Result<PathBuf> {
-    const OURS: &str = "/.gitignore\n/xtask-record.jsonl\n/push.lock\n/proof-*/\n/build-logs/\n/images/\n/manifests/\n/sandbox/\n";
-    let directory = target_directory(root);
-    let ignore = directory.join(".gitignore");
-    if !ignore.exists() {
-        let is_build_output = !directory.exists() || directory.join("CACHEDIR.TAG").is_file();
-        std::fs::create_dir_all(&directory)
-            .with_context(|| format!("failed to create `{}`", directory.display()))?;
-        let text = if is_build_output { "*\n" } else { OURS };
-        std::fs::write(&ignore, text)
-            .with_context(|| format!("failed to write `{}`", ignore.display()))?;
-    }
-    Ok(directory)
 }
 
 /// The CPU of this machine.

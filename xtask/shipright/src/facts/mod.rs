@@ -6,6 +6,7 @@ pub mod git;
 pub mod host;
 pub mod paths;
 pub mod published;
+pub mod state;
 pub mod survey;
 pub mod terraform;
 pub mod version;

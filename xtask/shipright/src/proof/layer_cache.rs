@@ -8,7 +8,7 @@ use std::{
 
 use image_proof::{FORMAT, Layer};
 
-use crate::facts::host;
+use crate::facts::state;
 
 /// A directory of summaries, or none.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl LayerCache {
 
     /// Keeps summaries where a project keeps what outlives a run.
     pub fn of_project(root: &Path) -> Self {
-        host::state_directory(root).map_or(Self(None), |directory| Self::below(&directory))
+        state::directory(root).map_or(Self(None), |directory| Self::below(&directory))
     }
 
     /// Keeps nothing.

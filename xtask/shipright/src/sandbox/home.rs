@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use image_oci::digest_of;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::host;
+use crate::facts::state;
 
 /// The directory of a sandbox.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ impl Home {
     /// # Errors
     /// A directory that cannot be made.
     pub(super) fn of(root: &Path) -> Result<Self> {
-        let directory = host::state_directory(root)?.join("sandbox");
+        let directory = state::directory(root)?.join("sandbox");
         fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create `{}`", directory.display()))?;
         let directory = directory

@@ -24,7 +24,7 @@ use image_oci::{Manifest, is_digest};
 use tempfile::TempDir;
 
 use crate::{
-    facts::host,
+    facts::state,
     registry::{BlobSource, CONFIG_LIMIT},
 };
 
@@ -43,7 +43,7 @@ pub struct ContentStore {
 /// # Errors
 /// A state directory that cannot be made.
 pub fn directory(root: &Path) -> Result<PathBuf> {
-    Ok(host::state_directory(root)?.join("images"))
+    Ok(state::directory(root)?.join("images"))
 }
 
 impl ContentStore {

@@ -12,6 +12,7 @@ use crate::{
     aws::Aws,
     context::Context,
     docker::Docker,
+    endpoint,
     facts::{git, paths},
     model::{
         config::{Config, Environment},
@@ -302,6 +303,13 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) 
     let what = format!("AWS for {}", environment.name);
     let bad =
         |error: anyhow::Error, cure: &str| vec![Check::bad(&what, format!("{error:#}"), cure)];
+    if sandbox.is_none() && !endpoint::is_trusted(environment) {
+        let endpoint = environment.endpoint.as_deref().unwrap_or_default();
+        let problem =
+            format!("{endpoint} is not on this machine, and is sent no credentials by this");
+        let cure = format!("if you know it: {}={endpoint}", endpoint::TRUSTED);
+        return vec![Check::bad(&what, problem, cure)];
+    }
     let aws = match Aws::connect(&session::connection(environment, sandbox)) {
         Ok(aws) => aws,
         Err(error) => return bad(error, "correct ~/.aws/config"),

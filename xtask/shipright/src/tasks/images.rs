@@ -15,9 +15,13 @@ use crate::{
     docker::Docker,
     execute::{Executor, OtherRegion, execute},
     facts::host,
-    model::{config::Config, place::Place, refusal::Refusal},
+    model::{
+        config::{Config, SecretSource},
+        place::Place,
+        refusal::Refusal,
+    },
     parallel::side_by_side,
-    plan::{Plan, PlannedImage, command, next},
+    plan::{Build, BuildSecret, Plan, PlannedImage, command, next},
     problem::{Problem, Problems},
     proof::Prover,
     record::Record,
@@ -59,9 +63,23 @@ pub(super) fn show_or_announce(context: &Context, plan: &Plan) -> bool {
             context
                 .terminal
                 .detail(&format!("{}: {}", image.name, image.because));
+            for lent in lent(build) {
+                let text = format!("{}: the build may read {lent}", image.name);
+                context.terminal.warning(&text);
+            }
         }
     }
     false
+}
+
+/// What of the user's own a build is given, as deploy.toml says: whoever wrote it and the Dockerfile can have it.
+fn lent(build: &Build) -> Vec<String> {
+    let secret = |secret: &BuildSecret| match &secret.source {
+        SecretSource::File(file) => format!("{file}, as the secret {}", secret.id),
+        SecretSource::Env(name) => format!("the variable {name}, as the secret {}", secret.id),
+    };
+    let agent = (!build.ssh.is_empty()).then(|| "what your ssh agent signs".to_owned());
+    build.secrets.iter().map(secret).chain(agent).collect()
 }
 
 /// A base image.

@@ -11,8 +11,9 @@ use crate::{
     cli::Push,
     context::Context,
     docker::Docker,
+    endpoint,
     execute::OtherRegion,
-    facts::{git, host, paths, published::Read, version},
+    facts::{git, paths, published::Read, state, version},
     model::{
         config::{Config, Environment},
         revision::Revision,
@@ -238,7 +239,7 @@ fn has_own_registry(first: &Session<'_>, other: &Session<'_>) -> bool {
 
 /// Waits for other pushes of this project on this machine. The turn ends with the file.
 fn turn(context: &Context, config: &Config) -> Result<File> {
-    let path = host::state_directory(&config.root)?.join("push.lock");
+    let path = state::directory(&config.root)?.join("push.lock");
     let file = File::options()
         .create(true)
         .truncate(false)
@@ -333,6 +334,9 @@ fn say_if_promotion_would_do(
         .values()
         .filter(|other| other.name != environment.name && !other.protected);
     for other in others {
+        if !endpoint::is_trusted(other) {
+            continue;
+        }
         let Ok(aws) = Aws::connect(&session::connection(other, None)) else {
             continue;
         };

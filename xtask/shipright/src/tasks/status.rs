@@ -17,6 +17,7 @@ use crate::{
         Selected, age,
         status::{Row, short_digest},
     },
+    refused::Refused,
     registry::{CONFIG_LIMIT, Registry},
     report::table,
     session::Session,
@@ -82,7 +83,7 @@ fn read<'w>(context: &Context, workspace: &'w Workspace<'_>, name: String) -> En
     let (regions, unreached) = match look(workspace, &name) {
         Ok(regions) => (regions, None),
         Err(error) => {
-            let reason = format!("{error:#}");
+            let reason = Refused::told(&error);
             let warning = format!("`{name}` cannot be read: {reason}");
             context.terminal.warning(&warning);
             (Vec::new(), Some(reason))

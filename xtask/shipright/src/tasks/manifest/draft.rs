@@ -7,7 +7,7 @@ use image_oci::{Manifest, digest_of};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    context::Context, facts::host, model::refusal::Refusal, refused::Refused, registry::Reference,
+    context::Context, facts::state, model::refusal::Refusal, refused::Refused, registry::Reference,
 };
 
 /// An index that was made and not pushed yet.
@@ -53,7 +53,7 @@ impl DraftFile {
             .config()
             .map(|config| config.root)
             .or_else(|_| here())?;
-        let directory = host::state_directory(&root)?.join("manifests");
+        let directory = state::directory(&root)?.join("manifests");
         fs::create_dir_all(&directory)
             .with_context(|| format!("failed to create `{}`", directory.display()))?;
         let name =

@@ -5,6 +5,7 @@ use image_oci::{Manifest, Platform};
 
 use crate::{
     aws::Aws,
+    endpoint,
     model::refusal::Refusal,
     model::registry::ecr_of,
     refused::Refused,
@@ -239,6 +240,10 @@ fn open<'w>(
     let host = &reference.host;
     if let Some(workspace) = workspace {
         for environment in workspace.config.environments.values() {
+            // Nobody is asked for one that this is not about.
+            if !endpoint::is_trusted(environment) && environment.registry_host() != *host {
+                continue;
+            }
             let session = Session::open_or_empty(workspace, environment)?;
             if session.place.registry == *host && session.is_readable() {
                 let registry = session.registry()?;
