@@ -578,3 +578,29 @@ fn configuration_of_other_programs_beside_deploy_toml_is_not_theirs_to_read() {
     assert!(!log.contains("bake") && !log.contains("compose"), "{log}");
     assert!(!log.contains("evil.example"), "{log}");
 }
+
+#[test]
+fn the_page_of_threats_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/threats.md")).unwrap();
+    let mut named = 0;
+    for word in page.split('`') {
+        let Some((module, test)) = word.split_once("::") else {
+            continue;
+        };
+        if !["untrusted", "deploy", "ecs"].contains(&module) || test.is_empty() {
+            continue;
+        }
+        let file = root.join(format!("xtask/tests/suite/{module}.rs"));
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains(&format!("fn {test}()")), "{word}");
+        named += 1;
+    }
+    let own = fs::read_to_string(root.join("xtask/tests/suite/untrusted.rs")).unwrap();
+    for test in own.split("#[test]\nfn ").skip(1) {
+        let name = test.split('(').next().unwrap();
+        let is_named = page.contains(&format!("`untrusted::{name}`"));
+        assert!(is_named || name.starts_with("the_page_of"), "{name}");
+    }
+    assert!(named > 12, "{named}");
+}
