@@ -101,7 +101,7 @@ pub fn tracks(path: &Path) -> bool {
         let inner = inner.strip_prefix(top).ok()?.to_str()?.to_owned();
         let index = repository.index().ok()?;
         let is_file = index.get_path(Path::new(&inner), 0).is_some();
-        Some(is_file || index.find_prefix(&format!("{inner}/")).is_ok())
+        Some(is_file || index.find_prefix(format!("{inner}/")).is_ok())
     };
     path.parent().and_then(look) == Some(true)
 }

@@ -65,7 +65,8 @@ pub fn directory(root: &Path) -> Result<PathBuf> {
             .open(&ignore);
         match made.and_then(|mut file| file.write_all(text.as_bytes())) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(error).with_context(|| format!("failed to write `{}`", ignore.display()))?
+                return Err(error)
+                    .with_context(|| format!("failed to write `{}`", ignore.display()));
             }
             _ => {}
         }
