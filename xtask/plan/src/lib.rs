@@ -10,6 +10,7 @@ pub mod command;
 #[cfg(test)]
 mod fixtures;
 mod guards;
+pub mod iam;
 mod image;
 pub mod index;
 pub mod init;

@@ -20,6 +20,7 @@ mod end_to_end;
 mod export;
 mod faults;
 mod hostile;
+mod iam;
 mod init;
 mod lists;
 mod manifest;

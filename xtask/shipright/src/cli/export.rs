@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::plan::iam::Command;
+
 /// What is printed.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Export {
@@ -25,6 +27,23 @@ pub enum Export {
     /// An environment's images by their digests, as values of a Helm chart
     #[command(after_help = "Example:\n  cargo xtask export helm-values prod > images.yaml")]
     HelmValues(ExportImages),
+    /// An IAM policy with what commands ask AWS for in an environment, and no more
+    #[command(
+        after_help = "Examples:\n  cargo xtask export iam-policy dev --for push,migrate-lambda > policy.json\n  cargo xtask export iam-policy prod --for status"
+    )]
+    IamPolicy(ExportPolicy),
+}
+
+/// For which commands in which environment.
+#[derive(Debug, Clone, Args)]
+pub struct ExportPolicy {
+    /// An environment of deploy.toml
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// Commands that are to be allowed, separated by commas: push, deploy, migrate-lambda, migrate-apprunner, migrate-ecs, migrate-eks,
+    /// rollback, promote (and promote-from, where images are taken from), status, verify, prune, scan [default: all but prune]
+    #[arg(long = "for", value_name = "COMMAND", value_delimiter = ',')]
+    pub commands: Vec<Command>,
 }
 
 /// Which images of which environment.

@@ -15,7 +15,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 pub use ci_workflow::{CiWorkflow, System};
 pub use deploy::{Deploy, ManifestCommand, Migrate, MigrateLambda, Promote, Rollback, Status};
-pub use export::{Export, ExportImages};
+pub use export::{Export, ExportImages, ExportPolicy};
 pub use parse::{Typed, command, config_file, named_environments, parse};
 pub use prune::Prune;
 pub use scan::Scan;

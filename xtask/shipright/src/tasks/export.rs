@@ -3,13 +3,16 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::{
-    cli::{Export, ExportImages},
+    cli::{Export, ExportImages, ExportPolicy},
     context::Context,
     model::refusal::Refusal,
-    plan::Selected,
+    plan::{
+        Selected,
+        iam::{self, Command},
+    },
     refused::Refused,
     report::{
         document,
@@ -30,6 +33,7 @@ pub(super) fn run(context: &Context, what: &Export) -> Result<ExitCode> {
         Export::Tfvars(of) => images(context, &workspace, of, export::tfvars)?,
         Export::Kustomize(of) => images(context, &workspace, of, export::kustomize)?,
         Export::HelmValues(of) => images(context, &workspace, of, export::helm_values)?,
+        Export::IamPolicy(of) => policy(context, &workspace, of)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -40,6 +44,32 @@ fn print(context: &Context, text: &str) {
     } else {
         document::text_line(&as_typed(text));
     }
+}
+
+/// Prints a policy. `--json` has beside it which of its actions not every run takes, and when one does.
+fn policy(context: &Context, workspace: &Workspace<'_>, of: &ExportPolicy) -> Result<()> {
+    let (config, environment) = (&workspace.config, workspace.environment(&of.environment)?);
+    let usual = Command::ALL
+        .into_iter()
+        .filter(|one| *one != Command::Prune);
+    let commands: Vec<_> = match of.commands.as_slice() {
+        [] => usual.collect(),
+        named => named.to_vec(),
+    };
+    let policy = iam::policy(config, environment, &commands);
+    let conditional = iam::conditional(config, environment, &commands);
+    if context.global.json {
+        context.print(&serde_json::json!({ "policy": policy, "conditional": conditional }));
+        return Ok(());
+    }
+    let text = serde_json::to_string_pretty(&policy).context("the policy has no JSON form")?;
+    document::text_line(&text);
+    for (action, reasons) in conditional {
+        let reasons: Vec<_> = reasons.into_iter().collect();
+        let text = format!("{action} is needed where {}", reasons.join(", or "));
+        context.terminal.note(&text);
+    }
+    Ok(())
 }
 
 fn images(

@@ -5,6 +5,7 @@
 //! `CreateRepository`.
 
 mod apprunner;
+mod authorization;
 mod ecr;
 mod ecr_images;
 mod ecs;
@@ -112,6 +113,8 @@ pub(crate) struct State {
     pub calls: Vec<String>,
     /// Every request of any kind, in order, by what it is for: `PutImage`, `HEAD blob`.
     pub requests: Vec<String>,
+    /// Every IAM action that they took, and on what.
+    pub asked: BTreeSet<authorization::Asked>,
     /// What goes wrong with one of these requests, by its place.
     pub fault_at: Option<(usize, Fault)>,
     /// What is answered from then on to every request for something.
@@ -376,6 +379,7 @@ impl Aws {
             let place = state.requests.len();
             let purpose = request.purpose();
             state.requests.push(purpose.clone());
+            state.asked.extend(authorization::of(request));
             let fault = state.fault_at.filter(|(at, _)| *at == place);
             if let Some((_, Fault::Always(status))) = fault {
                 state.always = Some((purpose.clone(), status));
