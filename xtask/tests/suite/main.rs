@@ -14,6 +14,7 @@ mod aws_rules;
 mod build;
 mod ci_workflow;
 mod completions;
+mod dependencies;
 mod deploy;
 mod ecs;
 mod end_to_end;
