@@ -4,6 +4,7 @@
 //! RPM database is named as a gap: it is a database file of one of three kinds.
 
 mod database;
+mod system;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use database::Database;
+pub use system::System;
 
 use crate::{error::Error, layer::Layer, tree::hides};
 
@@ -59,6 +61,8 @@ pub struct Installed {
 /// What an image has installed, in the order of managers and names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inventory {
+    /// The distribution that it is made of, where it says so.
+    pub system: Option<System>,
     /// The packages, each once.
     pub packages: Vec<Installed>,
     /// Databases that are there and were not read, by their paths.
@@ -72,6 +76,8 @@ pub struct Inventory {
 pub(crate) struct Databases {
     /// Packages, by the path of the file that names them.
     packages: BTreeMap<String, Vec<Installed>>,
+    /// What a distribution says of itself, by the path of the file.
+    systems: BTreeMap<String, System>,
     /// Files that name packages and were not read.
     unread: BTreeSet<String>,
     /// Whether the layer has more packages than are kept.
@@ -114,6 +120,11 @@ impl Databases {
 
     /// Keeps what a file says.
     fn enter(&mut self, path: String, database: Database, text: &str) {
+        if database == Database::Release {
+            self.systems
+                .extend(System::read(text).map(|system| (path, system)));
+            return;
+        }
         let mut packages = database.packages(text);
         let all = packages.len();
         packages.retain(|package| package.lengths().all(|length| length <= LONGEST));
@@ -144,6 +155,7 @@ impl Databases {
     /// Forgets a file: a later entry of its name counts.
     pub(crate) fn forget(&mut self, path: &str) {
         self.packages.remove(path);
+        self.systems.remove(path);
         self.unread.remove(path);
     }
 }
@@ -160,17 +172,22 @@ impl Installed {
 
 /// What the layers of an image, bottom first, have installed in the end.
 pub fn inventory(layers: &[Layer]) -> Inventory {
-    let (mut read, mut unread) = (BTreeMap::new(), BTreeSet::new());
+    let (mut read, mut unread, mut systems) =
+        (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
     for (place, layer) in layers.iter().enumerate() {
         if place > 0 {
             read.retain(|path: &&String, _| !hides(layer, path));
             unread.retain(|path: &&String| !hides(layer, path));
+            systems.retain(|path: &&String, _| !hides(layer, path));
         }
         read.extend(&layer.databases.packages);
         unread.extend(&layer.databases.unread);
+        systems.extend(&layer.databases.systems);
     }
     let packages: BTreeSet<&Installed> = read.into_values().flatten().collect();
     Inventory {
+        // `/etc/os-release` comes first, and counts before the other. Source: os-release(5).
+        system: systems.into_values().next().cloned(),
         packages: packages.into_iter().cloned().collect(),
         unread: unread.into_iter().cloned().collect(),
         is_cut: layers.iter().any(|layer| layer.databases.is_cut),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// The most entries that a layer may have.
 const ENTRIES: usize = 700_000;

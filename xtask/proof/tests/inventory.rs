@@ -113,6 +113,24 @@ fn a_list_that_is_too_long_is_named_and_hides_the_one_below() {
 }
 
 #[test]
+fn the_distribution_is_what_the_image_says_in_the_end() {
+    let system = |layers: Vec<Archive>| {
+        let layers: Vec<_> = layers
+            .into_iter()
+            .map(|layer| read_layer(&layer.gzip()[..]).unwrap())
+            .collect();
+        inventory(&layers).system.map(|system| (system.id, system.version))
+    };
+    let debian = || Archive::new().file("usr/lib/os-release", b"ID=debian\nVERSION_ID=\"12\"\n");
+    let expected = |id: &str, version: &str| Some((id.to_owned(), Some(version.to_owned())));
+    assert_eq!(system(vec![debian()]), expected("debian", "12"));
+    let own = Archive::new().file("etc/os-release", b"ID=ours\nVERSION_ID=1\n");
+    assert_eq!(system(vec![debian(), own]), expected("ours", "1"));
+    let gone = Archive::new().file("usr/lib/.wh.os-release", b"");
+    assert_eq!(system(vec![debian(), gone]), None);
+}
+
+#[test]
 fn managers_are_in_one_order() {
     assert!(Manager::Debian < Manager::Alpine && Manager::Python < Manager::Npm);
 }

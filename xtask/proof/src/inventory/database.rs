@@ -21,6 +21,8 @@ pub(crate) enum Database {
     Npm,
     /// One that is not read.
     Rpm,
+    /// What the distribution says of itself.
+    Release,
 }
 
 impl Database {
@@ -38,6 +40,7 @@ impl Database {
                 "var/lib/rpm" | "usr/lib/sysimage/rpm" | "usr/share/rpm",
                 "rpmdb.sqlite" | "Packages" | "Packages.db",
             ) => return Some(Self::Rpm),
+            ("etc" | "usr/lib", "os-release") => return Some(Self::Release),
             _ => {}
         }
         let is_python = match name {
@@ -62,7 +65,7 @@ impl Database {
                 .into_iter()
                 .collect(),
             Self::Npm => npm(text).into_iter().collect(),
-            Self::Rpm => Vec::new(),
+            Self::Rpm | Self::Release => Vec::new(),
         }
     }
 }

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use archive::Archive;
 use blobs::{Blobs, Layout, Remote, Stored};
-pub use image_proof::{Installed, Inventory, Manager};
+pub use image_proof::{Installed, Inventory, Manager, System};
 pub use layer_cache::LayerCache;
 pub use near::NearImage;
 pub use prover::Prover;

@@ -68,6 +68,7 @@ fn proven(findings: Vec<Finding>) -> Proven {
             verdict,
         }),
         inventory: Inventory {
+            system: None,
             packages: vec![
                 package(Manager::Debian, "libc6", Some("arm64")),
                 package(Manager::Python, "flask", None),
