@@ -18,6 +18,9 @@ pub struct Config {
     /// `v8`, of some arm64 images.
     #[serde(default)]
     pub variant: Option<String>,
+    /// When it was made, as RFC 3339 has it, if somebody says so.
+    #[serde(default)]
+    pub created: Option<String>,
     /// How it is run.
     #[serde(default, deserialize_with = "or_default")]
     pub config: Execution,

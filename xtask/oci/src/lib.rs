@@ -10,15 +10,19 @@
 //!
 //! Architecture Invariant: no I/O. What is here is made of bytes that somebody has read.
 
+mod artifact;
 mod config;
 mod digest;
 mod manifest;
 mod platform;
+mod referrers;
 
+pub use artifact::{Artifact, EMPTY_TYPE};
 pub use config::{Config, Execution, Healthcheck, RootFs, Step};
 pub use digest::{digest_of, hexadecimal, is_digest};
 pub use manifest::{Descriptor, Document, IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
 pub use platform::Platform;
+pub use referrers::{referrer, referrers_tag, with_referrers};
 
 /// Bytes that are not the document that they are taken for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -46,6 +46,9 @@ pub struct Document {
     /// What it says of itself.
     #[serde(default)]
     pub media_type: String,
+    /// What it is, where it is no image. Source: `artifactType` in the OCI image specification 1.1.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
     /// The config, of an image manifest.
     pub config: Option<Descriptor>,
     /// The layers, of an image manifest.
@@ -57,6 +60,9 @@ pub struct Document {
     /// What it is a signature, an attestation or another artifact of. Source: `subject` in the OCI image specification 1.1.
     #[serde(default)]
     pub subject: Option<Descriptor>,
+    /// What else is said of it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {

@@ -112,7 +112,8 @@ impl Registry {
             let page: Page = serde_json::from_slice(&bytes)
                 .with_context(|| format!("failed to {about}: the answer is no list of tags"))?;
             tags.extend(page.tags.unwrap_or_default());
-            next = link.and_then(|link| following(&link, repository));
+            let list = format!("{repository}/tags/list");
+            next = link.and_then(|link| following(&link, &list));
         }
         anyhow::bail!("the list of tags of `{repository}` does not end")
     }
@@ -127,7 +128,7 @@ impl Registry {
     }
 }
 
-fn header(answer: &Response<Body>, name: &str) -> Option<String> {
+pub(super) fn header(answer: &Response<Body>, name: &str) -> Option<String> {
     let value = answer.headers().get(name)?.to_str().ok()?;
     Some(value.to_owned())
 }
@@ -138,15 +139,15 @@ pub(super) fn manifest_types() -> String {
     types.collect::<Vec<_>>().join(", ")
 }
 
-/// Where a list of tags goes on: `</v2/NAME/tags/list?…>; rel="next"`. Only the query is taken, so that the list stays with
-/// this registry and this repository.
-fn following(link: &str, repository: &str) -> Option<String> {
+/// Where a list goes on: `</v2/NAME/tags/list?…>; rel="next"`. Only the query is taken, so that the list stays with this registry
+/// and this repository.
+pub(super) fn following(link: &str, list: &str) -> Option<String> {
     let (address, rest) = link.strip_prefix('<')?.split_once('>')?;
     let (_, query) = address
         .split_once('?')
         .filter(|_| rest.contains("rel=\"next\""))?;
     let is_legal = query.bytes().all(|byte| byte.is_ascii_graphic());
-    is_legal.then(|| format!("{repository}/tags/list?{query}"))
+    is_legal.then(|| format!("{list}?{query}"))
 }
 
 #[cfg(test)]
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_list_of_tags_goes_on_in_the_same_repository() {
-        let next = |link| following(link, "a/b");
+        let next = |link| following(link, "a/b/tags/list");
         assert_eq!(
             next("</v2/a/b/tags/list?n=2&last=x>; rel=\"next\"").as_deref(),
             Some("a/b/tags/list?n=2&last=x")

@@ -11,6 +11,7 @@ mod access;
 mod failure;
 mod lookup;
 mod reference;
+mod referrers;
 mod upload;
 mod write;
 
@@ -36,6 +37,7 @@ pub use access::{Actions, Login};
 pub use failure::NoAnswer;
 use failure::{Failure, persistently};
 pub use reference::{Reference, is_loopback};
+pub use referrers::{Attachment, Referrers};
 pub use upload::{BlobSource, Damaged, InRepository};
 pub use write::Sent;
 

@@ -10,7 +10,7 @@ use super::{Failure, Registry, upload::BlobUpload};
 use crate::{parallel::side_by_side, registry::BlobSource};
 
 /// How many blobs are sent at a time.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 /// How many questions are asked at a time.
 const QUESTIONS: usize = 16;
@@ -58,7 +58,7 @@ impl Registry {
     }
 
     /// The blobs that a repository does not have.
-    fn missing<'b>(
+    pub(super) fn missing<'b>(
         &self,
         repository: &str,
         blobs: &[&'b Descriptor],
@@ -100,6 +100,20 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> Result<()> {
+        self.put_manifest_of(repository, reference, media_type, bytes)
+            .map(drop)
+    }
+
+    /// The same. Returns whether the registry has entered the manifest into the list of its subject.
+    ///
+    /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
+    pub(super) fn put_manifest_of(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<bool> {
         self.retried(
             &format!("write manifest `{reference}` to `{repository}`"),
             repository,
@@ -107,7 +121,7 @@ impl Registry {
                 let url = self.url(&format!("{repository}/manifests/{reference}"));
                 let answer = self.send("PUT", &url, &[("Content-Type", media_type)], bytes)?;
                 match answer.status().as_u16() {
-                    200..=204 => Ok(()),
+                    200..=204 => Ok(answer.headers().contains_key("oci-subject")),
                     _ => Err(Failure::refused(&self.host, answer)),
                 }
             },
