@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     arch::Arch,
+    attest::Attest,
     builder::Builder,
     cache::Store,
     pattern::{TagPattern, VersionSource},
@@ -107,6 +108,9 @@ pub struct Environment {
     /// What no image may have that a moving tag is to name: a vulnerability of this severity, or a worse one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<Severity>,
+    /// What is attached to every image.
+    #[serde(skip_serializing_if = "Attest::is_nothing")]
+    pub attest: Attest,
 }
 
 /// A directory of the backend that becomes images.

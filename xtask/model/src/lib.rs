@@ -1,6 +1,7 @@
 //! The words of this tool as types: targets, environments, services and images, tags and their names, revisions, refusals, and
 //! what AWS tells of functions and repositories. Nothing here does I/O, and nothing decides.
 
+pub mod attest;
 pub mod base_image;
 pub mod builder;
 pub mod cache;

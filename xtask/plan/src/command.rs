@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Build, BuildSecret, Output, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
-    TagAction,
+    TagAction, attest,
     model::{
         builder::Builder,
         cache::Cache,
@@ -197,6 +197,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
             .iter()
             .map(|index| list_line(place, plan, index)),
     );
+    lines.extend(attest::lines(place, plan));
     lines
 }
 

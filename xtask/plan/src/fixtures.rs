@@ -6,6 +6,7 @@ use crate::{
     Selected,
     arch::Arch,
     model::{
+        attest::Attest,
         config::{Config, Environment, Image, Service, TargetRule},
         function::Code,
         pattern::VersionSource,
@@ -37,6 +38,7 @@ pub(crate) fn environment(name: &str) -> Environment {
         tags: Vec::new(),
         repository: "{project}".into(),
         scan: None,
+        attest: Attest::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     arch::Arch,
     model::{
+        attest::Attest,
         builder::Builder,
         cache::Cache,
         config::{Foreign, NamedContext, Network, SecretSource},
@@ -41,6 +42,9 @@ pub struct Plan {
     /// What is asked of each image between its lasting tags and its moving ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<Gate>,
+    /// What is attached to each image before its moving tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attest: Option<Attest>,
     /// The images.
     pub images: Vec<PlannedImage>,
     /// Image indexes for both CPUs.

@@ -5,6 +5,7 @@
 //! (`tidy`) finds the parts of the standard library that can.
 
 pub mod age;
+pub mod attest;
 mod build;
 pub mod command;
 #[cfg(test)]

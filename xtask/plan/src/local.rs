@@ -128,6 +128,7 @@ pub fn plan_local(
             create_repositories,
             movable_tags: BTreeMap::new(),
             scan: None,
+            attest: None,
             other_places: Vec::new(),
             images,
             indexes,

@@ -75,18 +75,27 @@ fn tag(pattern: &TagPattern, said: &Said<'_>, prefix: &str) -> Result<Tag, Strin
     })
 }
 
+/// The tags under which cosign keeps signatures, and clients the list of what belongs to an image where a registry keeps none: they
+/// take more as it comes.
+///
+/// Source: cosign's "Signature Specification"; "Referrers Tag Schema" in the OCI distribution specification.
+const OF_IMAGES: &str = "sha256-*";
+
 /// What a repository lets move, as wildcards: [`MOVABLE_TAGS`], and the patterns that move of the images that are in it. Where that
 /// were more than ECR takes, tags of any prefix may move.
 pub fn movable_tags(config: &Config, environment: &Environment, repository: &str) -> Vec<String> {
     let exact = wildcards(config, environment, repository, |image| &image.tag_prefix);
-    let room = FILTERS - MOVABLE_TAGS.len();
+    let of_images = (!environment.attest.is_nothing()).then(|| OF_IMAGES.to_owned());
+    let room = FILTERS - MOVABLE_TAGS.len() - usize::from(of_images.is_some());
     let own = if exact.len() > room {
         wildcards(config, environment, repository, |_| "*")
     } else {
         exact
     };
     let all = MOVABLE_TAGS.map(str::to_owned).into_iter();
-    all.chain(own.into_iter().take(room)).collect()
+    all.chain(of_images)
+        .chain(own.into_iter().take(room))
+        .collect()
 }
 
 fn wildcards(
@@ -184,5 +193,9 @@ mod tests {
             ["*latest", "*-dirty", "*a", "*b", "*c"],
             "ECR takes five"
         );
+        let mut signed = environment("dev");
+        signed.attest.sbom = true;
+        let filters = movable_tags(&project, &signed, "shop");
+        assert_eq!(filters, ["*latest", "*-dirty", "sha256-*", "*a", "*b"]);
     }
 }

@@ -45,6 +45,7 @@
 //! 5. No secret in argv, output, plans, reports, image history or files that outlive the run.
 //! 6. CPU names are spelled in [`arch`] alone.
 
+pub mod attest;
 pub mod aws;
 pub mod build_logs;
 mod calls;

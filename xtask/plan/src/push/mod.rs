@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     Plan,
     arch::Arch,
+    attest::{self, AttestFacts},
     build::{BuildFacts, finish},
     guards::guards,
     model::{
@@ -52,6 +53,8 @@ pub struct PushFacts {
     pub build: BuildFacts,
     /// Programs on this machine that look for vulnerabilities.
     pub scanners: Vec<Scanner>,
+    /// What is asked of images besides deploy.toml, and what there is for it.
+    pub attest: AttestFacts,
 }
 
 /// An image for one CPU: most are for one, those of an index for both.
@@ -115,8 +118,11 @@ pub fn plan_push(
     refusals.extend(builds.iter().filter_map(refusals::no_index_for_lambda));
     let scan = scan::gate(environment, &facts.place, &facts.scanners)
         .map_err(|refusal| refusals.push(refusal));
+    let attest = attest::asked(environment, &facts.attest).map_err(|refusal| refusals.push(refusal));
+    let (attest, note) = attest.unwrap_or_default();
     let mut plan = Plan {
         scan: scan.unwrap_or_default(),
+        attest,
         place: Some(facts.place.clone()),
         revision: facts.revision.clone(),
         create_repositories: Vec::new(),
@@ -124,7 +130,7 @@ pub fn plan_push(
         other_places: Vec::new(),
         images: Vec::new(),
         indexes: Vec::new(),
-        notes: Vec::new(),
+        notes: note.into_iter().collect(),
     };
     if let Some(revision) = &facts.revision {
         let planner = Planner {

@@ -26,6 +26,9 @@ pub struct Deploy {
     /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
+    /// Attach an SBOM to each image, as `sbom = true` in the environment does
+    #[arg(long)]
+    pub sbom: bool,
 }
 
 /// Lambda functions, and how careful the move is.

@@ -362,6 +362,9 @@ pub struct PushSelection {
     /// push without it, once both are there, makes that
     #[arg(long, value_name = "PLATFORM", value_parser = platform, conflicts_with = "multi_arch")]
     pub platform: Option<Arch>,
+    /// Attach an SBOM (CycloneDX) to each image, as `sbom = true` in the environment does
+    #[arg(long)]
+    pub sbom: bool,
     /// Not taken: the target table decides.
     #[arg(long, hide = true, value_name = "ARCH", value_parser = refuse_arch)]
     pub arch: Option<Arch>,

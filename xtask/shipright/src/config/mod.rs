@@ -8,6 +8,7 @@ mod check;
 mod finding;
 mod located;
 mod raw;
+mod raw_attest;
 mod raw_scan;
 mod resolve;
 mod tag_clash;

@@ -12,7 +12,7 @@ use serde::{
 };
 
 pub(super) use super::located::{Key, Located, NOWHERE, Named, texts};
-use super::raw_scan::{Scan, SeverityName};
+use super::{raw_attest::SigningToolName, raw_scan::{Scan, SeverityName}};
 
 // `required` is said by hand: serde has a default for these too, so that one missing key does not hide other mistakes.
 
@@ -175,6 +175,17 @@ pub(super) struct Environment {
     /// a promotion. Default: nothing is scanned.
     #[schemars(with = "Option<SeverityName>")]
     pub scan: Option<Located<String>>,
+    /// Whether each image that is pushed has an SBOM beside it, a CycloneDX document as an OCI referrer. Default: false.
+    pub sbom: Option<bool>,
+    /// Whether it has a statement of how it was built (in-toto, SLSA provenance) beside it. Default: false.
+    pub provenance: Option<bool>,
+    /// The program that signs each image and image index, by its digest, before a `latest` tag moves. Default: none.
+    #[schemars(with = "Option<SigningToolName>")]
+    pub sign: Option<Located<String>>,
+    /// What it is told besides to sign: `["--key", "awskms:///alias/images"]`. No secrets: others see a command line.
+    pub sign_args: Option<Vec<Located<String>>>,
+    /// What it is told besides to verify a signature; cosign wants to know whose: a key, or an identity.
+    pub verify_args: Option<Vec<Located<String>>>,
     /// Build arguments for every image of this environment. They stay in the image's history: no secrets.
     #[serde(default)]
     pub build_args: Named<Located<String>>,

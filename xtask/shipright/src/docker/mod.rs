@@ -7,6 +7,7 @@ mod builders;
 mod credentials;
 mod failure;
 mod images;
+mod materials;
 mod probe;
 mod progress;
 
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use builders::Described;
 pub use credentials::{ExistingLogins, LoginSession};
 pub use failure::BuildFailed;
+pub use materials::Base;
 use progress::Listener;
 pub use progress::{BuildStep, FailedStep};
 
@@ -66,6 +68,13 @@ pub struct Built {
     /// The manifest's digest; of an image in a classic image store, the config's.
     #[serde(rename = "containerimage.digest")]
     pub digest: Option<String>,
+    /// What it has read, as far as buildx tells.
+    #[serde(
+        default,
+        rename = "buildx.build.provenance",
+        deserialize_with = "materials::images"
+    )]
+    pub bases: Vec<Base>,
     /// Why the build's cache could not be written.
     #[serde(skip)]
     pub cache_error: Option<String>,

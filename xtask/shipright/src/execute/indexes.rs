@@ -161,6 +161,7 @@ impl Executor<'_> {
             digest,
             tags: names,
             changed: false,
+            signature: None,
         })
     }
 }

@@ -153,6 +153,7 @@ impl Executor<'_> {
             self.terminal.warning(&format!("{name}: {text}: {error}"));
         }
         job.report.built = true;
+        job.bases.clone_from(&built.bases);
         Ok(built)
     }
 

@@ -4,6 +4,7 @@
 //! fails leaves AWS untouched, a push or check that fails leaves every tag untouched, and moving tags are written after all
 //! others.
 
+mod attest;
 mod finish;
 mod indexes;
 mod make;
@@ -12,6 +13,8 @@ mod regions;
 mod scan;
 mod stage;
 mod tags;
+
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use image_oci::Manifest;
@@ -58,6 +61,8 @@ pub struct Executor<'a> {
     pub jobs: usize,
     /// Where the logs of builds are kept.
     pub logs: Option<&'a BuildLogs>,
+    /// The directory of deploy.toml.
+    pub root: &'a Path,
     /// The width of the longest name among the images.
     pub width: usize,
 }
@@ -148,6 +153,7 @@ impl Executor<'_> {
             self.read_back(job, destination, made)
         })?;
         let replicas = self.replicate(destination, jobs, &there)?;
+        self.attach(destination, &replicas, jobs, &there)?;
         let all = there.iter().collect();
         self.stage(jobs, all, "no moving tag was written", |job, image| {
             self.tag(job, repositories, image, Which::Lasting)
@@ -163,20 +169,21 @@ impl Executor<'_> {
             .iter()
             .map(manifest)
             .collect::<Result<Vec<Manifest>>>()?;
-        let both = || plan.indexes.iter().zip(&manifests);
         let mut changed = Vec::new();
-        for (index, manifest) in both() {
+        for (index, manifest) in plan.indexes.iter().zip(&manifests) {
             index_replicas(&replicas, index, manifest)?;
             let here = self.tag_index(index, manifest, repositories, Which::Lasting)?;
             let there = self.tag_index_replicas(&replicas, index, manifest, Which::Lasting)?;
             changed.push(here | there);
         }
         self.scan_before_moving_tags(destination, jobs, &there)?;
+        let both: Vec<_> = plan.indexes.iter().zip(&manifests).collect();
+        let signatures = self.sign(destination, &replicas, (jobs, &there), &both)?;
         // From here on every image is in the registry as it should be, and what becomes of one is no other's failure.
         self.each(jobs, there.iter().collect(), |job, image| {
             self.tag(job, repositories, image, Which::Moving)
         });
-        for ((index, manifest), changed) in both().zip(&mut changed) {
+        for ((index, manifest), changed) in both.iter().zip(&mut changed) {
             *changed |= self.tag_index(index, manifest, repositories, Which::Moving)?;
             *changed |= self.tag_index_replicas(&replicas, index, manifest, Which::Moving)?;
         }
@@ -189,9 +196,10 @@ impl Executor<'_> {
                 Ok(())
             }
         });
-        for ((index, manifest), changed) in both().zip(changed) {
+        for (((index, manifest), changed), signature) in both.into_iter().zip(changed).zip(signatures) {
             indexes.push(IndexReport {
                 changed,
+                signature,
                 ..self.confirm_index(index, manifest, repositories, jobs)?
             });
         }

@@ -34,8 +34,8 @@ pub struct OtherRegion<'r> {
 
 /// A region that has every image of a plan.
 pub(super) struct Replica<'r> {
-    region: OtherRegion<'r>,
-    registry: Registry,
+    pub(super) region: OtherRegion<'r>,
+    pub(super) registry: Registry,
 }
 
 impl Executor<'_> {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use super::Executor;
 use crate::{
-    docker::BuildFailed,
+    docker::{Base, BuildFailed},
     interrupt,
     plan::PlannedImage,
     report::{result::ImageReport, terminal::Activity},
@@ -21,6 +21,8 @@ pub(super) struct Job<'p> {
     pub image: &'p PlannedImage,
     /// What is known of it so far.
     pub report: ImageReport,
+    /// The base images that its build has read.
+    pub bases: Vec<Base>,
     /// What people see of it, once something is done.
     activity: OnceLock<Activity>,
 }
@@ -31,6 +33,7 @@ impl<'p> Job<'p> {
         Self {
             image,
             report: ImageReport::planned(image),
+            bases: Vec::new(),
             activity: OnceLock::new(),
         }
     }

@@ -252,7 +252,7 @@ fn numbers(name: &str) -> Vec<u64> {
 }
 
 /// A remote's URL may carry `user:token@`, which must not end up in a label.
-fn without_credentials(url: &str) -> String {
+pub fn without_credentials(url: &str) -> String {
     match url.split_once("://").and_then(|(scheme, rest)| {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         authority

@@ -68,6 +68,15 @@ pub fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
+/// Whether a program is on `PATH`.
+pub fn has_program(name: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::env::split_paths(&path()).any(|directory| {
+        let file = directory.join(name).metadata();
+        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
 /// The certificates that this host trusts beyond the usual ones, where somebody said so with `SSL_CERT_FILE`: behind a
 /// company's proxy, builds need them too.
 pub fn ca_bundle() -> Option<PathBuf> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     model::{builder::Builder, cache::Cache, config::SecretSource},
-    plan::{Build, Plan, PlannedImage, Source, TagAction, command},
+    plan::{Build, Plan, PlannedImage, Source, TagAction, attest, command},
     report::terminal::printable,
 };
 
@@ -64,6 +64,9 @@ impl fmt::Display for Shown<'_> {
         }
         if let Some(gate) = &self.0.scan {
             writeln!(f, "\n{}", gate.words())?;
+        }
+        if let Some(asked) = &self.0.attest {
+            writeln!(f, "\n{}", attest::words(asked))?;
         }
         for note in &self.0.notes {
             writeln!(f, "\nnote: {note}")?;

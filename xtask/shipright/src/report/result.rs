@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     arch::Arch,
-    model::{place::Place, target::Target},
+    attest::Attached,
+    model::{attest::SigningTool, place::Place, target::Target},
     plan::{PlannedImage, scan::Verdict},
     proof::Proof,
     report::terminal::rounded,
@@ -39,6 +40,19 @@ pub struct IndexReport {
     pub tags: Vec<String>,
     /// Whether this run wrote one of them.
     pub changed: bool,
+    /// Its signature, where the environment asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+/// A signature that the environment's `verify-args` accept.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signature {
+    /// What has made it.
+    pub tool: SigningTool,
+    /// Whether it was there before.
+    pub was_there: bool,
 }
 
 /// What came of one image.
@@ -97,6 +111,12 @@ pub struct ImageReport {
     /// What a scan has found, where the environment asks for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<Verdict>,
+    /// Documents beside it, where the environment asks for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<Attached>,
+    /// Its signature, where the environment asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
     /// Names in the local engine.
     pub local_names: Vec<String>,
     /// Why it failed.
@@ -131,6 +151,8 @@ impl ImageReport {
             cached_steps: 0,
             seconds: Duration::ZERO,
             scan: None,
+            attached: Vec::new(),
+            signature: None,
             local_names: build
                 .map(|build| build.names().to_vec())
                 .unwrap_or_default(),

@@ -162,15 +162,9 @@ struct Asked<'a> {
 /// The programs that are on `PATH`.
 pub fn installed() -> Vec<Scanner> {
     let programs = [Scanner::Trivy, Scanner::Grype].into_iter();
-    programs.filter(|one| is_on_path(one.name())).collect()
-}
-
-fn is_on_path(name: &str) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::env::split_paths(&host::path()).any(|directory| {
-        let file = directory.join(name).metadata();
-        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    })
+    programs
+        .filter(|one| host::has_program(one.name()))
+        .collect()
 }
 
 /// The sandbox has no scans of its own: without Trivy or Grype its gate stands open, and that is said.

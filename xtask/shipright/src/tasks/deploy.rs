@@ -35,7 +35,7 @@ const JOBS: u8 = 2;
 
 /// Pushes, then moves what runs.
 pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
-    let since = arguments.since.as_deref();
+    let (since, sbom) = (arguments.since.as_deref(), arguments.sbom);
     let arguments = &arguments.migrate;
     let workspace = Workspace::of(context)?;
     let request = Request {
@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
         since,
         multi_arch: false,
         platform: None,
+        sbom,
     };
     let Some(push) = Prepared::of(context, &workspace, request)? else {
         return Ok(since::nothing(context));

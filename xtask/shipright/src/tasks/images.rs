@@ -147,6 +147,7 @@ impl Run<'_> {
             store: store.as_ref(),
             prover: &prover,
             jobs: self.jobs.into(),
+            root,
             logs: logs.as_ref(),
             width: names.max().unwrap_or(0),
         };

@@ -103,6 +103,7 @@ fn push(context: &Context, workspace: &Workspace<'_>, environment: &str) -> Stri
         since: None,
         multi_arch: false,
         platform: None,
+        sbom: false,
     };
     match Prepared::of(context, workspace, request) {
         Ok(Some(push)) => planned(&push.plan),

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{exit_code, images, since};
 use crate::{
     arch::Arch,
+    attest,
     aws::Aws,
     cli::Push,
     context::Context,
@@ -19,7 +20,7 @@ use crate::{
         revision::Revision,
         tags::TagKind,
     },
-    plan::{self, Plan, PlatformBuild, PushFacts, Selected, guards, plan_push},
+    plan::{self, Plan, PlatformBuild, PushFacts, Selected, attest::AttestFacts, guards, plan_push},
     refused::Refused,
     report::result::Report,
     scan,
@@ -42,6 +43,8 @@ pub(super) struct Request<'r> {
     pub multi_arch: bool,
     /// The one platform that is wanted.
     pub platform: Option<Arch>,
+    /// Whether each image gets an SBOM, whatever deploy.toml says.
+    pub sbom: bool,
 }
 
 /// Pushes to an environment.
@@ -54,6 +57,7 @@ pub(super) fn run(context: &Context, push: &Push) -> Result<ExitCode> {
         since: selection.since.as_deref(),
         multi_arch: selection.multi_arch,
         platform: selection.platform,
+        sbom: selection.sbom,
     };
     let workspace = Workspace::of(context)?;
     let Some(push) = Prepared::of(context, &workspace, request)? else {
@@ -141,6 +145,11 @@ impl<'w> Prepared<'w> {
             functions: read.functions,
             build: paths::build_facts(config, None),
             scanners: scan::installed(),
+            attest: AttestFacts {
+                sbom: request.sbom,
+                is_sandbox: session.sandbox.is_some(),
+                tools: attest::installed(),
+            },
         };
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         scan::leave_out_in_sandbox(&mut plan.scan, &session, &context.terminal);

@@ -60,6 +60,7 @@ impl Finding<'_> {
             tags: self.tags(&path, said.tags.as_ref()),
             repository: self.repository(&path, said.repository.as_ref()),
             scan: self.severity(&path, said.scan.as_ref()),
+            attest: self.attest(&path, said),
         };
         let other_regions = others
             .iter()

@@ -1,6 +1,7 @@
 //! From what deploy.toml says to a finished [`Config`]: defaults filled in, names checked against the rules of the place
 //! where they will be used, and collisions found. Every problem is collected; none stops the search for the next.
 
+mod attest;
 mod builds;
 mod environment;
 mod names;

@@ -185,6 +185,11 @@ impl Terminal {
         Screen::the().width()
     }
 
+    /// Does something that speaks with the user itself, as a program that asks for a password: nothing is drawn meanwhile.
+    pub fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        screen::aside(work)
+    }
+
     fn say(&self, least: Verbosity, (level, style, head): (&str, Style, &str), text: &str) {
         if self.verbosity >= least {
             let screen = Screen::the();

@@ -132,6 +132,14 @@ pub(crate) fn prepare(format: LogFormat, is_quiet: bool) {
     let _ = SCREEN.set(Screen { audience, unicode });
 }
 
+/// Does something that speaks with the user itself: nothing is drawn meanwhile.
+pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match &Screen::the().audience {
+        Audience::Person(live) => live.suspend(work),
+        Audience::Log | Audience::GitHub | Audience::Program => work(),
+    }
+}
+
 /// Whether nothing is drawn any more.
 static ALONE: AtomicBool = AtomicBool::new(false);
 
