@@ -11,6 +11,7 @@
 )]
 
 mod aws_rules;
+mod attest;
 mod build;
 mod ci_workflow;
 mod completions;

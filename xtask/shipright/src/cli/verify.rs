@@ -37,6 +37,12 @@ pub enum Verify {
     /// Compare an environment's Lambda functions with its tags and with `[targets]`
     #[command(after_help = "Example:\n  cargo xtask verify lambda dev --service api")]
     Lambda(VerifyEnvironment),
+    /// Verify the signatures of what an environment's `latest` tags name, and of the images of an index, with cosign or notation
+    #[command(
+        after_help = "`sign` in the environment says which program, and `verify-args` what it is told: whose signatures count.\n\n\
+                            Example:\n  cargo xtask verify signature prod"
+    )]
+    Signature(VerifyEnvironment),
     /// Look for what makes an image for the wrong CPU in the Dockerfiles
     #[command(
         after_help = "`# xtask: allow RULE reason` above an instruction silences a rule for it.\n\nExamples:\n  \

@@ -138,6 +138,14 @@ impl Project {
         }
     }
 
+    /// Puts a signing tool of the fixtures on `PATH`: `cosign` or `notation`.
+    pub(crate) fn install_signer(&self, name: &str) {
+        self.install("cosign");
+        if name != "cosign" {
+            fs::rename(self.path("bin/cosign"), self.path("bin").join(name)).unwrap();
+        }
+    }
+
     /// A path inside the project.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

@@ -5,6 +5,7 @@ mod ecs;
 mod eks;
 mod environment;
 mod image;
+mod signature;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::{
     cli::{Global, Verify, VerifyEnvironment},
     context::Context,
+    refused::Refused,
     report::document,
     tasks::exit_code,
 };
@@ -30,6 +32,7 @@ pub(super) fn run(context: &Context, what: &Verify) -> Result<ExitCode> {
         Verify::Ecs(arguments) => ecs::ecs(context, arguments),
         Verify::Eks(arguments) => eks::eks(context, arguments),
         Verify::Lambda(arguments) => environment::lambda(context, arguments),
+        Verify::Signature(arguments) => signature::signature(context, arguments),
     }
 }
 
@@ -41,6 +44,13 @@ struct Row {
     state: &'static str,
     /// Why it was not reached.
     reason: Option<String>,
+}
+
+/// Why something was not reached.
+fn reason(error: &anyhow::Error) -> String {
+    let refused = error.downcast_ref::<Refused>();
+    let first = refused.and_then(|refused| refused.0.first());
+    first.map_or_else(|| format!("{error:#}"), |refusal| refusal.problem.clone())
 }
 
 /// Checks everything that can be reached, and shows one table.
@@ -62,7 +72,7 @@ pub(super) fn everything(context: &Context) -> Result<ExitCode> {
         "dockerfiles".to_owned(),
         Verify::Dockerfiles { files: Vec::new() },
     )];
-    for environment in config.environments.keys() {
+    for (environment, known) in &config.environments {
         checks.push((format!("ecr {environment}"), Verify::Ecr(of(environment))));
         checks.push((
             format!("lambda {environment}"),
@@ -70,6 +80,10 @@ pub(super) fn everything(context: &Context) -> Result<ExitCode> {
         ));
         checks.push((format!("eks {environment}"), Verify::Eks(of(environment))));
         checks.push((format!("ecs {environment}"), Verify::Ecs(of(environment))));
+        if known.attest.sign.is_some() {
+            let check = format!("signature {environment}");
+            checks.push((check, Verify::Signature(of(environment))));
+        }
     }
     let row = |(check, what): (String, Verify)| match run(&inner, &what) {
         Ok(code) if code == ExitCode::SUCCESS => Row {
@@ -85,7 +99,7 @@ pub(super) fn everything(context: &Context) -> Result<ExitCode> {
         Err(error) => Row {
             check,
             state: "not reached",
-            reason: Some(format!("{error:#}")),
+            reason: Some(reason(&error)),
         },
     };
     let rows: Vec<Row> = checks.into_iter().map(row).collect();

@@ -82,6 +82,10 @@ pub(crate) struct State {
     pub mounts_blobs: bool,
     /// Whether a push makes a missing repository, as registries other than ECR do.
     pub makes_repositories: bool,
+    /// Whether the registry keeps no list of what belongs to an image: it does not know the OCI specification's version 1.1.
+    pub has_no_referrers: bool,
+    /// Whether the registry takes no manifest that has a subject.
+    pub refuses_artifacts: bool,
     /// What of the registry protocol fails: the end of a path that is written to, with which status ([`NO_ANSWER`] for none at
     /// all), and how often.
     pub fails_to_write: Option<(&'static str, u16, u32)>,

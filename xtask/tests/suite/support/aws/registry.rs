@@ -85,6 +85,7 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         return (404, vec![], b"NAME_UNKNOWN".to_vec());
     };
     let call = format!("{} /v2/{name}/{kind}/{reference}", request.method);
+    let has_referrers = !state.has_no_referrers;
     let answer = match (request.method.as_str(), kind) {
         ("GET" | "HEAD", "blobs") => repository
             .blobs
@@ -107,6 +108,8 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
             let body = json!({ "name": name, "tags": rest });
             (200, headers, body.to_string().into_bytes())
         }
+        ("GET", "referrers") if has_referrers => referrers(repository, name, reference, &field),
+        ("GET", "referrers") => (404, vec![], b"404 page not found".to_vec()),
         ("GET", "manifests") => {
             let digest = repository
                 .tags
@@ -130,6 +133,9 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         }
         ("PUT", "manifests") => {
             let bytes = String::from_utf8_lossy(&request.body).into_owned();
+            if state.refuses_artifacts && bytes.contains("\"subject\"") {
+                return (403, vec![], b"DENIED".to_vec());
+            }
             let is_digest = reference.starts_with("sha256:");
             if is_digest && digest(bytes.as_bytes()) != reference {
                 return (400, vec![], b"DIGEST_INVALID".to_vec());
@@ -141,7 +147,7 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
                 request.header("content-type").unwrap_or_default(),
                 tag,
             ) {
-                Ok(()) => (201, vec![], vec![]),
+                Ok(()) => (201, subject_header(&bytes, has_referrers), vec![]),
                 Err(("LimitExceededException", message)) => denied(&message),
                 Err((code, message)) => (400, vec![], format!("{code}: {message}").into_bytes()),
             }
@@ -168,6 +174,61 @@ fn has_ended(state: &mut State) -> bool {
 fn denied(message: &str) -> Answer {
     let body = json!({ "errors": [{ "code": "DENIED", "message": message }] });
     (403, vec![], body.to_string().into_bytes())
+}
+
+/// What a registry of version 1.1 says where it has entered a manifest into the list of its subject.
+///
+/// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
+fn subject_header(bytes: &str, has_referrers: bool) -> Vec<(&'static str, String)> {
+    let manifest: serde_json::Value = serde_json::from_str(bytes).unwrap_or_default();
+    let subject = manifest["subject"]["digest"].as_str();
+    let subject = subject.filter(|_| has_referrers);
+    subject
+        .map(|subject| ("oci-subject", subject.to_owned()))
+        .into_iter()
+        .collect()
+}
+
+/// The list of what belongs to an image, one entry a page.
+///
+/// Source: the OCI distribution specification 1.1, "Listing Referrers".
+fn referrers(
+    repository: &Repository,
+    name: &str,
+    subject: &str,
+    field: &impl Fn(&str) -> Option<String>,
+) -> Answer {
+    let entry = |(digest, (kind, bytes)): (&String, &(String, String))| {
+        let manifest: serde_json::Value = serde_json::from_str(bytes).unwrap_or_default();
+        if manifest["subject"]["digest"] != subject {
+            return None;
+        }
+        let config = &manifest["config"]["mediaType"];
+        let said = Some(&manifest["artifactType"]).filter(|said| said.is_string());
+        let mut entry = serde_json::json!({
+            "mediaType": kind, "digest": digest, "size": bytes.len(), "artifactType": said.unwrap_or(config),
+        });
+        if manifest["annotations"].is_object() {
+            entry["annotations"] = manifest["annotations"].clone();
+        }
+        Some(entry)
+    };
+    let all: Vec<_> = repository.manifests.iter().filter_map(entry).collect();
+    let place: usize = field("last")
+        .and_then(|last| last.parse().ok())
+        .unwrap_or(0);
+    let page: Vec<_> = all.iter().skip(place).take(1).collect();
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let mut headers = vec![("content-type", kind.to_owned())];
+    if place + 1 < all.len() {
+        let next = format!(
+            "</v2/{name}/referrers/{subject}?last={}>; rel=\"next\"",
+            place + 1
+        );
+        headers.push(("link", next));
+    }
+    let body = serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "manifests": page });
+    (200, headers, body.to_string().into_bytes())
 }
 
 /// A registry other than ECR makes a repository when something is written to it.

@@ -35,6 +35,7 @@ impl Request {
                 ("/blobs/", "blob"),
                 ("/manifests/", "manifest"),
                 ("/tags/", "tags"),
+                ("/referrers/", "referrers"),
             ];
             let kind = kinds.iter().find(|(part, _)| rest.contains(part));
             return format!(
