@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
-    aws::{Aws, PASSWORD, Repository, digest},
+    aws::{Aws, PASSWORD, Referrers, Repository, digest},
     images::{Image, Layer, program},
     project::{DEPLOY, Project, deploy_to},
 };
@@ -371,7 +371,7 @@ fn an_image_whose_build_nobody_has_seen_has_a_statement_that_says_so() {
 #[test]
 fn a_registry_without_a_list_gets_one_under_the_tag_of_the_digest() {
     let project = project("sbom = true\nprovenance = true");
-    project.aws.state().has_no_referrers = true;
+    project.aws.state().referrers = Referrers::Unlisted;
     project.run(PUSH).expect(0);
     let subject = tagged(&project.aws, "backend", "worker-dev-latest");
     let tag = subject.replace(':', "-");
@@ -421,7 +421,7 @@ fn a_registry_without_a_list_gets_one_under_the_tag_of_the_digest() {
 #[test]
 fn a_list_that_may_not_move_is_an_error_before_anything_is_sent() {
     let project = project("sbom = true");
-    project.aws.state().has_no_referrers = true;
+    project.aws.state().referrers = Referrers::Unlisted;
     project.run("push dev --service worker").expect(0);
     let subject = tagged(&project.aws, "backend", "worker-dev-latest");
     let tags = |project: &Project| project.aws.state().repositories["backend"].tags.clone();
@@ -469,7 +469,7 @@ fn a_document_that_cannot_be_attached_leaves_every_tag_and_a_second_run_goes_on(
     project.write("backend/Dockerfile.lambda", "FROM scratch\n# changed\n");
     project.commit();
     // The image's manifest is the first that is written, and the SBOM's the second.
-    project.aws.state().refuses_artifacts = true;
+    project.aws.state().referrers = Referrers::Refused;
     let run = project.run(PUSH).expect(1);
     assert!(
         run.stderr.contains("failed to attach to sha256:"),
@@ -477,7 +477,7 @@ fn a_document_that_cannot_be_attached_leaves_every_tag_and_a_second_run_goes_on(
         run.stderr
     );
     assert_eq!(project.aws.state().repositories["backend"].tags, before);
-    project.aws.state().refuses_artifacts = false;
+    project.aws.state().referrers = Referrers::Listed;
     project.run(PUSH).expect(0);
     let subject = tagged(&project.aws, "backend", "worker-dev-latest");
     assert_ne!(before["worker-dev-latest"], subject);
@@ -563,7 +563,11 @@ fn a_signature_that_its_own_tool_does_not_accept_moves_no_tag() {
 #[test]
 fn a_tool_that_is_missing_is_refused_before_anything_is_done() {
     let project = project(&format!("sign = \"notation\"\n{KEYS}"));
-    for line in [PUSH, "verify signature dev", "promote prod dev"] {
+    for line in [
+        PUSH,
+        "verify signature dev",
+        "promote prod dev --service worker",
+    ] {
         let bin = project.path("bin");
         let run = project.run_with(line, &[("PATH", bin.to_str().unwrap())]);
         assert_eq!(run.code, 2, "{line}: {}", run.stderr);
@@ -628,12 +632,9 @@ fn each_image_of_an_index_is_signed_and_the_index_too() {
         .collect();
     assert_eq!(what, ["index", "linux/amd64", "linux/arm64"]);
     // The index alone has lost its signature.
-    let kept: String = log(&project, "signatures")
-        .lines()
-        .filter(|line| !line.ends_with(index))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    project.write("docker/signatures", &kept);
+    let kept = log(&project, "signatures");
+    let kept: Vec<_> = kept.lines().filter(|line| !line.ends_with(index)).collect();
+    project.write("docker/signatures", &kept.join("\n"));
     let run = project.run("verify signature dev --service api").expect(1);
     assert!(
         run.stderr
@@ -673,7 +674,7 @@ fn a_dry_run_shows_what_would_be_attached_and_touches_nothing() {
     );
     for line in [
         "attach: each image gets an SBOM (CycloneDX) and its provenance (SLSA), and a signature by cosign".to_owned(),
-        format!("syft registry:{reference} --output cyclonedx-json=worker.cdx.json"),
+        format!("syft registry:{reference} --output 'cyclonedx-json=worker.cdx.json'"),
         format!("oras attach --artifact-type {SBOM} {reference} worker.cdx.json:{SBOM}"),
         format!("oras attach --artifact-type {STATEMENT} {reference} worker.provenance.json:{STATEMENT}"),
         format!("cosign sign --yes --key awskms:///alias/x {reference}"),
@@ -691,4 +692,155 @@ fn a_dry_run_shows_what_would_be_attached_and_touches_nothing() {
     );
     assert_eq!(log(&project, "signer-log"), "");
     assert!(project.aws.state().repositories.is_empty());
+}
+
+/// A deploy.toml with production in another account, which asks for everything.
+fn deploy_with_prod(far: &Aws, keys: &str) -> String {
+    let known = "repository = \"prod/{project}\"";
+    deploy_to(far).replacen(known, &format!("{known}\n{keys}"), 1)
+}
+
+#[test]
+fn a_promotion_makes_the_sbom_anew_takes_the_statement_along_and_signs_for_its_environment() {
+    let far = Aws::start();
+    let keys = format!("sbom = true\nprovenance = true\nsign = \"cosign\"\n{KEYS}");
+    let deploy = deploy_with_prod(&far, &keys).replacen(
+        "create-repository = true",
+        "create-repository = true\nsbom = true\nprovenance = true",
+        1,
+    );
+    let project = Project::with_deploy(&deploy);
+    project.install_signer("cosign");
+    project.run(PUSH).expect(0);
+    let subject = tagged(&project.aws, "backend", "worker-dev-latest");
+    assert_eq!(log(&project, "signer-log"), "", "dev signs nothing");
+    let plan = project
+        .run("promote dev prod --service worker --dry-run --json")
+        .expect(0)
+        .json();
+    assert_eq!(plan["plan"]["attest"]["provenance"], true);
+    project.write("docker/sign-fails", "cosign sign\nno key\n");
+    let run = project
+        .run("promote dev prod --service worker --yes")
+        .expect(1);
+    assert!(
+        run.stderr.contains("no moving tag was written"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        far.state().repositories["prod/backend"]
+            .tags
+            .keys()
+            .all(|tag| !tag.ends_with("latest"))
+    );
+    fs::remove_file(project.path("docker/sign-fails")).unwrap();
+    let done = project
+        .run("promote dev prod --service worker --yes --json")
+        .expect(0)
+        .json();
+    assert_eq!(tagged(&far, "prod/backend", "worker-prod-latest"), subject);
+    assert_eq!(
+        artifacts(&far, "prod/backend", &subject),
+        artifacts(&project.aws, "backend", &subject)
+    );
+    let beside = &done["images"][0]["beside"][0];
+    assert_eq!(
+        (&beside["digest"], &beside["signature"]["was-there"]),
+        (&json!(subject), &json!(false))
+    );
+    assert_eq!(
+        log(&project, "signatures"),
+        format!("{}/prod/backend@{subject}\n", far.registry)
+    );
+    project
+        .run("verify signature prod --service worker")
+        .expect(0);
+}
+
+#[test]
+fn a_promotion_of_an_image_without_a_statement_says_that_nobody_has_seen_its_build() {
+    let far = Aws::start();
+    let project = Project::with_deploy(&deploy_with_prod(&far, "provenance = true"));
+    project.run(PUSH).expect(0);
+    project
+        .run("promote dev prod --service worker --yes")
+        .expect(0);
+    let subject = tagged(&far, "prod/backend", "worker-prod-latest");
+    let said = document(&far, "prod/backend", &subject, STATEMENT);
+    assert_eq!(
+        said["predicate"]["buildDefinition"]["buildType"],
+        "urn:shipright:found:1"
+    );
+}
+
+#[test]
+fn what_is_attached_stays_with_its_image_and_goes_with_it() {
+    let deploy = dev_with("sbom = true\nprovenance = true");
+    let deploy = deploy.replacen("default-service = \"api\"\n", "", 1);
+    let (head, _) = deploy.split_once("[services.api]").unwrap();
+    let deploy =
+        format!("{head}\n[services.worker]\nimages = [{{ dockerfile = \"Dockerfile.lambda\" }}]\n");
+    for (referrers, count) in [(Referrers::Listed, 3), (Referrers::Unlisted, 4)] {
+        let project = Project::with_deploy(&deploy);
+        project.aws.state().referrers = referrers;
+        project.run("push dev").expect(0);
+        let all = || project.aws.state().repositories["backend"].manifests.len();
+        assert_eq!(all(), count);
+        project.run("prune dev --yes").expect(0);
+        assert_eq!(all(), count, "it is what the environment has");
+        let image = tagged(&project.aws, "backend", "worker-dev-latest");
+        {
+            let mut state = project.aws.state();
+            let repository = state.repositories.get_mut("backend").unwrap();
+            repository.tags.retain(|_, digest| *digest != image);
+        }
+        project.run("prune dev --yes").expect(0);
+        assert_eq!(all(), 0);
+    }
+}
+
+#[test]
+fn every_region_has_what_is_attached_before_a_tag_moves_in_any() {
+    let keys = format!("sbom = true\nprovenance = true\nsign = \"cosign\"\n{KEYS}");
+    let regions = "regions = [\"eu-west-1\", \"us-east-1\"]";
+    let project =
+        Project::with_deploy(&dev_with(&keys).replacen("region = \"eu-west-1\"", regions, 1));
+    project.install_signer("cosign");
+    project.aws.add_region("us-east-1");
+    project.write("docker/sign-fails", "cosign sign\nno key\n");
+    project.run(PUSH).expect(1);
+    assert_eq!(moving(&project), []);
+    fs::remove_file(project.path("docker/sign-fails")).unwrap();
+    project.run(PUSH).expect(0);
+    let subject = tagged(&project.aws, "backend", "worker-dev-latest");
+    let here: Vec<_> = artifacts(&project.aws, "backend", &subject)
+        .into_iter()
+        .map(|(digest, ..)| digest)
+        .collect();
+    assert_eq!(here.len(), 2);
+    project.aws.in_region("us-east-1", |state| {
+        let repository = &state.repositories["backend"];
+        assert!(
+            here.iter()
+                .all(|digest| repository.manifests.contains_key(digest))
+        );
+        assert_eq!(repository.tags["worker-dev-latest"], subject);
+    });
+    assert!(log(&project, "signer-configs").lines().count() > 4);
+    let before = verbs(&project).len();
+    project.run(PUSH).expect(0);
+    assert_eq!(verbs(&project)[before..], ["verify", "verify"]);
+}
+
+#[test]
+fn a_deployment_takes_the_flag_too() {
+    let project = Project::new();
+    // There is no function yet, which is said after the plan of the push.
+    let run = project.run("deploy dev --service worker --sbom --dry-run");
+    assert!(
+        run.stderr.contains("attach: each image gets an SBOM"),
+        "{}",
+        run.stderr
+    );
 }

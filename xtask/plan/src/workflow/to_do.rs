@@ -18,6 +18,7 @@ pub fn to_do(config: &Config, system: System) -> Vec<String> {
             .flat_map(|stage| login::to_do(config, stage, system)),
     );
     all.extend(stages.iter().filter_map(cluster));
+    all.extend(stages.iter().filter_map(signs));
     all.extend(stages.iter().filter_map(|stage| approval(stage, system)));
     all.extend(stages.iter().filter_map(reads));
     all.extend(stages.iter().filter_map(|stage| alone(config, stage)));
@@ -60,6 +61,14 @@ fn cluster(stage: &Stage<'_>) -> Option<String> {
             "`cluster` of [environments.{name}] says which EKS cluster kubectl is to reach; without it `deploy {name}` fails there"
         )
     })
+}
+
+fn signs(stage: &Stage<'_>) -> Option<String> {
+    let signing = stage.environment.attest.sign.as_ref()?;
+    let (name, tool) = (&stage.environment.name, signing.tool);
+    Some(format!(
+        "`{tool}`, which signs the images of `{name}`, is on PATH of the machines that push and promote there, and may use its key"
+    ))
 }
 
 fn approval(stage: &Stage<'_>, system: System) -> Option<String> {

@@ -97,21 +97,30 @@ impl Document {
     }
 }
 
-/// A statement that is to be beside an image.
-enum Statement {
+/// A document that is to be beside an image.
+enum Planned<'o> {
     /// It is there.
     There(Manifest),
     /// It was made now.
     Made(Artifact),
     /// It is in another repository.
-    Elsewhere(Manifest),
+    Elsewhere(Manifest, InRepository<'o>),
 }
 
-impl Statement {
+impl Planned<'_> {
     fn manifest(&self) -> &Manifest {
         match self {
-            Self::There(manifest) | Self::Elsewhere(manifest) => manifest,
+            Self::There(manifest) | Self::Elsewhere(manifest, _) => manifest,
             Self::Made(artifact) => &artifact.manifest,
+        }
+    }
+
+    /// What is sent, unless it is there.
+    fn attachment(&self) -> Option<Attachment<'_>> {
+        match self {
+            Self::There(_) => None,
+            Self::Made(artifact) => Some(artifact.into()),
+            Self::Elsewhere(manifest, blobs) => Some(Attachment { manifest, blobs }),
         }
     }
 }
@@ -135,43 +144,27 @@ impl Attacher<'_> {
         } = *image;
         let before = registry.referrers(repository, &manifest.digest)?;
         let config = registry.config(repository, manifest)?;
-        let sbom = self.asked.sbom.then(|| self.sbom(image, &config)).transpose()?;
-        let statement = self.asked.provenance.then(|| statement(image, &config, origin, &before));
-        let statement = statement.transpose()?;
-
-        let far = match origin {
-            Origin::From {
-                registry,
-                repository,
-            } => Some(InRepository {
-                registry,
-                repository,
-            }),
-            Origin::Built(_) | Origin::Found => None,
-        };
-        let mut attachments: Vec<_> = sbom.iter().map(Attachment::from).collect();
-        match (&statement, &far) {
-            (Some(Statement::Made(artifact)), _) => attachments.push(artifact.into()),
-            (Some(Statement::Elsewhere(manifest)), Some(blobs)) => {
-                attachments.push(Attachment { manifest, blobs });
-            }
-            _ => {}
+        let mut planned = Vec::new();
+        if self.asked.sbom {
+            planned.push((Document::Sbom, Planned::Made(self.sbom(image, &config)?)));
         }
+        if self.asked.provenance {
+            let statement = statement(image, &config, origin, &before)?;
+            planned.push((Document::Provenance, statement));
+        }
+        let attachments = planned.iter().filter_map(|(_, one)| one.attachment());
+        let attachments: Vec<_> = attachments.collect();
         let may_move = |tag: &str| may_move(image, tag);
         let place = (repository, manifest.digest.as_str());
         let new = registry
             .attach(place, &before, &attachments, may_move)
             .with_context(|| format!("failed to attach to {}", manifest.digest))?;
-        let sbom = sbom.iter().map(|artifact| (Document::Sbom, &artifact.manifest));
-        let statement = statement.iter().map(|one| (Document::Provenance, one.manifest()));
-        let attached: Vec<_> = sbom
-            .chain(statement)
-            .map(|(document, manifest)| Attached {
-                document,
-                digest: manifest.digest.clone(),
-                was_there: !new.contains(&manifest.digest),
-            })
-            .collect();
+        let attached = |(document, one): &(Document, Planned<'_>)| Attached {
+            document: *document,
+            digest: one.manifest().digest.clone(),
+            was_there: !new.contains(&one.manifest().digest),
+        };
+        let attached: Vec<_> = planned.iter().map(attached).collect();
         self.say(name, &attached);
         Ok(attached)
     }
@@ -211,12 +204,12 @@ fn may_move(image: &Subject<'_>, tag: &str) -> Result<bool> {
 }
 
 /// The statement that is to be beside an image: the one that is there, that of the repository it comes from, or a new one.
-fn statement(
+fn statement<'o>(
     image: &Subject<'_>,
     config: &[u8],
-    origin: Origin<'_>,
+    origin: Origin<'o>,
     before: &Referrers,
-) -> Result<Statement> {
+) -> Result<Planned<'o>> {
     let here = (image.registry, image.repository);
     let kinds: &[&str] = match origin {
         // What was said of it before anybody had seen its build does not count now.
@@ -224,7 +217,7 @@ fn statement(
         Origin::Found | Origin::From { .. } => &[BUILT, FOUND],
     };
     if let Some(there) = ours(here, image.manifest, before, kinds)? {
-        return Ok(Statement::There(there));
+        return Ok(Planned::There(there));
     }
     let content = match origin {
         Origin::Built(run) => provenance::built(image.manifest, run),
@@ -233,16 +226,20 @@ fn statement(
             registry,
             repository,
         } => {
-            let far = registry.referrers(repository, &image.manifest.digest)?;
-            if let Some(manifest) = ours((registry, repository), image.manifest, &far, kinds)? {
-                return Ok(Statement::Elsewhere(manifest));
+            let there = registry.referrers(repository, &image.manifest.digest)?;
+            if let Some(manifest) = ours((registry, repository), image.manifest, &there, kinds)? {
+                let far = InRepository {
+                    registry,
+                    repository,
+                };
+                return Ok(Planned::Elsewhere(manifest, far));
             }
             provenance::found(image.manifest, &image.manifest.parse_config(config)?)
         }
     };
     let said = BTreeMap::from([("in-toto.io/predicate-type".to_owned(), provenance::PREDICATE.to_owned())]);
     let artifact = Artifact::new(image.manifest, STATEMENT, "provenance.json", &said, content);
-    Ok(Statement::Made(artifact))
+    Ok(Planned::Made(artifact))
 }
 
 /// A statement of this tool about an image, of the first of these kinds that is there. What somebody else has attached is theirs, also

@@ -40,7 +40,17 @@ enum List {
     /// The registry.
     Registry,
     /// The clients, under a tag, which may not be there yet.
-    Tag(Option<Manifest>),
+    Tag {
+        /// Whether it is.
+        is_there: bool,
+    },
+}
+
+/// A part of a registry's list.
+struct Page {
+    bytes: Vec<u8>,
+    /// Where it goes on.
+    link: Option<String>,
 }
 
 /// An artifact that is to be attached, and where its blobs are.
@@ -85,8 +95,8 @@ impl Referrers {
     /// The tag that the list is under and that has to move to take more. `None` where the registry keeps the list, or there is none yet.
     fn occupied_tag(&self, digest: &str) -> Option<String> {
         match &self.list {
-            List::Tag(Some(_)) => Some(referrers_tag(digest)),
-            List::Tag(None) | List::Registry => None,
+            List::Tag { is_there: true } => Some(referrers_tag(digest)),
+            List::Tag { is_there: false } | List::Registry => None,
         }
     }
 }
@@ -112,7 +122,9 @@ impl Registry {
             Some(index) => index.children().with_context(about)?.to_vec(),
             None => Vec::new(),
         };
-        let list = List::Tag(found);
+        let list = List::Tag {
+            is_there: found.is_some(),
+        };
         Ok(Referrers { all, list })
     }
 
@@ -126,7 +138,7 @@ impl Registry {
                 return Ok(Some(all));
             };
             let page = self.retried(&about, repository, || self.page(&path))?;
-            let Some((bytes, link)) = page else {
+            let Some(Page { bytes, link }) = page else {
                 return Ok(None);
             };
             let text = String::from_utf8(bytes).ok();
@@ -139,15 +151,16 @@ impl Registry {
         bail!("failed to {about}: the list does not end")
     }
 
-    /// A page of the list, and where it goes on. Registries without one answer in many ways, some with a page for people.
-    fn page(&self, path: &str) -> Result<Option<(Vec<u8>, Option<String>)>, Failure> {
+    /// A part of the list. Registries without one answer in many ways, some with a page for people.
+    fn page(&self, path: &str) -> Result<Option<Page>, Failure> {
         let answer = self.call(path, IMAGE_INDEX_TYPES[0])?;
         let kind = header(&answer, "content-type").unwrap_or_default();
         let is_list = kind.split(';').next().unwrap_or_default().trim() == IMAGE_INDEX_TYPES[0];
         match answer.status().as_u16() {
             200 if is_list => {
                 let link = header(&answer, "link");
-                Ok(Some((limited(answer.into_body(), CONFIG_LIMIT)?, link)))
+                let bytes = limited(answer.into_body(), CONFIG_LIMIT)?;
+                Ok(Some(Page { bytes, link }))
             }
             200 | 400 | 404..=406 | 501 => Ok(None),
             _ => Err(Failure::refused(&self.host, answer)),

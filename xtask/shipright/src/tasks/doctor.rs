@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     arch::Arch,
+    attest,
     aws::Aws,
     context::Context,
     docker::Docker,
@@ -99,6 +100,7 @@ pub(super) fn run(context: &Context, fix: bool) -> Result<ExitCode> {
     ));
     checks.push(content_store(config));
     checks.extend(scanner(config));
+    checks.extend(signers(config));
     for environment in config.environments.values() {
         checks.extend(cloud(config, environment, sandbox.as_ref()));
         if environment.ecr().is_none() {
@@ -135,6 +137,21 @@ fn scanner(config: &Config) -> Vec<Check> {
         }
     };
     asks.map(check).collect()
+}
+
+/// What signs images, where an environment asks for that.
+fn signers(config: &Config) -> Vec<Check> {
+    let installed = attest::installed();
+    let check = |environment: &Environment| {
+        let signing = environment.attest.sign.as_ref()?;
+        let what = format!("signatures for {}", environment.name);
+        let there = plan::attest::require_tool(&environment.name, signing, &installed);
+        Some(match there {
+            Ok(()) => Check::good(&what, signing.tool.name()),
+            Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
+        })
+    };
+    config.environments.values().filter_map(check).collect()
 }
 
 fn files(config: &Config) -> Vec<Check> {

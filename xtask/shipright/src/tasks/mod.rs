@@ -1,5 +1,6 @@
 //! One file a command: it gathers facts, asks for a plan, and shows or executes it.
 
+mod attest;
 mod build;
 mod builders;
 mod ci_workflow;

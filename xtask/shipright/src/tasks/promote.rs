@@ -7,19 +7,20 @@ use anyhow::{Context as _, Result};
 use image_oci::{Descriptor, Manifest};
 
 use super::{
-    gate,
+    attest, gate,
     transfer::{Image, Transfer},
 };
 use crate::{
     cli::Promote,
     context::Context,
     facts::{git, host, version},
-    model::{label, published::Found, refusal::Refusal, revision::Revision, tags::TagKind},
+    model::{attest::Attest, label, published::Found, refusal::Refusal, revision::Revision, tags::TagKind},
     plan::{
         self, Selected,
         promotion::{self, Child, PromotedTag, Tagged, Tags, Taken},
         scan::Gate,
     },
+    proof::Prover,
     record::Record,
     refused::Refused,
     resolver::ImageResolver,
@@ -40,6 +41,7 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
         .first()
         .context("an environment has a region")?
         .guard_registry()?;
+    let attested = attest::of(context, &regions)?;
     let source = ImageResolver::open(&context.terminal, &from)?;
     let mut all = Vec::new();
     for to in &regions {
@@ -53,7 +55,7 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     }
     let asked = gate::of(context, &regions)?;
     if context.global.dry_run {
-        show(context, &from, &all, asked);
+        show(context, &from, &all, (asked, attested.as_ref()));
         return Ok(ExitCode::SUCCESS);
     }
     let mut images = all.iter().flat_map(|(_, images)| images);
@@ -80,7 +82,9 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     let keeper = asked.zip(store.as_ref());
     let keeper =
         keeper.map(|(gate, store)| GateKeeper::new(gate, &workspace.config, terminal, store));
-    carry_out(&mut transfers, keeper.as_ref())?;
+    let prover = Prover::of_project(&workspace.config.root);
+    let attested = attested.as_ref().zip(Some(&prover));
+    carry_out(&mut transfers, keeper.as_ref(), attested)?;
     drop(transfers);
     context.print(&document(&from, &all));
     let done = all
@@ -112,11 +116,14 @@ fn show(
     context: &Context,
     from: &Session<'_>,
     all: &[(&Session<'_>, Vec<Image<'_>>)],
-    gate: Option<Gate>,
+    (gate, attested): (Option<Gate>, Option<&Attest>),
 ) {
     let mut plan = document(from, all);
     if let Some(gate) = &gate {
         plan["scan"] = serde_json::json!(gate);
+    }
+    if let Some(attested) = attested {
+        plan["attest"] = serde_json::json!(attested);
     }
     context.print(&serde_json::json!({ "plan": plan }));
     for (to, images) in all {
@@ -126,6 +133,9 @@ fn show(
     }
     if let Some(gate) = gate {
         context.terminal.block(&gate.words());
+    }
+    if let Some(attested) = attested {
+        context.terminal.block(&plan::attest::words(attested));
     }
 }
 
@@ -150,6 +160,7 @@ fn document(from: &Session<'_>, all: &[(&Session<'_>, Vec<Image<'_>>)]) -> serde
 fn carry_out(
     transfers: &mut [(Transfer<'_>, &mut Vec<Image<'_>>)],
     keeper: Option<&GateKeeper<'_>>,
+    attested: Option<(&Attest, &Prover)>,
 ) -> Result<()> {
     for (transfer, images) in &mut *transfers {
         images
@@ -167,6 +178,9 @@ fn carry_out(
             let all =
                 all.flat_map(|(transfer, images)| images.iter().map(move |one| (transfer, one)));
             gate::pass(all, keeper)?;
+        }
+        if let Some((asked, prover)) = attested.filter(|_| kind == TagKind::Moving) {
+            attest::attach(asked, prover, transfers)?;
         }
         for (transfer, images) in &*transfers {
             images
@@ -280,6 +294,7 @@ impl<'p> Planner<'p> {
             tags,
             creates_repository,
             sent: 0,
+            beside: Vec::new(),
             manifest,
             children: children.into_iter().map(|(manifest, _)| manifest).collect(),
         })

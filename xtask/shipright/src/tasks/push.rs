@@ -136,21 +136,7 @@ impl<'w> Prepared<'w> {
             platform: request.platform,
         };
         let (platform_builds, read) = look.read(request.multi_arch)?;
-        let facts = PushFacts {
-            place: session.place.clone(),
-            revision,
-            now: read.now,
-            repositories: read.repositories,
-            published: read.published,
-            functions: read.functions,
-            build: paths::build_facts(config, None),
-            scanners: scan::installed(),
-            attest: AttestFacts {
-                sbom: request.sbom,
-                is_sandbox: session.sandbox.is_some(),
-                tools: attest::installed(),
-            },
-        };
+        let facts = facts(&session, request, revision, read);
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         scan::leave_out_in_sandbox(&mut plan.scan, &session, &context.terminal);
         if let Some(sandbox) = &mut session.sandbox {
@@ -203,6 +189,30 @@ impl<'w> Prepared<'w> {
             jobs,
         }
         .carry_out(&self.plan)
+    }
+}
+
+/// What a push is planned from, besides deploy.toml.
+fn facts(
+    session: &Session<'_>,
+    request: Request<'_>,
+    revision: Option<Revision>,
+    read: Read,
+) -> PushFacts {
+    PushFacts {
+        place: session.place.clone(),
+        revision,
+        now: read.now,
+        repositories: read.repositories,
+        published: read.published,
+        functions: read.functions,
+        build: paths::build_facts(session.config, None),
+        scanners: scan::installed(),
+        attest: AttestFacts {
+            sbom: request.sbom,
+            is_sandbox: session.sandbox.is_some(),
+            tools: attest::installed(),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use image_oci::Manifest;
 use serde::Serialize;
 
+use super::attest::Beside;
 use crate::{
     arch::Arch,
     model::tags::TagKind,
@@ -41,6 +42,9 @@ pub(super) struct Image<'c> {
     pub creates_repository: bool,
     /// Bytes that were sent.
     pub sent: u64,
+    /// What each of its manifests has beside it, where the environment asks for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// The manifest or image index.
     #[serde(skip)]
     pub manifest: Manifest,

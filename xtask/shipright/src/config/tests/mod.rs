@@ -1,5 +1,6 @@
 //! deploy.toml from its text: what a finished configuration holds, and that every mistake is found.
 
+mod attest;
 mod builds;
 mod scan;
 

@@ -39,6 +39,7 @@ pub(crate) use apprunner::{Service, operation_id};
 pub(crate) use ecr::fits;
 pub(crate) use ecs::{Breaker, EcsService};
 pub(crate) use lambda::{Alias, Function};
+pub(crate) use registry::Referrers;
 pub(crate) use starters::Starter;
 
 /// In place of a status: the other side waits for an answer without end.
@@ -82,10 +83,8 @@ pub(crate) struct State {
     pub mounts_blobs: bool,
     /// Whether a push makes a missing repository, as registries other than ECR do.
     pub makes_repositories: bool,
-    /// Whether the registry keeps no list of what belongs to an image: it does not know the OCI specification's version 1.1.
-    pub has_no_referrers: bool,
-    /// Whether the registry takes no manifest that has a subject.
-    pub refuses_artifacts: bool,
+    /// What the registry does with what belongs to an image.
+    pub referrers: Referrers,
     /// What of the registry protocol fails: the end of a path that is written to, with which status ([`NO_ANSWER`] for none at
     /// all), and how often.
     pub fails_to_write: Option<(&'static str, u16, u32)>,

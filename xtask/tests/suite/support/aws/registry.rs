@@ -5,6 +5,18 @@ use serde_json::json;
 
 use super::{Answer, Repository, Request, State, digest, ecr::store};
 
+/// What a registry does with what belongs to an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Referrers {
+    /// It keeps a list, as the OCI distribution specification's version 1.1 has it.
+    #[default]
+    Listed,
+    /// It knows no list: it is of an earlier version.
+    Unlisted,
+    /// It takes no manifest that has a subject.
+    Refused,
+}
+
 /// The registry protocol, as far as a push and a read of a blob need it.
 pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
     let login = format!(
@@ -85,7 +97,8 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         return (404, vec![], b"NAME_UNKNOWN".to_vec());
     };
     let call = format!("{} /v2/{name}/{kind}/{reference}", request.method);
-    let has_referrers = !state.has_no_referrers;
+    let kept = state.referrers;
+    let has_referrers = kept == Referrers::Listed;
     let answer = match (request.method.as_str(), kind) {
         ("GET" | "HEAD", "blobs") => repository
             .blobs
@@ -133,7 +146,7 @@ pub(super) fn registry(state: &mut State, request: &Request) -> Answer {
         }
         ("PUT", "manifests") => {
             let bytes = String::from_utf8_lossy(&request.body).into_owned();
-            if state.refuses_artifacts && bytes.contains("\"subject\"") {
+            if kept == Referrers::Refused && bytes.contains("\"subject\"") {
                 return (403, vec![], b"DENIED".to_vec());
             }
             let is_digest = reference.starts_with("sha256:");
