@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{
     aws::{Aws, PASSWORD, Referrers, Repository, digest},
     images::{Image, Layer, program},
+    killed::killed_after_each_call,
     project::{DEPLOY, Project, deploy_to},
 };
 
@@ -843,4 +844,22 @@ fn a_deployment_takes_the_flag_too() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn a_run_that_is_killed_anywhere_is_ended_by_the_next_one() {
+    let project = project("sbom = true\nprovenance = true");
+    project.aws.state().referrers = Referrers::Unlisted;
+    killed_after_each_call(&project, &[&project.aws], PUSH, || {
+        let state = project.aws.state();
+        let repository = &state.repositories["backend"];
+        let moment = |tag: &String| tag.starts_with("worker-dev-2");
+        let tags: Vec<_> = repository
+            .tags
+            .iter()
+            .filter(|(tag, _)| !moment(tag))
+            .map(|(tag, digest)| (tag.clone(), digest.clone()))
+            .collect();
+        (tags, repository.manifests.clone())
+    });
 }

@@ -81,7 +81,7 @@ pub(super) fn built(manifest: &Manifest, run: &BuildRun<'_>) -> Vec<u8> {
         labels,
         ..
     } = run.build;
-    let source = labels.get(label::SOURCE).map(|source| without_credentials(source));
+    let source = source(labels);
     let (own, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) =
         args.iter().partition(|(name, _)| OWN.contains(&name.as_str()));
     let secrets: Vec<_> = secrets.iter().map(|secret| &secret.id).collect();
@@ -120,7 +120,7 @@ pub(super) fn built(manifest: &Manifest, run: &BuildRun<'_>) -> Vec<u8> {
 /// The statement of an image whose build nobody has seen.
 pub(super) fn found(manifest: &Manifest, config: &Config) -> Vec<u8> {
     let labels = config.config.labels.clone().unwrap_or_default();
-    let source = labels.get(label::SOURCE).map(|source| without_credentials(source));
+    let source = source(&labels);
     let mut said = json!({ "platform": format!("{}/{}", config.os, config.architecture) });
     let mut dependencies = Vec::new();
     if let Some(revision) = labels.get(label::REVISION) {
@@ -140,6 +140,12 @@ pub(super) fn found(manifest: &Manifest, config: &Config) -> Vec<u8> {
     });
     let details = json!({ "builder": { "id": UNKNOWN } });
     statement(manifest, source.as_deref(), &definition, &details)
+}
+
+/// Where the source is, by an image's labels. A path on somebody's disk says nothing to others.
+fn source(labels: &BTreeMap<String, String>) -> Option<String> {
+    let said = without_credentials(labels.get(label::SOURCE)?);
+    git_address(&said).is_some().then_some(said)
 }
 
 fn statement(manifest: &Manifest, source: Option<&str>, definition: &Value, details: &Value) -> Vec<u8> {
