@@ -26,7 +26,8 @@ pub struct Deploy {
     /// Only images that differ from a commit: where this branch left REF (a branch, tag or commit)
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
-    /// Attach an SBOM to each image, as `sbom = true` in the environment does
+    /// Attach an SBOM (CycloneDX) to each image, as `sbom = true` does: packages of dpkg, apk, Python and npm, and not what is in an
+    /// RPM database
     #[arg(long)]
     pub sbom: bool,
 }

@@ -362,7 +362,8 @@ pub struct PushSelection {
     /// push without it, once both are there, makes that
     #[arg(long, value_name = "PLATFORM", value_parser = platform, conflicts_with = "multi_arch")]
     pub platform: Option<Arch>,
-    /// Attach an SBOM (CycloneDX) to each image, as `sbom = true` in the environment does
+    /// Attach an SBOM (CycloneDX) to each image, as `sbom = true` does: packages of dpkg, apk, Python and npm, and not what is in an
+    /// RPM database
     #[arg(long)]
     pub sbom: bool,
     /// Not taken: the target table decides.
