@@ -119,9 +119,15 @@ mod tests {
         };
         let signed = ["sign", "--yes", "--key", "awskms:///alias/a b", "r@d"];
         assert_eq!(signing.sign_line("r@d"), signed);
-        assert_eq!(signing.verify_line("r@d"), ["verify", "--key", "cosign.pub", "r@d"]);
+        assert_eq!(
+            signing.verify_line("r@d"),
+            ["verify", "--key", "cosign.pub", "r@d"]
+        );
         signing.tool = SigningTool::Notation;
-        assert_eq!(signing.sign_line("r@d"), ["sign", "--key", "awskms:///alias/a b", "r@d"]);
+        assert_eq!(
+            signing.sign_line("r@d"),
+            ["sign", "--key", "awskms:///alias/a b", "r@d"]
+        );
         for tool in SigningTool::ALL {
             assert_eq!(tool.name().parse(), Ok(tool));
         }

@@ -107,7 +107,15 @@ mod tests {
     fn an_artifact_has_an_empty_config_one_layer_and_its_subject() {
         let subject = Manifest::new("{\"x\":1}".into(), IMAGE_MANIFEST_TYPES[1]);
         let kind = "application/vnd.cyclonedx+json";
-        let make = || Artifact::new(&subject, kind, "sbom.cdx.json", &BTreeMap::new(), b"{}\n".into());
+        let make = || {
+            Artifact::new(
+                &subject,
+                kind,
+                "sbom.cdx.json",
+                &BTreeMap::new(),
+                b"{}\n".into(),
+            )
+        };
         let artifact = make();
         assert_eq!(artifact, make());
         let document = artifact.manifest.document().unwrap();

@@ -17,8 +17,16 @@ pub fn referrers_tag(digest: &str) -> String {
 /// A manifest that is none.
 pub fn referrer(artifact: &Manifest) -> Result<Descriptor, Error> {
     let document = artifact.document()?;
-    let said = document.artifact_type.clone().filter(|kind| !kind.is_empty());
-    let of_config = || document.config.as_ref().map(|config| config.media_type.clone());
+    let said = document
+        .artifact_type
+        .clone()
+        .filter(|kind| !kind.is_empty());
+    let of_config = || {
+        document
+            .config
+            .as_ref()
+            .map(|config| config.media_type.clone())
+    };
     Ok(Descriptor {
         media_type: artifact.media_type.clone(),
         digest: artifact.digest.clone(),
@@ -58,7 +66,10 @@ pub fn with_referrers(
     };
     let count = entries.len();
     for one in added {
-        if !entries.iter().any(|entry| entry["digest"] == one.digest.as_str()) {
+        if !entries
+            .iter()
+            .any(|entry| entry["digest"] == one.digest.as_str())
+        {
             entries.push(entry(one));
         }
     }
@@ -100,13 +111,20 @@ mod tests {
     #[test]
     fn a_list_grows_without_twins_and_keeps_what_others_have_entered() {
         let (one, other) = (artifact("1"), artifact("2"));
-        let first = with_referrers(None, &[one.clone(), one.clone()]).unwrap().unwrap();
+        let first = with_referrers(None, &[one.clone(), one.clone()])
+            .unwrap()
+            .unwrap();
         let entries = first.children().unwrap();
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0], one);
-        assert_eq!((one.artifact_type.as_deref(), one.annotations["a"].as_str()), (Some("x/y"), "b"));
+        assert_eq!(
+            (one.artifact_type.as_deref(), one.annotations["a"].as_str()),
+            (Some("x/y"), "b")
+        );
         assert_eq!(with_referrers(Some(&first), &[one]).unwrap(), None);
-        let theirs = first.bytes.replacen("\"size\"", "\"theirs\":[1.50],\"size\"", 1);
+        let theirs = first
+            .bytes
+            .replacen("\"size\"", "\"theirs\":[1.50],\"size\"", 1);
         let theirs = Manifest::new(theirs, "");
         let both = with_referrers(Some(&theirs), &[other]).unwrap().unwrap();
         assert_eq!(both.children().unwrap().len(), 2);

@@ -195,7 +195,10 @@ mod tests {
         assert!(found.is_some_and(|asked| asked.sbom && !asked.provenance));
         environment.attest.sign = Some(signing(SigningTool::Notation));
         let refusal = asked(&environment, &facts).unwrap_err();
-        assert!(refusal.problem.contains("`notation` is not installed"), "{refusal}");
+        assert!(
+            refusal.problem.contains("`notation` is not installed"),
+            "{refusal}"
+        );
         let there = AttestFacts {
             tools: vec![SigningTool::Notation],
             ..facts.clone()

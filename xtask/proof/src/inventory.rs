@@ -172,8 +172,7 @@ impl Installed {
 
 /// What the layers of an image, bottom first, have installed in the end.
 pub fn inventory(layers: &[Layer]) -> Inventory {
-    let (mut read, mut unread, mut systems) =
-        (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    let (mut read, mut unread, mut systems) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
     for (place, layer) in layers.iter().enumerate() {
         if place > 0 {
             read.retain(|path: &&String, _| !hides(layer, path));

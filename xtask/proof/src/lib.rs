@@ -38,7 +38,7 @@ mod verdict;
 pub use elf::{Elf, Machine, parse as read_elf};
 pub use error::Error;
 pub use image_oci::Config;
-pub use inventory::{Installed, Inventory, Manager, inventory, System};
+pub use inventory::{Installed, Inventory, Manager, System, inventory};
 pub use judge::prove;
 pub use layer::{FORMAT, Layer, read as read_layer};
 pub use tar::{Entry, Kind, Reader as TarReader};

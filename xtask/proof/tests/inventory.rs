@@ -119,7 +119,9 @@ fn the_distribution_is_what_the_image_says_in_the_end() {
             .into_iter()
             .map(|layer| read_layer(&layer.gzip()[..]).unwrap())
             .collect();
-        inventory(&layers).system.map(|system| (system.id, system.version))
+        inventory(&layers)
+            .system
+            .map(|system| (system.id, system.version))
     };
     let debian = || Archive::new().file("usr/lib/os-release", b"ID=debian\nVERSION_ID=\"12\"\n");
     let expected = |id: &str, version: &str| Some((id.to_owned(), Some(version.to_owned())));

@@ -10,8 +10,8 @@
     reason = "tests start programs and print what they do"
 )]
 
-mod aws_rules;
 mod attest;
+mod aws_rules;
 mod build;
 mod ci_workflow;
 mod completions;

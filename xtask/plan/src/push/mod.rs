@@ -118,7 +118,8 @@ pub fn plan_push(
     refusals.extend(builds.iter().filter_map(refusals::no_index_for_lambda));
     let scan = scan::gate(environment, &facts.place, &facts.scanners)
         .map_err(|refusal| refusals.push(refusal));
-    let attest = attest::asked(environment, &facts.attest).map_err(|refusal| refusals.push(refusal));
+    let attest =
+        attest::asked(environment, &facts.attest).map_err(|refusal| refusals.push(refusal));
     let (attest, note) = attest.unwrap_or_default();
     let mut plan = Plan {
         scan: scan.unwrap_or_default(),

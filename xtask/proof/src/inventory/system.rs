@@ -34,9 +34,8 @@ fn value(text: &str, name: &str) -> Option<String> {
         Some(value.trim().trim_matches(['"', '\'']).to_owned())
     };
     let value = text.lines().filter_map(assigned).next_back()?;
-    let is_legal = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
-    };
+    let is_legal =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
     let is_its = !value.is_empty() && value.len() <= LONGEST && value.bytes().all(is_legal);
     is_its.then_some(value)
 }
@@ -50,8 +49,14 @@ mod tests {
         let read = |text| System::read(text).map(|one| (one.id, one.version));
         let of = |id: &str, version: Option<&str>| Some((id.into(), version.map(str::to_owned)));
         let cases = [
-            ("ID=debian\nVERSION_ID=\"12\"\nID_LIKE=x\n", of("debian", Some("12"))),
-            ("NAME='Wolfi'\nID='wolfi'\nVERSION_ID=20230201", of("wolfi", Some("20230201"))),
+            (
+                "ID=debian\nVERSION_ID=\"12\"\nID_LIKE=x\n",
+                of("debian", Some("12")),
+            ),
+            (
+                "NAME='Wolfi'\nID='wolfi'\nVERSION_ID=20230201",
+                of("wolfi", Some("20230201")),
+            ),
             ("ID=debian\nVERSION_ID=\u{202e}12\n", of("debian", None)),
             ("ID=a\nID=b\n", of("b", None)),
             ("ID=a b\n", None),

@@ -19,7 +19,10 @@ impl BuilderId {
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let said = |name: &str| {
             let value = variable(name)?;
-            value.bytes().all(|byte| byte.is_ascii_graphic()).then_some(value)
+            value
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic())
+                .then_some(value)
         };
         let is_on = |name: &str| variable(name).as_deref() == Some("true");
         let found = if is_on("GITHUB_ACTIONS") {
@@ -79,7 +82,10 @@ mod tests {
             ("GITHUB_ACTIONS", "true"),
             ("GITHUB_SERVER_URL", "https://github.com"),
             ("GITHUB_REPOSITORY", "team/backend"),
-            ("GITHUB_WORKFLOW_REF", "team/backend/.github/workflows/ship.yml@refs/heads/main"),
+            (
+                "GITHUB_WORKFLOW_REF",
+                "team/backend/.github/workflows/ship.yml@refs/heads/main",
+            ),
             ("GITHUB_RUN_ID", "7"),
             ("GITHUB_RUN_ATTEMPT", "2"),
         ];
@@ -94,8 +100,15 @@ mod tests {
         ];
         let (id, invocation) = of(&gitlab);
         assert_eq!(id, "https://gitlab.com/team/backend/-/runners/12");
-        assert_eq!(invocation.as_deref(), Some("https://gitlab.com/team/backend/-/jobs/3"));
-        for local in [&[][..], &[("GITHUB_ACTIONS", "true")], &[("CI_PROJECT_URL", "x")]] {
+        assert_eq!(
+            invocation.as_deref(),
+            Some("https://gitlab.com/team/backend/-/jobs/3")
+        );
+        for local in [
+            &[][..],
+            &[("GITHUB_ACTIONS", "true")],
+            &[("CI_PROJECT_URL", "x")],
+        ] {
             assert_eq!(of(local), (LOCAL.to_owned(), None));
         }
     }

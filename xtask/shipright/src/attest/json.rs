@@ -68,8 +68,14 @@ mod tests {
         let hostile = "a\"b\\c\u{1b}[31m\u{9b}1m\u{202e}\u{0}\n\u{1f980}\u{7f}é";
         let value = json!({ "b": [1, 2.5, null, true, {}], "a": hostile, hostile: [] });
         let text = canonical(&value);
-        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        assert!(
+            text.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-        assert_eq!(canonical(&json!({ "b": 1, "a": { "d": 1, "c": "" } })), r#"{"a":{"c":"","d":1},"b":1}"#);
+        assert_eq!(
+            canonical(&json!({ "b": 1, "a": { "d": 1, "c": "" } })),
+            r#"{"a":{"c":"","d":1},"b":1}"#
+        );
     }
 }

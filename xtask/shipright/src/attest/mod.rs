@@ -182,14 +182,23 @@ impl Attacher<'_> {
         let (_, inventory) = self.prover.near(&near, None, &[])?;
         let config = image.manifest.parse_config(config)?;
         let content = sbom::document(image.manifest, &config, &inventory);
-        Ok(Artifact::new(image.manifest, SBOM, "sbom.cdx.json", &BTreeMap::new(), content))
+        Ok(Artifact::new(
+            image.manifest,
+            SBOM,
+            "sbom.cdx.json",
+            &BTreeMap::new(),
+            content,
+        ))
     }
 
     fn say(&self, name: &str, attached: &[Attached]) {
         let new = attached.iter().filter(|one| !one.was_there);
-        let new: Vec<_> = new.map(|one| format!("{} {}", one.document.words(), one.digest)).collect();
+        let new: Vec<_> = new
+            .map(|one| format!("{} {}", one.document.words(), one.digest))
+            .collect();
         if !new.is_empty() {
-            self.terminal.status("Attached", &format!("{name}: {}", new.join(", ")));
+            self.terminal
+                .status("Attached", &format!("{name}: {}", new.join(", ")));
         }
     }
 }
@@ -237,7 +246,10 @@ fn statement<'o>(
             provenance::found(image.manifest, &image.manifest.parse_config(config)?)
         }
     };
-    let said = BTreeMap::from([("in-toto.io/predicate-type".to_owned(), provenance::PREDICATE.to_owned())]);
+    let said = BTreeMap::from([(
+        "in-toto.io/predicate-type".to_owned(),
+        provenance::PREDICATE.to_owned(),
+    )]);
     let artifact = Artifact::new(image.manifest, STATEMENT, "provenance.json", &said, content);
     Ok(Planned::Made(artifact))
 }

@@ -82,8 +82,9 @@ pub(super) fn built(manifest: &Manifest, run: &BuildRun<'_>) -> Vec<u8> {
         ..
     } = run.build;
     let source = source(labels);
-    let (own, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        args.iter().partition(|(name, _)| OWN.contains(&name.as_str()));
+    let (own, theirs): (BTreeMap<_, _>, BTreeMap<_, _>) = args
+        .iter()
+        .partition(|(name, _)| OWN.contains(&name.as_str()));
     let secrets: Vec<_> = secrets.iter().map(|secret| &secret.id).collect();
     let mut chosen = json!({
         "commit": run.revision.commit,
@@ -148,7 +149,12 @@ fn source(labels: &BTreeMap<String, String>) -> Option<String> {
     git_address(&said).is_some().then_some(said)
 }
 
-fn statement(manifest: &Manifest, source: Option<&str>, definition: &Value, details: &Value) -> Vec<u8> {
+fn statement(
+    manifest: &Manifest,
+    source: Option<&str>,
+    definition: &Value,
+    details: &Value,
+) -> Vec<u8> {
     let digest = &manifest.digest;
     let hash = digest.strip_prefix("sha256:").unwrap_or(digest);
     let statement = json!({
@@ -230,14 +236,19 @@ mod tests {
         assert_eq!(kind(&bytes, &manifest), Some(FOUND));
         let other = Manifest::new("{ }".into(), IMAGE_MANIFEST_TYPES[0]);
         assert_eq!(kind(&bytes, &other), None);
-        let theirs = String::from_utf8(bytes).unwrap().replace("urn:shipright:", "urn:theirs:");
+        let theirs = String::from_utf8(bytes)
+            .unwrap()
+            .replace("urn:shipright:", "urn:theirs:");
         assert_eq!(kind(theirs.as_bytes(), &manifest), None);
     }
 
     #[test]
     fn a_repository_s_address_is_a_url_and_a_path_is_none() {
         for (source, address) in [
-            ("https://git.example.com/x.git", Some("https://git.example.com/x.git")),
+            (
+                "https://git.example.com/x.git",
+                Some("https://git.example.com/x.git"),
+            ),
             ("git@host:team/x.git", Some("ssh://git@host/team/x.git")),
             ("host:/srv/x", Some("ssh://host/srv/x")),
             ("/srv/git/x", None),

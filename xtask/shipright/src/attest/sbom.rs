@@ -126,7 +126,8 @@ fn components(inventory: &Inventory) -> Vec<Value> {
 
 /// What the document covers, and what it is known to lack.
 fn properties(inventory: &Inventory) -> Vec<Value> {
-    let property = |name: &str, value: &str| json!({ "name": format!("shipright:{name}"), "value": value });
+    let property =
+        |name: &str, value: &str| json!({ "name": format!("shipright:{name}"), "value": value });
     let covers = "packages of dpkg, apk, Python and npm, as their package managers have written them down; not RPM databases, and not \
                   what was copied in by itself";
     let mut all = vec![property("covers", covers)];
@@ -141,14 +142,25 @@ fn properties(inventory: &Inventory) -> Vec<Value> {
 /// When the image was made, as it says itself.
 fn created(config: &Config) -> Option<String> {
     let created = DateTime::parse_from_rfc3339(config.created.as_ref()?).ok()?;
-    Some(created.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Secs, true))
+    Some(
+        created
+            .with_timezone(&Utc)
+            .to_rfc3339_opts(SecondsFormat::Secs, true),
+    )
 }
 
 /// A UUID of the document's own bytes. Source: RFC 9562, version 8.
 fn serial(text: &str) -> String {
     let digest = digest_of(text.as_bytes());
     let hex = digest.trim_start_matches("sha256:");
-    format!("urn:uuid:{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
+    format!(
+        "urn:uuid:{}-{}-8{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..15],
+        &hex[15..18],
+        &hex[18..30]
+    )
 }
 
 #[cfg(test)]
@@ -169,7 +181,11 @@ mod tests {
 
     fn made(config: &str, inventory: &Inventory) -> (Vec<u8>, Value) {
         let manifest = Manifest::new("{}".into(), IMAGE_MANIFEST_TYPES[0]);
-        let bytes = document(&manifest, &Config::parse(config.as_bytes()).unwrap(), inventory);
+        let bytes = document(
+            &manifest,
+            &Config::parse(config.as_bytes()).unwrap(),
+            inventory,
+        );
         let value = serde_json::from_slice(&bytes).unwrap();
         (bytes, value)
     }
@@ -197,11 +213,20 @@ mod tests {
         assert_eq!(made(config, &inventory).0, bytes);
         assert!(!String::from_utf8(bytes).unwrap().contains("token"));
         let image = &document["metadata"]["component"];
-        assert_eq!((image["name"].as_str(), image["type"].as_str()), (Some("backend"), Some("container")));
-        assert_eq!(image["externalReferences"][0]["url"], "https://git.example.com/team/backend.git");
+        assert_eq!(
+            (image["name"].as_str(), image["type"].as_str()),
+            (Some("backend"), Some("container"))
+        );
+        assert_eq!(
+            image["externalReferences"][0]["url"],
+            "https://git.example.com/team/backend.git"
+        );
         assert_eq!(document["metadata"]["timestamp"], "2025-01-16T14:30:00Z");
         let components = document["components"].as_array().unwrap();
-        let references: Vec<_> = components.iter().map(|one| one["bom-ref"].as_str().unwrap()).collect();
+        let references: Vec<_> = components
+            .iter()
+            .map(|one| one["bom-ref"].as_str().unwrap())
+            .collect();
         assert_eq!(
             references,
             [
@@ -212,13 +237,24 @@ mod tests {
                 "pkg:npm/%40types/node@1.0",
             ]
         );
-        assert_eq!((&components[4]["group"], &components[4]["name"]), (&json!("@types"), &json!("node")));
+        assert_eq!(
+            (&components[4]["group"], &components[4]["name"]),
+            (&json!("@types"), &json!("node"))
+        );
         let said = document["metadata"]["properties"].to_string();
-        for words in ["not RPM databases", "/var/lib/rpm/rpmdb.sqlite", "more packages"] {
+        for words in [
+            "not RPM databases",
+            "/var/lib/rpm/rpmdb.sqlite",
+            "more packages",
+        ] {
             assert!(said.contains(words), "{said}");
         }
         let serial = document["serialNumber"].as_str().unwrap();
-        let parts: Vec<_> = serial.trim_start_matches("urn:uuid:").split('-').map(str::len).collect();
+        let parts: Vec<_> = serial
+            .trim_start_matches("urn:uuid:")
+            .split('-')
+            .map(str::len)
+            .collect();
         assert_eq!(parts, [8, 4, 4, 4, 12], "{serial}");
     }
 
@@ -230,7 +266,10 @@ mod tests {
         };
         let (bytes, document) = made(r#"{"architecture":"","created":"yesterday"}"#, &inventory);
         assert!(bytes.iter().all(|byte| (b' '..=b'~').contains(byte)));
-        assert_eq!(document["components"][0]["name"], "\u{1b}[31m\u{202e}evil\n");
+        assert_eq!(
+            document["components"][0]["name"],
+            "\u{1b}[31m\u{202e}evil\n"
+        );
         assert!(document["metadata"].get("timestamp").is_none());
         assert_eq!(document["metadata"]["component"]["name"], "image");
     }

@@ -70,7 +70,9 @@ impl<'s> Signer<'s> {
     /// # Errors
     /// What the tool says of one that it does not accept.
     pub fn verify(&self, repository: &str, digest: &str) -> Result<()> {
-        let words = self.signing.verify_line(&self.reference(repository, digest));
+        let words = self
+            .signing
+            .verify_line(&self.reference(repository, digest));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         self.terminal.detail(&self.tool.shown(&words));
         self.tool.bounded(&words, LIMIT, WAIT).map(drop)

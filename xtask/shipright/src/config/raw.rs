@@ -12,7 +12,10 @@ use serde::{
 };
 
 pub(super) use super::located::{Key, Located, NOWHERE, Named, texts};
-use super::{raw_attest::SigningToolName, raw_scan::{Scan, SeverityName}};
+use super::{
+    raw_attest::SigningToolName,
+    raw_scan::{Scan, SeverityName},
+};
 
 // `required` is said by hand: serde has a default for these too, so that one missing key does not hide other mistakes.
 

@@ -54,7 +54,8 @@ mod tests {
     fn images_are_read_in_both_forms_and_nothing_else_is() {
         let hex = "a".repeat(64);
         let image = json!({ "uri": "pkg:docker/python@3.13-slim", "digest": { "sha256": hex } });
-        let git = json!({ "uri": "https://user:token@git.example.com/x", "digest": { "sha1": "1" } });
+        let git =
+            json!({ "uri": "https://user:token@git.example.com/x", "digest": { "sha1": "1" } });
         let odd = json!({ "uri": "pkg:docker/x", "digest": { "sha256": "1" } });
         let expected = [Base {
             uri: "pkg:docker/python@3.13-slim".into(),

@@ -86,36 +86,41 @@ impl Executor<'_> {
         let builder = BuilderId::of(host::variable);
         let holders = holders(destination, replicas);
         let inputs = once_each(there);
-        self.stage(jobs, inputs, "no tag was moved", |job, (image, is_first)| {
-            if !is_first {
-                return Ok(());
-            }
-            self.activity(job).phase("attach", "");
-            let bases = job.bases.clone();
-            let run = self.build_run(job, plan, &builder);
-            let run = run.map(|run| BuildRun {
-                bases: &bases,
-                ..run
-            });
-            let name = job.image.name.as_str();
-            for (number, holder) in holders.iter().enumerate() {
-                let origin = match &run {
-                    Some(run) => Origin::Built(run),
-                    None if number == 0 => Origin::Found,
-                    None => Origin::From {
-                        registry: destination.registry,
-                        repository: &image.publication.repository,
-                    },
-                };
-                let attached = attacher
-                    .attach(&holder.subject(name, image), origin)
-                    .with_context(|| format!("in {}", holder.place.region))?;
-                if number == 0 {
-                    job.report.attached = attached;
+        self.stage(
+            jobs,
+            inputs,
+            "no tag was moved",
+            |job, (image, is_first)| {
+                if !is_first {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })?;
+                self.activity(job).phase("attach", "");
+                let bases = job.bases.clone();
+                let run = self.build_run(job, plan, &builder);
+                let run = run.map(|run| BuildRun {
+                    bases: &bases,
+                    ..run
+                });
+                let name = job.image.name.as_str();
+                for (number, holder) in holders.iter().enumerate() {
+                    let origin = match &run {
+                        Some(run) => Origin::Built(run),
+                        None if number == 0 => Origin::Found,
+                        None => Origin::From {
+                            registry: destination.registry,
+                            repository: &image.publication.repository,
+                        },
+                    };
+                    let attached = attacher
+                        .attach(&holder.subject(name, image), origin)
+                        .with_context(|| format!("in {}", holder.place.region))?;
+                    if number == 0 {
+                        job.report.attached = attached;
+                    }
+                }
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 
@@ -130,7 +135,11 @@ impl Executor<'_> {
         let shown = |path: &std::path::Path| {
             let inner = path.strip_prefix(self.root).unwrap_or(path);
             let inner = inner.display().to_string();
-            if inner.is_empty() { ".".to_owned() } else { inner }
+            if inner.is_empty() {
+                ".".to_owned()
+            } else {
+                inner
+            }
         };
         let text = std::fs::read_to_string(&build.dockerfile).ok();
         let model = text.and_then(|text| Model::parse(&text).ok());

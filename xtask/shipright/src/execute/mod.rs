@@ -196,7 +196,9 @@ impl Executor<'_> {
                 Ok(())
             }
         });
-        for (((index, manifest), changed), signature) in both.into_iter().zip(changed).zip(signatures) {
+        for (((index, manifest), changed), signature) in
+            both.into_iter().zip(changed).zip(signatures)
+        {
             indexes.push(IndexReport {
                 changed,
                 signature,

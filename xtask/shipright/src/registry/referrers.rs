@@ -117,7 +117,11 @@ impl Registry {
         let all = match &found {
             // Whether it is a list at all is asked by who reads it.
             Some(index) if !index.is_image_index() => {
-                bail!("{}, and is of media type `{}`", about(), index.media_type.escape_debug())
+                bail!(
+                    "{}, and is of media type `{}`",
+                    about(),
+                    index.media_type.escape_debug()
+                )
             }
             Some(index) => index.children().with_context(about)?.to_vec(),
             None => Vec::new(),
@@ -144,7 +148,9 @@ impl Registry {
             let text = String::from_utf8(bytes).ok();
             let text = text.with_context(|| format!("failed to {about}: it is not text"))?;
             let page = Manifest::new(text, IMAGE_INDEX_TYPES[0]);
-            let entries = page.children().with_context(|| format!("failed to {about}"))?;
+            let entries = page
+                .children()
+                .with_context(|| format!("failed to {about}"))?;
             all.extend(entries.iter().cloned());
             next = link.and_then(|link| following(&link, &list));
         }

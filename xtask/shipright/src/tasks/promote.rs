@@ -14,7 +14,10 @@ use crate::{
     cli::Promote,
     context::Context,
     facts::{git, host, version},
-    model::{attest::Attest, label, published::Found, refusal::Refusal, revision::Revision, tags::TagKind},
+    model::{
+        attest::Attest, label, published::Found, refusal::Refusal, revision::Revision,
+        tags::TagKind,
+    },
     plan::{
         self, Selected,
         promotion::{self, Child, PromotedTag, Tagged, Tags, Taken},

@@ -20,7 +20,9 @@ use crate::{
         revision::Revision,
         tags::TagKind,
     },
-    plan::{self, Plan, PlatformBuild, PushFacts, Selected, attest::AttestFacts, guards, plan_push},
+    plan::{
+        self, Plan, PlatformBuild, PushFacts, Selected, attest::AttestFacts, guards, plan_push,
+    },
     refused::Refused,
     report::result::Report,
     scan,

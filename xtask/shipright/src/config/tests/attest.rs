@@ -20,24 +20,39 @@ fn nothing_is_attached_where_nothing_is_said() {
     let found = attest("sbom = true\nsign = \"notation\"\nsign-args = [\"--key\", \"a b\"]");
     assert!(found.sbom && !found.provenance);
     let signing = found.sign.unwrap();
-    assert_eq!((signing.tool, signing.sign_args[1].as_str()), (SigningTool::Notation, "a b"));
+    assert_eq!(
+        (signing.tool, signing.sign_args[1].as_str()),
+        (SigningTool::Notation, "a b")
+    );
     assert_eq!(signing.verify_args, Vec::<String>::new());
 }
 
 #[test]
 fn every_mistake_is_told() {
     let cases = [
-        ("sign = \"cosing\"", vec!["`cosing`, which is no program that signs"]),
+        (
+            "sign = \"cosing\"",
+            vec!["`cosing`, which is no program that signs"],
+        ),
         ("sign = \"cosign\"", vec!["and no `verify-args`"]),
-        ("sign-args = [\"x\"]\nverify-args = [\"y\"]", vec!["sign-args` is for a `sign`", "verify-args` is for a `sign`"]),
-        ("sign = \"notation\"\nsign-args = [\"\", \"a\\nb\"]", vec!["has ``", "has `a\\nb`"]),
+        (
+            "sign-args = [\"x\"]\nverify-args = [\"y\"]",
+            vec!["sign-args` is for a `sign`", "verify-args` is for a `sign`"],
+        ),
+        (
+            "sign = \"notation\"\nsign-args = [\"\", \"a\\nb\"]",
+            vec!["has ``", "has `a\\nb`"],
+        ),
         ("sbom = \"yes\"", vec!["sbom"]),
     ];
     for (keys, expected) in cases {
         let found = problems(&with(keys));
         assert_eq!(found.len(), expected.len(), "{keys}: {found:?}");
         for words in expected {
-            assert!(found.iter().any(|one| one.contains(words)), "{words}: {found:?}");
+            assert!(
+                found.iter().any(|one| one.contains(words)),
+                "{words}: {found:?}"
+            );
         }
     }
 }

@@ -139,7 +139,11 @@ fn show(context: &Context, signing: &Signing, rows: &[Row]) {
     let terminal = &context.terminal;
     let head = ["image", "what", "digest", "signature"];
     let lines = rows.iter().map(|row| {
-        let signature = if row.signed { "good" } else { "none that counts" };
+        let signature = if row.signed {
+            "good"
+        } else {
+            "none that counts"
+        };
         [
             named(&row.image, row.region.as_ref()),
             row.what.clone(),
