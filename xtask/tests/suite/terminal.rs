@@ -7,6 +7,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::{
+    aws::Function,
+    picture::{Look, Piece, svg},
     project::{Project, fixture},
     screen::Screen,
 };
@@ -401,4 +403,130 @@ fn a_buildx_that_knows_no_json_tells_its_progress_in_words() {
         .collect();
     assert_eq!(builds.len(), 2, "{builds:?}");
     assert!(builds[0].contains("--progress=rawjson") && builds[1].contains("--progress=plain"));
+}
+
+/// Four services, each for another target or another purpose.
+const SHOP: &str = r#"
+[project]
+name = "shop"
+context = "backend"
+
+[environments.dev]
+account = "111122223333"
+region = "eu-west-1"
+create-repository = true
+
+[services]
+api = { images = [{ dockerfile = "Dockerfile.lambda" }] }
+jobs = { images = [{ dockerfile = "Dockerfile.lambda" }] }
+cart = { images = [{ dockerfile = "Dockerfile.eks" }] }
+web = { images = [{ dockerfile = "Dockerfile.apprunner" }] }
+"#;
+
+/// Layers of the four as builds make them, the first of which is their base image's. `change` is in the last of each.
+fn layers(change: &str) -> String {
+    let of = |base: (&str, usize), packages: usize, application: usize| {
+        json!([
+            ["base", base.1, base.0],
+            ["usr/share/certificates", 212_000, "the same in all"],
+            ["packages", packages, "wheels"],
+            ["app", application, change],
+        ])
+    };
+    let slim = ("slim", 28_400_000);
+    json!({
+        "SERVICE_FOLDER=api": of(slim, 12_700_000, 61_000),
+        "SERVICE_FOLDER=jobs": of(slim, 9_300_000, 43_000),
+        "SERVICE_FOLDER=cart": of(slim, 4_100_000, 38_000),
+        "SERVICE_FOLDER=web": of(("slim for the other CPU", 27_600_000), 7_900_000, 112_000),
+    })
+    .to_string()
+}
+
+/// What differs from run to run becomes something that could have been.
+fn posed(rows: &mut [Vec<Piece>]) {
+    const DIGESTS: [&str; 8] = [
+        "4be1f0a97c35",
+        "d80c2e6b91f4",
+        "71a5c3fe0d28",
+        "e6029b8d4fa1",
+        "93d7f15ac0e2",
+        "0b64e8c7a5d9",
+        "f2187d30be6c",
+        "5ca90e43d17b",
+    ];
+    let times = [
+        ("api", "6.2 s"),
+        ("jobs", "5.4 s"),
+        ("cart", "3.9 s"),
+        ("web", "4.7 s"),
+    ];
+    let mut known: Vec<String> = Vec::new();
+    for piece in rows.iter_mut().flatten() {
+        let is_hex = |word: &&str| word.len() == 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
+        let text = piece.text.replace("sha256:", " ").replace(',', " ");
+        for digest in text.split(' ').filter(is_hex) {
+            if !known.iter().any(|one| one == digest) {
+                known.push(digest.to_owned());
+            }
+        }
+        for (digest, other) in known.iter().zip(DIGESTS) {
+            piece.text = piece.text.replace(digest, other);
+        }
+        let named = |(name, _): &&(&str, &str)| {
+            let rest = piece.text.trim_start().strip_prefix(*name);
+            rest.is_some_and(|rest| rest.starts_with([' ', ':']))
+        };
+        let Some((_, time)) = times.iter().find(named) else {
+            continue;
+        };
+        let shown = piece.text.trim_end();
+        if let Some((before, _)) = shown
+            .strip_suffix(" s")
+            .and_then(|text| text.rsplit_once(' '))
+        {
+            piece.text = format!("{before} {time}");
+        }
+    }
+}
+
+#[test]
+fn the_picture_of_the_docs_is_what_a_push_looks_like() {
+    const COLUMNS: u16 = 100;
+    let project = Project::with_deploy(SHOP);
+    project.write("docker/layers.json", &layers("first"));
+    let first = project.run("push dev --json").expect(0).json();
+    for (service, place) in [("api", 0), ("jobs", 1)] {
+        let digest = first["images"][place]["digest"].as_str().unwrap();
+        let name = format!("shop-dev-{service}");
+        let function = Function::new("arm64", digest);
+        project.aws.state().functions.insert(name, function);
+    }
+    project.write("docker/layers.json", &layers("second"));
+    project.write("backend/changed", "1");
+    project.commit();
+    let mut command = project.command("push-dev --jobs 1");
+    let (code, mut rows) = Screen::start(&mut command, COLUMNS).end_as_painted();
+    assert_eq!(code, 0, "{rows:?}");
+    posed(&mut rows);
+    let typed = [("$ ", true), ("cargo xtask push-dev", false)].map(|(text, is_faint)| Piece {
+        column: if is_faint { 0 } else { 2 },
+        text: text.to_owned(),
+        look: Look {
+            is_faint,
+            is_bold: !is_faint,
+            ..Look::default()
+        },
+    });
+    rows.insert(0, typed.to_vec());
+    let title = "A terminal: cargo xtask push-dev builds four images, each for the CPU of its target, pushes the one layer of each that \
+                 is new, and ends with a table of sizes, digests, tags, and what still runs";
+    let drawn = svg(title, COLUMNS.into(), &rows);
+    let file = fixture("../../../docs/push.svg");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&file, drawn).unwrap();
+        return;
+    }
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(drawn, known, "{}", file.display());
 }

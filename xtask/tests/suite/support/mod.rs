@@ -4,5 +4,6 @@ pub(crate) mod aws;
 pub(crate) mod figures;
 pub(crate) mod images;
 pub(crate) mod killed;
+pub(crate) mod picture;
 pub(crate) mod project;
 pub(crate) mod screen;

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::picture::{Look, Piece};
+
 /// What is shown, and who waits for it to change.
 type Shown = Arc<(Mutex<(vt100::Parser, bool)>, Condvar)>;
 
@@ -88,6 +90,20 @@ impl Screen {
         (self.child.wait().unwrap().code().unwrap_or(-1), shown)
     }
 
+    /// Waits for the end, and returns the exit code with all that is shown then, as it looks.
+    pub(crate) fn end_as_painted(mut self) -> (i32, Vec<Vec<Piece>>) {
+        self.wait("the end", |_, has_ended| has_ended);
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let now = self.shown.0.lock().unwrap();
+        let screen = now.0.screen();
+        let mut rows: Vec<_> = (0..screen.size().0.get())
+            .map(|row| pieces(screen, row))
+            .collect();
+        let used = rows.iter().rposition(|row| !row.is_empty());
+        rows.truncate(used.map_or(0, |last| last + 1));
+        (code, rows)
+    }
+
     /// Types.
     pub(crate) fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
@@ -111,6 +127,39 @@ impl Screen {
 
 fn columns(parser: &vt100::Parser) -> u16 {
     parser.screen().size().1.get()
+}
+
+/// What is in a row, with its looks.
+fn pieces(screen: &vt100::Screen, row: u16) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for column in 0..screen.size().1.get() {
+        let Some(cell) = screen.cell(row, column) else {
+            continue;
+        };
+        let look = Look {
+            colour: match cell.fgcolor() {
+                vt100::Color::Idx(colour) => Some(colour),
+                vt100::Color::Default | vt100::Color::Rgb(..) => None,
+            },
+            is_bold: cell.bold(),
+            is_faint: cell.dim(),
+        };
+        let text = if cell.has_contents() {
+            cell.contents()
+        } else {
+            " "
+        };
+        match pieces.last_mut() {
+            Some(last) if last.look == look => last.text.push_str(text),
+            _ => pieces.push(Piece {
+                column: column.into(),
+                text: text.to_owned(),
+                look,
+            }),
+        }
+    }
+    pieces.retain(|piece| !piece.text.trim().is_empty());
+    pieces
 }
 
 /// Both sides of a new terminal.
