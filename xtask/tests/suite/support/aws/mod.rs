@@ -275,6 +275,8 @@ impl Aws {
     }
 
     fn serve(&self, stream: TcpStream) {
+        // An answer is written in two parts, of which the second would wait for word of the first: 40 ms.
+        stream.set_nodelay(true).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         while let Some(request) = Request::read(&mut reader) {
