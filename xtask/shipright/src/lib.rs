@@ -19,6 +19,8 @@
 //! }
 //! ```
 //!
+//! `README.md` and `docs/` of the repository are for who uses the commands; `docs/adopt.md` has such an `xtask` from the first file on.
+//!
 //! [`Program`] and [`Context`] are what such a task needs. The other modules are the rooms of this tool; they are public so
 //! that a task can do what a command does, and change more often.
 //!

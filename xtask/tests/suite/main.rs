@@ -17,6 +17,7 @@ mod ci_workflow;
 mod completions;
 mod dependencies;
 mod deploy;
+mod docs;
 mod ecs;
 mod end_to_end;
 mod export;

@@ -1,4 +1,4 @@
-//! A repository without Rust adopts the tool by the README's words: the installed program, and one new file.
+//! A repository without Rust adopts the tool by the words of `docs/adopt.md`: the installed program, and one new file.
 
 mod rust;
 
@@ -67,7 +67,7 @@ pub(super) fn a_repository_without_rust_adopts_it(clone: &Clone) {
     let repository = TempDir::new().unwrap();
     let root = repository.path();
     theirs(root);
-    // From here on: what the README says, without a word typed into deploy.toml.
+    // From here on: what the page says, without a word typed into deploy.toml.
     let shipright = program_of_the_workspace();
     run(&shipright, root, "init").expect(0);
     run(&shipright, root, "init --check").expect(0);

@@ -1,4 +1,4 @@
-//! A repository with a workspace of its own adopts the tool by the README's words: two new files, copied from there.
+//! A repository with a workspace of its own adopts the tool by the words of `docs/adopt.md`: two new files, copied from there.
 
 use std::{
     fs,
@@ -41,32 +41,32 @@ fn theirs(root: &Path) {
 pub(in super::super) fn a_workspace_of_rust_adopts_it() {
     println!("--- a repository with a workspace of its own");
     let ours = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(ours.join("../README.md")).unwrap();
+    let page = fs::read_to_string(ours.join("../docs/adopt.md")).unwrap();
     let repository = TempDir::new().unwrap();
     let root = repository.path();
     theirs(root);
 
-    // From here on: what the README says.
+    // From here on: what the page says.
     let dependency = ours.join("shipright").canonicalize().unwrap();
     fs::create_dir_all(root.join("xtask/src")).unwrap();
     fs::create_dir_all(root.join(".cargo")).unwrap();
-    let manifest = format!(
-        "[package]\nname = \"xtask\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\nshipright = {{ path = \"{}\" }}\n",
-        dependency.display()
-    );
+    let manifest = block(&page, "toml Cargo.toml", "[dependencies]");
+    let written = "../../shipright/xtask/shipright";
+    assert!(manifest.contains(written), "{manifest}");
+    let manifest = manifest.replace(written, dependency.to_str().unwrap());
     fs::write(root.join("xtask/Cargo.toml"), manifest).unwrap();
-    let main = block(&readme, "rust", "fn main() -> ExitCode");
+    let main = block(&page, "rust", "fn main() -> ExitCode");
     assert!(main.lines().count() <= 20, "{main}");
     fs::write(root.join("xtask/src/main.rs"), main).unwrap();
-    let alias = readme
+    let alias = page
         .split('`')
         .find(|text| text.starts_with("xtask = \"run"));
     let alias = format!("[alias]\n{}\n", alias.unwrap());
     fs::write(root.join(".cargo/config.toml"), alias).unwrap();
     let workspace = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let workspace = workspace.replace("[\"shop\"]", "[\"shop\", \"xtask\"]");
-    // Our own profile has the README's lines, and more: with it dependencies are those of the tests' own build.
-    let lines = block(&readme, "toml", "[profile.dev.package]");
+    // Our own profile has the page's lines, and more: with it dependencies are those of the tests' own build.
+    let lines = block(&page, "toml Cargo.toml", "[profile.dev.package]");
     let own = fs::read_to_string(ours.join("../Cargo.toml")).unwrap();
     let own = &own[own.find("[profile.dev]").unwrap()..own.find("[profile.release]").unwrap()];
     for line in lines.lines().skip(1) {
@@ -109,16 +109,15 @@ pub(in super::super) fn a_workspace_of_rust_adopts_it() {
     fs::remove_dir_all(target).unwrap();
 }
 
-/// The README's block of code in a language that has these words, without its indentation.
-fn block(readme: &str, language: &str, words: &str) -> String {
+/// The page's block of code in a language that has these words.
+fn block(page: &str, language: &str, words: &str) -> String {
     let start = format!("```{language}\n");
-    let blocks = readme.split(&start).skip(1);
+    let blocks = page.split(&start).skip(1);
     let mut blocks = blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
-    let found = blocks.find(|block| block.contains(words)).unwrap();
-    let lines = found
-        .lines()
-        .map(|line| line.strip_prefix("   ").unwrap_or(line));
-    lines.fold(String::new(), |text, line| text + line + "\n")
+    blocks
+        .find(|block| block.contains(words))
+        .unwrap()
+        .to_owned()
 }
 
 /// A target directory with what the tests' own build has made, by hard links: dependencies need not be compiled once more, and the
