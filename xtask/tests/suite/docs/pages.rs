@@ -95,12 +95,19 @@ impl Page {
         pieces.map(str::to_owned).collect()
     }
 
-    /// What it links to.
-    pub(super) fn links(&self) -> Vec<String> {
+    /// What it links to, and the titles of these links.
+    pub(super) fn links(&self) -> Vec<(String, Option<String>)> {
         let prose = self.prose();
         let links = prose.split("](").skip(1);
         let links = links.filter_map(|rest| rest.split_once(')'));
-        links.map(|(link, _)| link.to_owned()).collect()
+        let of = |(link, _): (&str, &str)| match link.split_once(" \"") {
+            Some((link, title)) => (
+                link.to_owned(),
+                Some(title.trim_end_matches('"').to_owned()),
+            ),
+            None => (link.to_owned(), None),
+        };
+        links.map(of).collect()
     }
 
     /// Its headings, as links name them. Source: GitHub's "Section links".
