@@ -113,6 +113,7 @@ fn plan(block: &Block) {
         "[package]\nname = \"x\"\nversion = \"1.2.3\"\n",
     );
     project.install_scanner("trivy");
+    project.install_signer("cosign");
     project.aws.add_region("us-east-1");
     project.commit();
     let said = |line: &str| {

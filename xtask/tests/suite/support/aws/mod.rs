@@ -110,6 +110,8 @@ pub(crate) struct State {
     pub uploaded: usize,
     /// Uploads that have begun, by id.
     pub uploads: BTreeMap<String, Vec<u8>>,
+    /// How many have begun.
+    pub uploads_begun: usize,
     /// Node groups of the cluster `main`: machine image type and instance type.
     pub node_groups: BTreeMap<String, (String, String)>,
     /// Every API call, in order: `PutImage backend:tag`.

@@ -295,7 +295,9 @@ fn upload(
                     return (201, vec![], vec![]);
                 }
             }
-            let id = format!("upload-{}", state.uploads.len());
+            // No id is given twice: uploads go on side by side.
+            let id = format!("upload-{}", state.uploads_begun);
+            state.uploads_begun += 1;
             state.uploads.insert(id.clone(), Vec::new());
             (
                 202,
