@@ -67,15 +67,21 @@ pub(super) fn a_cache_in_the_registry_serves_a_machine_without_one(clone: &Clone
     );
     clone.client("docker", &["builder", "prune", "--all", "--force"]);
     let said = push("two");
-    let wheels = said
+    let logs = said
+        .lines()
+        .find_map(|line| line.split("logs of the builds are in ").nth(1))
+        .expect("-v names the logs");
+    let log = clone.directory.path().join(logs).join("worker.log");
+    let log = fs::read_to_string(log).unwrap();
+    let wheels = log
         .lines()
         .find(|line| line.contains("[wheels 4/4] RUN"))
-        .and_then(|line| line.split_whitespace().nth(2));
+        .and_then(|line| line.split_whitespace().next());
     let cached = format!(
-        "worker | {} CACHED",
+        "{} CACHED",
         wheels.expect("the wheels are no step of the build")
     );
-    assert!(said.lines().any(|line| line.trim() == cached), "{said}");
+    assert!(log.lines().any(|line| line.trim() == cached), "{log}");
     fs::remove_file(clone.directory.path().join("cached.toml")).unwrap();
 }
 
