@@ -96,7 +96,7 @@ fn lasting(aws: &Aws, repository: &str) -> String {
 
 fn push() -> Stage {
     let project = Project::new();
-    let function = Function::default();
+    let function = Function::new("arm64", "sha256:old");
     project
         .aws
         .state()
@@ -166,6 +166,14 @@ fn ecs() -> Stage {
             )
         },
     )
+}
+
+fn apprunner() -> Stage {
+    let (project, _) = deploy::apprunner();
+    let line = "migrate-apprunner dev --service api";
+    Stage::new(project, line, Vec::new(), |_, sides| {
+        sides[0].state().services["backend-dev-api"].image.clone()
+    })
 }
 
 fn eks() -> Stage {
@@ -339,6 +347,11 @@ fn a_lambda_migration_is_right_whatever_goes_wrong() {
 #[test]
 fn an_ecs_migration_is_right_whatever_goes_wrong() {
     play("migrate-ecs", ecs, Faults::Passing);
+}
+
+#[test]
+fn an_app_runner_migration_is_right_whatever_goes_wrong() {
+    play("migrate-apprunner", apprunner, Faults::Passing);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn run_something(project: &Project) {
             task_definition: arn.clone(),
         })
         .into();
-    let page = Service::new("host/backend:old");
+    let page = Service::new("111122223333.dkr.ecr.eu-west-1.amazonaws.com/backend:old");
     state.services.insert(PAGE.into(), page);
     let node = ("AL2023_ARM_64_STANDARD".to_owned(), "t4g.medium".to_owned());
     state.node_groups.insert("graviton".into(), node);

@@ -23,6 +23,29 @@ pub(crate) struct Service {
 }
 
 impl Service {
+    /// Time passes: an operation comes nearer to its end with every look.
+    fn go_on(&mut self) {
+        let ends = if self.ends.is_empty() {
+            "SUCCEEDED"
+        } else {
+            self.ends.as_str()
+        }
+        .to_owned();
+        if let Some(last) = self
+            .operations
+            .last_mut()
+            .filter(|last| last.1 == "IN_PROGRESS")
+        {
+            last.2 -= 1;
+            if last.2 == 0 {
+                last.1.clone_from(&ends);
+                if ends != "SUCCEEDED" {
+                    self.image = self.before.clone();
+                }
+            }
+        }
+    }
+
     /// A service that runs this image.
     pub(crate) fn new(image: &str) -> Self {
         let variables = BTreeMap::from([("MODE".to_owned(), "live".to_owned())]);
@@ -67,27 +90,13 @@ pub(super) fn apprunner(
     let service =
         service.ok_or_else(|| ("ResourceNotFoundException", format!("no service {name}")))?;
     match operation {
-        "DescribeService" => Ok(json!({ "Service": described(&name, service) })),
+        "DescribeService" => {
+            let described = json!({ "Service": described(&name, service) });
+            service.go_on();
+            Ok(described)
+        }
         "ListOperations" => {
-            let ends = if service.ends.is_empty() {
-                "SUCCEEDED"
-            } else {
-                service.ends.as_str()
-            }
-            .to_owned();
-            if let Some(last) = service
-                .operations
-                .last_mut()
-                .filter(|last| last.1 == "IN_PROGRESS")
-            {
-                last.2 -= 1;
-                if last.2 == 0 {
-                    last.1.clone_from(&ends);
-                    if ends != "SUCCEEDED" {
-                        service.image = service.before.clone();
-                    }
-                }
-            }
+            service.go_on();
             let all = service
                 .operations
                 .iter()
