@@ -360,10 +360,14 @@ impl Environment {
         }
     }
 
+    /// The environment in each of its regions, the first first.
+    pub fn in_each_region(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.other_regions)
+    }
+
     /// All of its regions, the first first.
     pub fn regions(&self) -> impl Iterator<Item = &str> {
-        let others = self.other_regions.iter().map(|one| one.region.as_str());
-        std::iter::once(self.region.as_str()).chain(others)
+        self.in_each_region().map(|one| one.region.as_str())
     }
 
     /// The repository of one image in this environment.

@@ -27,6 +27,14 @@ pub struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Descriptor {
+    /// Whether an entry of an index is what BuildKit says about an image: it is entered for a platform of no name, and nothing runs it.
+    /// Source: "Image attestation storage" in BuildKit's documentation.
+    pub fn is_attestation(&self) -> bool {
+        self.platform.as_ref().is_some_and(Platform::is_unknown)
+    }
+}
+
 /// Media types of an image manifest, of either specification.
 pub const IMAGE_MANIFEST_TYPES: [&str; 2] = [
     "application/vnd.oci.image.manifest.v1+json",

@@ -10,7 +10,9 @@ use crate::{
         config::{Config, Environment, Image, Service, TargetRule},
         function::Code,
         pattern::VersionSource,
+        severity::Severity,
         target::Target,
+        vulnerability::{Fix, Vulnerability},
     },
     targets::Choice,
 };
@@ -123,5 +125,20 @@ pub(crate) fn choice<'s>(service: &'s Service, arch: Arch, archs: &[Arch]) -> Ch
         code,
         archs: archs.to_vec(),
         version: None,
+    }
+}
+
+/// A vulnerability of a package of Debian's.
+pub(crate) fn vulnerability(id: &str, severity: Severity, fixed: Fix) -> Vulnerability {
+    Vulnerability {
+        severity,
+        id: id.into(),
+        aliases: vec!["GHSA-aaaa-bbbb-cccc".into()],
+        package: "openssl".into(),
+        installed: "3.0.1".into(),
+        fixed,
+        title: String::new(),
+        url: String::new(),
+        place: "debian 12".into(),
     }
 }

@@ -52,4 +52,6 @@ pub use push::{
     region_refusals, tag_set, timestamp,
 };
 pub use registry::registry_refusal;
-pub use select::{Selected, Wanted, all, environment, for_platform, one, select};
+pub use select::{
+    Selected, Wanted, all, environment, for_platform, going_to, in_repository, one, select,
+};

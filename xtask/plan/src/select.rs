@@ -56,6 +56,26 @@ pub fn all(config: &Config) -> impl Iterator<Item = Selected<'_>> {
     })
 }
 
+/// The images that go to an environment.
+pub fn going_to<'c>(
+    config: &'c Config,
+    environment: &Environment,
+) -> impl Iterator<Item = Selected<'c>> {
+    all(config).filter(|one| one.image.environments.contains(&environment.name))
+}
+
+/// Those of them that lie in a repository.
+pub fn in_repository<'c>(
+    config: &'c Config,
+    environment: &Environment,
+    repository: &str,
+) -> impl Iterator<Item = Selected<'c>> {
+    going_to(config, environment).filter(move |one| {
+        let (service, target) = (&one.service.name, one.image.target);
+        environment.repository(&config.project, service, target) == repository
+    })
+}
+
 /// The environment with this name.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::facts::{host, state};
 
 /// The directory, in the state directory.
-pub const DIRECTORY: &str = "build-logs";
+const DIRECTORY: &str = "build-logs";
 
 /// How many runs are kept.
 const KEPT: usize = 20;

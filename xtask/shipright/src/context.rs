@@ -60,6 +60,22 @@ impl Context {
         }
     }
 
+    /// Says which of our commands comes next, in the same sandbox where this one was.
+    pub(crate) fn say_next(&self, command: &str) {
+        let sandbox = self.sandbox_flag();
+        self.terminal
+            .next(&format!("cargo xtask {command}{sandbox}"));
+    }
+
+    /// What a command of ours has to end with to be about the same world as this one.
+    pub(crate) fn sandbox_flag(&self) -> &'static str {
+        if self.global.sandbox {
+            " --sandbox"
+        } else {
+            ""
+        }
+    }
+
     /// Reads deploy.toml.
     ///
     /// # Errors

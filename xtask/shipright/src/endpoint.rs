@@ -11,7 +11,7 @@ use crate::{
     facts::host,
     model::{config::Environment, refusal::Refusal},
     refused::Refused,
-    registry::is_loopback,
+    registry::is_local,
     report::terminal,
 };
 
@@ -20,12 +20,6 @@ pub const TRUSTED: &str = "XTASK_TRUSTED_ENDPOINTS";
 
 /// Those that somebody has said yes to in this run.
 static ANSWERED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-
-/// The host and port of an address. `None` for what is no address.
-pub fn authority(endpoint: &str) -> Option<&str> {
-    let (_, rest) = endpoint.split_once("://")?;
-    Some(rest.split('/').next().unwrap_or(rest))
-}
 
 /// Whether an environment names no address, one on this machine, or one that was said yes to.
 pub fn is_trusted(environment: &Environment) -> bool {
@@ -36,7 +30,7 @@ pub fn is_trusted(environment: &Environment) -> bool {
         let answered = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
         answered.contains(endpoint)
     };
-    authority(endpoint).is_some_and(is_loopback)
+    is_local(endpoint)
         || is_named(endpoint, &host::variable(TRUSTED).unwrap_or_default())
         || answered()
 }
@@ -79,8 +73,7 @@ fn ask(problem: &str, endpoint: &str) -> Result<(), Refused> {
         let problem = format!("{problem}, and nobody can be asked");
         return Err(Refusal::new(problem, cure).into());
     }
-    let answer = terminal::ask(&format!("{problem}. Send them? [y/N]"));
-    if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+    if terminal::says_yes(&format!("{problem}. Send them?")) {
         return Ok(());
     }
     Err(Refusal::new("the answer was not yes: nothing was sent", cure).into())
@@ -92,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_address_that_only_looks_like_this_machine_is_not() {
-        let is_here = |endpoint: &str| authority(endpoint).is_some_and(is_loopback);
+        let is_here = is_local;
         for here in [
             "http://localhost:4566",
             "http://127.0.0.1:1/",

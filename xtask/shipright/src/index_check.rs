@@ -25,7 +25,7 @@ pub fn problems(registry: &Registry, repository: &str, list: &Manifest) -> Resul
             "this is neither an image nor an image index: its media type is `{}`",
             list.media_type
         ));
-    } else if children.iter().all(is_attestation) {
+    } else if children.iter().all(Descriptor::is_attestation) {
         problems.push("the index names no image".to_owned());
     }
     if children.len() > ENTRIES {
@@ -61,7 +61,7 @@ fn platform_problem<'c>(
     let Some(said) = &child.platform else {
         return Some(format!("{} is listed without a platform", named(child)));
     };
-    if is_attestation(child) {
+    if child.is_attestation() {
         return None;
     }
     let other = platforms.insert(said.normalised(), &child.digest)?;
@@ -89,7 +89,7 @@ fn entry_problems(
         Ok(manifest) => manifest,
         Err(error) => return told(error),
     };
-    if is_attestation(child) {
+    if child.is_attestation() {
         return Ok(attestation_problems(
             registry, repository, &manifest, child, children,
         ));
@@ -105,11 +105,6 @@ fn entry_problems(
         (Ok(_), _) => Ok(Vec::new()),
         (Err(error), _) => told(error),
     }
-}
-
-/// Whether an entry is what BuildKit says about an image: it is entered for a platform of no name, and nothing runs it.
-fn is_attestation(child: &Descriptor) -> bool {
-    child.platform.as_ref().is_some_and(Platform::is_unknown)
 }
 
 /// What is wrong with an entry that no engine runs. Source: "Image attestation storage" in BuildKit's documentation.

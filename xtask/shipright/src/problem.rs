@@ -78,7 +78,6 @@ impl ProblemReport {
     /// Where it is, as a program reads it.
     pub fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
-        fields.insert("event".to_owned(), json!("problem"));
         fields.insert("file".to_owned(), json!(self.file));
         fields.insert("line".to_owned(), json!(self.line));
         fields
@@ -131,11 +130,6 @@ impl Problems {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// One line for each problem, as compilers print them.
-    pub fn lines(&self) -> Vec<String> {
-        self.report().iter().map(ProblemReport::to_string).collect()
     }
 
     /// The problems as a program reads them.

@@ -110,7 +110,6 @@ impl Tool {
     /// The same, with bytes on its standard input. They are in no message.
     pub fn read_with_input(&self, args: &[&str], input: &[u8]) -> Result<String> {
         let shown = self.shown(args);
-        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::piped())
@@ -136,11 +135,7 @@ impl Tool {
                 errors.join().unwrap_or_default(),
             )
         });
-        let status = child
-            .wait()
-            .with_context(|| format!("failed to wait for `{shown}`"))?;
-        drop(registered);
-        calls::ended(&shown, began, status);
+        let status = registered.wait(child, &shown)?;
         let (output, errors) = errors;
         if !status.success() {
             let code = status
@@ -166,7 +161,6 @@ impl Tool {
         mut line: impl FnMut(&str),
     ) -> Result<Outcome> {
         const TAIL: usize = 40;
-        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::null())
@@ -208,11 +202,7 @@ impl Tool {
         if silent {
             let _ = child.kill();
         }
-        let status = child
-            .wait()
-            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
-        drop(registered);
-        calls::ended(self.shown(args), began, status);
+        let status = registered.wait(child, &self.shown(args))?;
         Ok(Outcome {
             status: (!silent).then_some(status),
             tail,
@@ -228,7 +218,6 @@ impl Tool {
         args: &[&str],
         work: impl FnOnce(std::process::ChildStdout) -> Result<T>,
     ) -> Result<T> {
-        let began = Instant::now();
         let mut child = self
             .command(args)
             .stdin(Stdio::null())
@@ -247,11 +236,7 @@ impl Tool {
             });
             (work(stdout), said.join().unwrap_or_default())
         });
-        let status = child
-            .wait()
-            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
-        drop(registered);
-        calls::ended(self.shown(args), began, status);
+        let status = registered.wait(child, &self.shown(args))?;
         // Its own words say best why a stream broke off.
         if !status.success() && !said.is_empty() {
             bail!("`{}` failed: {said}", self.shown(args));
@@ -265,18 +250,13 @@ impl Tool {
     /// # Errors
     /// A program that is missing.
     pub fn inherit(&self, args: &[&str], is_stdout_ours: bool) -> Result<Outcome> {
-        let began = Instant::now();
         let mut command = self.command(args);
         if is_stdout_ours {
             command.stdout(std::io::stderr());
         }
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
         let registered = Registered::new(&child);
-        let status = child
-            .wait()
-            .with_context(|| format!("failed to wait for `{}`", self.shown(args)))?;
-        drop(registered);
-        calls::ended(self.shown(args), began, status);
+        let status = registered.wait(&mut child, &self.shown(args))?;
         Ok(Outcome {
             status: Some(status),
             tail: Vec::new(),
@@ -416,21 +396,42 @@ fn signal(process: u32, number: i32) -> bool {
 }
 
 /// A child that is on the list of those to end, for as long as this lives.
-struct Registered(u32);
+struct Registered {
+    process: u32,
+    began: Instant,
+}
 
 impl Registered {
     fn new(child: &Child) -> Self {
         if let Ok(mut children) = CHILDREN.lock() {
             children.push(child.id());
         }
-        Self(child.id())
+        Self {
+            process: child.id(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Waits for its end, and tells of it. `shown` is the command line.
+    fn wait(self, child: &mut Child, shown: &str) -> Result<ExitStatus> {
+        let status = child
+            .wait()
+            .with_context(|| format!("failed to wait for `{shown}`"))?;
+        self.tell(shown, Some(status));
+        Ok(status)
+    }
+
+    /// Tells of its end. `None` is for one that was ended here.
+    fn tell(self, shown: &str, status: Option<ExitStatus>) {
+        let outcome = status.map_or_else(|| "was ended".to_owned(), |status| status.to_string());
+        calls::ended(shown, self.began, outcome);
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Ok(mut children) = CHILDREN.lock() {
-            children.retain(|child| *child != self.0);
+            children.retain(|child| *child != self.process);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::{
     aws::{Aws, Connection, Identity},
     context::Context,
     docker::Docker,
-    endpoint,
     facts::host,
     model::{
         config::{Config, Environment},
@@ -263,7 +262,7 @@ pub fn ecr_connection(config: Option<&Config>, account: &str, region: &str) -> C
     let known = config
         .into_iter()
         .flat_map(|config| config.environments.values())
-        .flat_map(|environment| std::iter::once(environment).chain(&environment.other_regions));
+        .flat_map(Environment::in_each_region);
     let is_there = |ecr: &Ecr| ecr.account == account && ecr.region == region;
     let profile = known
         .filter_map(Environment::ecr)
@@ -326,8 +325,7 @@ pub fn confirm_no_way_back(context: &Context, workloads: &[Workload]) -> Result<
         let problem = format!("{problem}; nobody can be asked, and nothing was moved");
         return Err(Refusal::new(problem, cure).into());
     }
-    let answer = terminal::ask(&format!("{problem}\nGo on without a way back? [y/N]"));
-    if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+    if terminal::says_yes(&format!("{problem}\nGo on without a way back?")) {
         return Ok(());
     }
     Err(Refusal::new("the answer was not yes: nothing was moved", cure).into())
@@ -383,7 +381,7 @@ pub fn place(environment: &Environment, sandbox: Option<&Sandbox>) -> Result<Pla
 }
 
 fn authority(endpoint: &str) -> Result<String> {
-    let found = endpoint::authority(endpoint).ok_or_else(|| {
+    let found = registry::authority(endpoint).ok_or_else(|| {
         let problem = format!(
             "AWS_ENDPOINT_URL is `{}`, which is no URL",
             endpoint.escape_debug()

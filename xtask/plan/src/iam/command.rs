@@ -1,12 +1,9 @@
 //! Commands that take permissions in AWS.
 
-use std::{fmt, str::FromStr};
-
-use serde::Serialize;
+use std::str::FromStr;
 
 /// A command, and the side of it that an environment is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// `push`.
     Push,
@@ -74,31 +71,14 @@ impl Command {
     }
 }
 
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A word that names none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownCommand(String);
-
-impl fmt::Display for UnknownCommand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = Command::ALL.map(Command::name).join(", ");
-        write!(f, "`{}` is none of {names}", self.0.escape_debug())
-    }
-}
-
-impl std::error::Error for UnknownCommand {}
-
 impl FromStr for Command {
-    type Err = UnknownCommand;
+    type Err = String;
 
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
+    fn from_str(word: &str) -> Result<Self, String> {
         let mut all = Self::ALL.into_iter();
-        all.find(|one| one.name() == word)
-            .ok_or_else(|| UnknownCommand(word.to_owned()))
+        all.find(|one| one.name() == word).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("`{}` is none of {names}", word.escape_debug())
+        })
     }
 }

@@ -11,13 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use command::{Command, UnknownCommand};
-use scope::going_to;
+pub use command::Command;
 use table::{If, On, ROWS, Row};
 
-use crate::model::{
-    config::{Config, Environment},
-    target::Target,
+use crate::{
+    going_to,
+    model::{
+        config::{Config, Environment},
+        target::Target,
+    },
 };
 
 /// A policy document.
@@ -65,7 +67,7 @@ pub fn conditional(
     environment: &Environment,
     commands: &[Command],
 ) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let rows: Vec<_> = rows(config, environment, commands).collect();
+    let rows = rows(config, environment, commands);
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for row in &rows {
         for action in row.actions {
@@ -82,15 +84,10 @@ pub fn conditional(
     found
 }
 
-fn rows(
-    config: &Config,
-    environment: &Environment,
-    commands: &[Command],
-) -> impl Iterator<Item = &'static Row> {
+fn rows(config: &Config, environment: &Environment, commands: &[Command]) -> Vec<&'static Row> {
     let is_for = |row: &&Row| row.commands.iter().any(|one| commands.contains(one));
-    let is_so = move |row: &&Row| holds(row.given, config, environment);
-    let chosen: Vec<_> = ROWS.iter().filter(is_for).filter(is_so).collect();
-    chosen.into_iter()
+    let is_so = |row: &&Row| holds(row.given, config, environment);
+    ROWS.iter().filter(is_for).filter(is_so).collect()
 }
 
 fn holds(given: If, config: &Config, environment: &Environment) -> bool {
@@ -104,14 +101,11 @@ fn holds(given: If, config: &Config, environment: &Environment) -> bool {
             images.any(|image| of_target(image.target) == on)
                 && (on != On::Eks || environment.cluster.is_some())
         }
-        If::Alias => {
-            images.any(|image| of_target(image.target) == On::Lambda && image.alias.is_some())
+        If::Alias => images.any(|image| image.target.runs_functions() && image.alias.is_some()),
+        If::Invokes => {
+            images.any(|image| image.target.runs_functions() && image.smoke_payload.is_some())
         }
-        If::Invokes => images
-            .any(|image| of_target(image.target) == On::Lambda && image.smoke_payload.is_some()),
-        If::Tags => {
-            environment.function_tags && images.any(|image| of_target(image.target) == On::Lambda)
-        }
+        If::Tags => environment.function_tags && images.any(|image| image.target.runs_functions()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    Selected,
+    Selected, going_to,
     model::{
         config::{Config, Environment},
         target::Target,
@@ -60,8 +60,8 @@ impl Scope {
 
     /// The ARNs in an environment, in each of its regions.
     pub(super) fn arns(self, config: &Config, environment: &Environment) -> BTreeSet<String> {
-        let regions = std::iter::once(environment).chain(&environment.other_regions);
-        regions
+        environment
+            .in_each_region()
             .flat_map(|environment| self.in_region(config, environment))
             .collect()
     }
@@ -134,15 +134,6 @@ impl Scope {
             }
         }
     }
-}
-
-/// The images that go to an environment.
-pub(super) fn going_to<'c>(
-    config: &'c Config,
-    environment: &'c Environment,
-) -> impl Iterator<Item = Selected<'c>> {
-    let goes = |one: &Selected<'_>| one.image.environments.contains(&environment.name);
-    crate::all(config).filter(goes)
 }
 
 /// The partition of a region. Source: "Amazon Resource Names (ARNs)" in the IAM user guide.

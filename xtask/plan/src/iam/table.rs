@@ -98,6 +98,22 @@ const EXPRESS: &str = "a service is of ECS Express Mode";
 const NEW_ALIAS: &str = "an alias does not exist yet";
 const TAGGED_TASKS: &str = "a task definition names its image by a tag, or new tasks end";
 
+/// Commands that read images.
+const PULL: &[Command] = &[
+    Push,
+    Deploy,
+    MigrateLambda,
+    MigrateApprunner,
+    MigrateEcs,
+    MigrateEks,
+    Rollback,
+    Promote,
+    PromoteFrom,
+    Status,
+    Verify,
+    Scan,
+];
+
 /// The table.
 pub(super) const ROWS: &[Row] = &[
     row(
@@ -118,25 +134,7 @@ pub(super) const ROWS: &[Row] = &[
         If::Always,
     ),
     // Images.
-    row(
-        &["ecr:GetAuthorizationToken"],
-        Everything,
-        &[
-            Push,
-            Deploy,
-            MigrateLambda,
-            MigrateApprunner,
-            MigrateEcs,
-            MigrateEks,
-            Rollback,
-            Promote,
-            PromoteFrom,
-            Status,
-            Verify,
-            Scan,
-        ],
-        If::Ecr,
-    ),
+    row(&["ecr:GetAuthorizationToken"], Everything, PULL, If::Ecr),
     row(
         &[
             "ecr:BatchGetImage",
@@ -144,20 +142,7 @@ pub(super) const ROWS: &[Row] = &[
             "ecr:GetDownloadUrlForLayer",
         ],
         Repository,
-        &[
-            Push,
-            Deploy,
-            MigrateLambda,
-            MigrateApprunner,
-            MigrateEcs,
-            MigrateEks,
-            Rollback,
-            Promote,
-            PromoteFrom,
-            Status,
-            Verify,
-            Scan,
-        ],
+        PULL,
         If::Ecr,
     ),
     row(

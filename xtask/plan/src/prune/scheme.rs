@@ -4,8 +4,9 @@
 use image_oci::is_digest;
 
 use crate::{
-    Selected, all,
+    Selected,
     arch::Arch,
+    in_repository,
     model::{
         cache,
         config::{Config, Environment},
@@ -57,17 +58,9 @@ impl<'c> Scheme<'c> {
         let mut environments = environments.to_vec();
         environments.sort_by_key(|environment| !environment.protected);
         let names = environments.into_iter().flat_map(|environment| {
-            all(config).filter_map(move |selected| {
-                let name = environment.repository(
-                    &config.project,
-                    &selected.service.name,
-                    selected.image.target,
-                );
-                let goes_there = selected.image.environments.contains(&environment.name);
-                (goes_there && name == repository).then_some(Name {
-                    environment,
-                    selected,
-                })
+            in_repository(config, environment, repository).map(move |selected| Name {
+                environment,
+                selected,
             })
         });
         Self {
@@ -81,11 +74,7 @@ impl<'c> Scheme<'c> {
         if let Some(subject) = subject(tag) {
             return Meaning::Of(subject);
         }
-        let said: Vec<_> = self
-            .names
-            .iter()
-            .map(|name| self.said(*name, tag))
-            .collect();
+        let said = self.names.iter().map(|name| self.said(*name, tag));
         let rank = |meaning: &Meaning| match meaning {
             Meaning::Moving => 0,
             Meaning::Time { .. } => 1,
@@ -93,8 +82,7 @@ impl<'c> Scheme<'c> {
             Meaning::Ordinary => 3,
             Meaning::Of(_) | Meaning::Unknown => 4,
         };
-        let best = said.into_iter().min_by_key(rank);
-        best.unwrap_or(Meaning::Unknown)
+        said.min_by_key(rank).unwrap_or(Meaning::Unknown)
     }
 
     /// Whether a tag is one of an image of these services. With no services, of any.

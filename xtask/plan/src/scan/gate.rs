@@ -8,7 +8,7 @@ use crate::model::{
     place::Place,
     refusal::Refusal,
     severity::Severity,
-    vulnerability::{Fix, Scanner, Vulnerability},
+    vulnerability::{Scanner, Vulnerability},
 };
 
 /// What is asked of every image before a moving tag names it.
@@ -113,14 +113,9 @@ pub fn stopped(verdict: &Verdict, fail_on: Severity) -> Option<String> {
 
 /// A finding in one line.
 fn line(one: &Vulnerability) -> String {
-    let fix = match &one.fixed {
-        Fix::In(version) => format!("fixed in {version}"),
-        Fix::None => "no fix yet".to_owned(),
-        Fix::Untold => "no word of a fix".to_owned(),
-    };
     format!(
-        "{} {} in {} {}: {fix}",
-        one.severity, one.id, one.package, one.installed
+        "{} {} in {} {}: {}",
+        one.severity, one.id, one.package, one.installed, one.fixed
     )
 }
 
@@ -131,23 +126,12 @@ mod tests {
         *,
     };
     use crate::{
-        fixtures,
-        model::{registry::Ecr, vulnerability::Day},
+        fixtures::{self, vulnerability as found},
+        model::{
+            registry::Ecr,
+            vulnerability::{Day, Fix},
+        },
     };
-
-    fn found(id: &str, severity: Severity, fixed: Fix) -> Vulnerability {
-        Vulnerability {
-            severity,
-            id: id.into(),
-            aliases: vec!["GHSA-aaaa-bbbb-cccc".into()],
-            package: "openssl".into(),
-            installed: "3.0.1".into(),
-            fixed,
-            title: String::new(),
-            url: String::new(),
-            place: "debian 12".into(),
-        }
-    }
 
     fn verdict(found: &[Vulnerability], rule: Rule) -> Verdict {
         let acceptance = Acceptance {

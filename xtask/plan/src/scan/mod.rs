@@ -162,20 +162,7 @@ pub fn expired(exceptions: &[Exception], today: Day) -> impl Iterator<Item = &Ex
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(id: &str, severity: Severity, fixed: Fix) -> Vulnerability {
-        Vulnerability {
-            severity,
-            id: id.into(),
-            aliases: vec!["GHSA-aaaa-bbbb-cccc".into()],
-            package: "openssl".into(),
-            installed: "3.0.1".into(),
-            fixed,
-            title: String::new(),
-            url: String::new(),
-            place: "debian 12".into(),
-        }
-    }
+    use crate::fixtures::vulnerability as found;
 
     fn day(text: &str) -> Day {
         text.parse().unwrap()

@@ -15,6 +15,7 @@ pub use to_do::to_do;
 use crate::{
     Selected, all,
     arch::Arch,
+    going_to,
     model::{
         cache::Store,
         config::{Config, Environment, Secret, SecretSource},
@@ -237,9 +238,7 @@ fn stages(config: &Config) -> Vec<Stage<'_>> {
     environments.sort_by_key(|one| one.protected);
     let mut stages: Vec<Stage<'_>> = Vec::new();
     for environment in environments {
-        let here: Vec<_> = all(config)
-            .filter(|one| one.image.environments.contains(&environment.name))
-            .collect();
+        let here: Vec<_> = going_to(config, environment).collect();
         if here.is_empty() {
             continue;
         }

@@ -74,7 +74,6 @@ impl<'s> Signer<'s> {
             .signing
             .verify_line(&self.reference(repository, digest));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        self.terminal.detail(&self.tool.shown(&words));
         self.tool.bounded(&words, LIMIT, WAIT).map(drop)
     }
 
@@ -93,7 +92,6 @@ impl<'s> Signer<'s> {
         self.terminal.status("Signing", &text);
         let words = self.signing.sign_line(&self.reference(repository, digest));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        self.terminal.detail(&self.tool.shown(&words));
         // Standard output may be kept for a document of ours.
         let outcome = self.terminal.aside(|| self.tool.inherit(&words, true))?;
         if !outcome.success() {

@@ -202,7 +202,7 @@ fn of_enhanced(finding: &EnhancedImageScanFinding) -> Vec<Vulnerability> {
             installed: installed(package),
             fixed: match (version, finding.fix_available()) {
                 (Some(version), _) => Fix::In(version.to_owned()),
-                (None, Some("YES")) => Fix::In("a newer version".to_owned()),
+                (None, Some("YES")) => Fix::in_some_version(),
                 (None, _) => Fix::None,
             },
             title: text(finding.title()),

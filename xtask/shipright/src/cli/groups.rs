@@ -47,7 +47,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 /// Columns of the text, as clap has them for the rest.
-pub(super) const WIDTH: usize = 100;
+const WIDTH: usize = 100;
 
 /// Where commands are that no group has: tasks of the repository's own.
 const OTHERS: &str = "This repository";
@@ -66,32 +66,12 @@ pub(super) fn grouped(command: Command) -> Command {
         .map(|inner| inner.get_name().len())
         .max()
         .unwrap_or(0);
-    let of = |name: &str| {
-        let name = if name.starts_with("push-") {
-            "push"
-        } else {
-            name
-        };
-        let group = GROUPS.iter().find(|(_, names)| names.contains(&name));
-        group.map_or(OTHERS, |(title, _)| title)
-    };
-    let place = |group: &str, name: &str| {
-        let names = GROUPS
-            .iter()
-            .find(|(title, _)| *title == group)
-            .map(|(_, names)| *names);
-        let base = if name.starts_with("push-") {
-            "push"
-        } else {
-            name
-        };
-        names.and_then(|names| names.iter().position(|known| *known == base))
-    };
-    for group in GROUPS.iter().map(|(title, _)| *title).chain([OTHERS]) {
+    let titles = GROUPS.iter().map(|(title, _)| *title).chain([OTHERS]);
+    for (at, group) in titles.enumerate() {
         let mut inner: Vec<_> = shown()
-            .filter(|inner| of(inner.get_name()) == group)
+            .filter(|inner| place(inner.get_name()).0 == at)
             .collect();
-        inner.sort_by_key(|inner| place(group, inner.get_name()));
+        inner.sort_by_key(|inner| place(inner.get_name()).1);
         if inner.is_empty() {
             continue;
         }
@@ -113,4 +93,19 @@ pub(super) fn grouped(command: Command) -> Command {
     command.help_template(format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{text}{header}Options of every command:{header:#}\n{{options}}{{after-help}}"
     ))
+}
+
+/// Where a command stands: the place of its group, and its own in that.
+fn place(name: &str) -> (usize, usize) {
+    let name = if name.starts_with("push-") {
+        "push"
+    } else {
+        name
+    };
+    let mut groups = GROUPS.iter().enumerate();
+    let found = groups.find_map(|(group, (_, names))| {
+        let own = names.iter().position(|known| *known == name)?;
+        Some((group, own))
+    });
+    found.unwrap_or((GROUPS.len(), 0))
 }

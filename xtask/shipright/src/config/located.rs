@@ -54,6 +54,11 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
 /// A map from names to values, each name with its place in the file.
 pub(super) type Named<T> = BTreeMap<Key, T>;
 
+/// A text, without its place.
+pub(super) fn text(said: Option<&Located<String>>) -> Option<String> {
+    said.map(|text| text.value.clone())
+}
+
 /// The texts of a table, without their places.
 pub(super) fn texts(table: &Named<Located<String>>) -> BTreeMap<String, String> {
     let pairs = table.iter();

@@ -11,7 +11,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-pub(super) use super::located::{Key, Located, NOWHERE, Named, texts};
+pub(super) use super::located::{Key, Located, NOWHERE, Named, text, texts};
 use super::{
     raw_attest::SigningToolName,
     raw_scan::{Scan, SeverityName},

@@ -138,7 +138,7 @@ impl Owner<'_> {
     /// The repository in the registry of each region of the environment.
     fn places(&self, config: &Config) -> Vec<Place> {
         let repository = self.repository(config);
-        let all = std::iter::once(self.environment).chain(&self.environment.other_regions);
+        let all = self.environment.in_each_region();
         let place = |one: &Environment| (one.registry_host(), repository.clone());
         all.map(place).collect()
     }

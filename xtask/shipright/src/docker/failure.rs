@@ -15,7 +15,7 @@ pub struct BuildFailed {
     /// What that means, where it is known.
     trouble: Option<&'static trouble::Trouble>,
     /// The step that has failed, where BuildKit tells.
-    pub step: Option<FailedStep>,
+    step: Option<FailedStep>,
     /// What buildx has shown beside it: lines of the Dockerfile.
     text: Vec<String>,
     /// The line of the Dockerfile, from 1.

@@ -19,14 +19,6 @@ impl Docker {
         outcome.is_ok_and(|outcome| outcome.success())
     }
 
-    /// Gives an image of the local engine one more name.
-    ///
-    /// # Errors
-    /// An image that is not there.
-    pub fn tag(&self, image: &str, name: &str) -> Result<()> {
-        self.tool.read(&["tag", image, name]).map(drop)
-    }
-
     /// Pulls an image for an architecture, with a login.
     ///
     /// # Errors

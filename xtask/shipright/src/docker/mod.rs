@@ -28,8 +28,8 @@ use builders::Described;
 pub use credentials::{ExistingLogins, LoginSession};
 pub use failure::BuildFailed;
 pub use materials::Base;
+pub use progress::BuildStep;
 use progress::Listener;
-pub use progress::{BuildStep, FailedStep};
 
 use crate::{
     arch::Arch,

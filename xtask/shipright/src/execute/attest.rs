@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -20,13 +21,13 @@ use super::{
 };
 use crate::{
     attest::{Attacher, BuilderId, Origin, Signer, provenance::BuildRun},
+    docker::Base,
     facts::host,
     model::{attest::Signing, place::Place},
     plan::{Plan, PlannedIndex},
     registry::Registry,
     report::result::Signature,
     repositories::Repositories,
-    scan::Subject,
 };
 
 /// A registry that has the images.
@@ -95,12 +96,8 @@ impl Executor<'_> {
                     return Ok(());
                 }
                 self.activity(job).phase("attach", "");
-                let bases = job.bases.clone();
-                let run = self.build_run(job, plan, &builder);
-                let run = run.map(|run| BuildRun {
-                    bases: &bases,
-                    ..run
-                });
+                let bases = std::mem::take(&mut job.bases);
+                let run = self.build_run(job, plan, &builder, &bases);
                 let name = job.image.name.as_str();
                 for (number, holder) in holders.iter().enumerate() {
                     let origin = match &run {
@@ -111,8 +108,9 @@ impl Executor<'_> {
                             repository: &image.publication.repository,
                         },
                     };
+                    let subject = image.subject(name, holder.registry, holder.repositories);
                     let attached = attacher
-                        .attach(&holder.subject(name, image), origin)
+                        .attach(&subject, origin)
                         .with_context(|| format!("in {}", holder.place.region))?;
                     if number == 0 {
                         job.report.attached = attached;
@@ -130,9 +128,16 @@ impl Executor<'_> {
         job: &Job<'p>,
         plan: &'p Plan,
         builder: &'p BuilderId,
+        bases: &'p [Base],
     ) -> Option<BuildRun<'p>> {
         let build = job.image.build().filter(|_| job.report.built)?;
-        let shown = |path: &std::path::Path| {
+        // A buildx that tells what a build has read leaves nothing to look up.
+        let named = || {
+            let text = std::fs::read_to_string(&build.dockerfile).ok()?;
+            let model = Model::parse(&text).ok()?;
+            model.base(build.stage.as_deref(), &build.args)
+        };
+        let shown = |path: &Path| {
             let inner = path.strip_prefix(self.root).unwrap_or(path);
             let inner = inner.display().to_string();
             if inner.is_empty() {
@@ -141,16 +146,14 @@ impl Executor<'_> {
                 inner
             }
         };
-        let text = std::fs::read_to_string(&build.dockerfile).ok();
-        let model = text.and_then(|text| Model::parse(&text).ok());
         Some(BuildRun {
             build,
             revision: plan.revision.as_ref()?,
             environment: &plan.place.as_ref()?.environment,
             dockerfile: shown(&build.dockerfile),
             context: shown(&build.context),
-            bases: &[],
-            base: model.and_then(|model| model.base(build.stage.as_deref(), &build.args)),
+            bases,
+            base: if bases.is_empty() { named() } else { None },
             builder,
         })
     }
@@ -225,16 +228,4 @@ fn enter(signature: &mut Option<Signature>, signing: &Signing, signed: bool) {
         tool: signing.tool,
         was_there: before && !signed,
     });
-}
-
-impl<'h> Holder<'h> {
-    fn subject(&self, name: &'h str, image: &'h Published<'_>) -> Subject<'h> {
-        Subject {
-            name,
-            repository: &image.publication.repository,
-            manifest: &image.manifest,
-            registry: self.registry,
-            repositories: Some(self.repositories),
-        }
-    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::stage::Job;
 use crate::{
     plan::{Source, status::short_digest},
-    report::{result::ImageReport, size, terminal::rounded},
+    report::{result::ImageReport, size},
 };
 
 /// Says what came of an image. Of one to which nothing was done, the table at the end says enough.
@@ -57,7 +57,6 @@ fn summary(report: &ImageReport) -> String {
 
 fn fields(report: &ImageReport) -> Map<String, Value> {
     let all = json!({
-        "seconds": rounded(report.seconds),
         "digest": report.digest,
         "size": report.size,
         "layers": report.layers,

@@ -143,8 +143,9 @@ impl Executor<'_> {
             };
             activity.phase(&phase, &name);
         });
-        let whole = log.and_then(|log| std::fs::read(log).ok());
-        activity.attach(&String::from_utf8_lossy(&whole.unwrap_or_default()));
+        if let Some(log) = &log {
+            activity.attach(log);
+        }
         let built = built?;
         let (steps, cached) = built.steps;
         (job.report.steps, job.report.cached_steps) = (steps, cached);

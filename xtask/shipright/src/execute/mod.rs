@@ -80,7 +80,7 @@ pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
             job.report.error.get_or_insert_with(|| message.clone());
         }
     }
-    let images = jobs.into_iter().map(Job::end).collect();
+    let images = jobs.into_iter().map(|job| job.report).collect();
     Report {
         place: plan.place.clone(),
         images,

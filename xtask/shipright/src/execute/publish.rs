@@ -17,6 +17,7 @@ use crate::{
     registry::{BlobSource, Damaged, Registry},
     report::terminal::Meter,
     repositories::Repositories,
+    scan::Subject,
     store::ContentStore,
 };
 
@@ -26,6 +27,24 @@ pub(super) struct Published<'p> {
     pub publication: &'p Publication,
     /// Its manifest.
     pub manifest: Manifest,
+}
+
+impl Published<'_> {
+    /// The same as something to look into, in a registry that has it.
+    pub(super) fn subject<'s>(
+        &'s self,
+        name: &'s str,
+        registry: &'s Registry,
+        repositories: Repositories<'s>,
+    ) -> Subject<'s> {
+        Subject {
+            name,
+            repository: &self.publication.repository,
+            manifest: &self.manifest,
+            registry,
+            repositories: Some(repositories),
+        }
+    }
 }
 
 /// The registry of a plan, to read from.

@@ -7,7 +7,7 @@ use super::{
     publish::{Destination, Published},
     stage::Job,
 };
-use crate::{model::tags::TagKind, plan::TagAction, scan::Subject};
+use crate::{model::tags::TagKind, plan::TagAction};
 
 impl Executor<'_> {
     /// Scans every image that a moving tag is to name, where the plan asks for it. All of them are in the registry by now, proven
@@ -35,22 +35,18 @@ impl Executor<'_> {
                     .indexes
                     .iter()
                     .any(|index| index.images.contains(&place));
-                let moving = image
-                    .publication
-                    .tags
-                    .iter()
-                    .filter(|tag| tag.kind == TagKind::Moving);
-                let moves = moving.into_iter().any(|tag| tag.action == TagAction::Write);
+                let mut tags = image.publication.tags.iter();
+                let moves =
+                    tags.any(|tag| tag.kind == TagKind::Moving && tag.action == TagAction::Write);
                 if !moves && !in_index {
                     return Ok(());
                 }
-                let subject = Subject {
-                    name: &job.image.name,
-                    repository: &image.publication.repository,
-                    manifest: &image.manifest,
-                    registry: destination.registry,
-                    repositories: Some(destination.repositories),
-                };
+                let Destination {
+                    registry,
+                    repositories,
+                    ..
+                } = destination;
+                let subject = image.subject(&job.image.name, registry, *repositories);
                 job.report.scan = Some(gate.require(&job.image.service, &subject)?);
                 Ok(())
             },

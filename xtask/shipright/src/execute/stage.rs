@@ -38,11 +38,6 @@ impl<'p> Job<'p> {
         }
     }
 
-    /// It is done, or has come to an end. Returns what came of it.
-    pub(super) fn end(self) -> ImageReport {
-        self.report
-    }
-
     /// Takes its line away, with all that was said.
     pub(super) fn take_activity(&mut self) -> Option<Activity> {
         self.activity.take()

@@ -92,18 +92,20 @@ pub fn files(root: &Path) -> Result<BTreeSet<PathBuf>, git2::Error> {
     differing(&Repository::discover(root)?, root, None)
 }
 
-/// Whether git tracks something at or below a path of the repository that it lies in. `false` where that cannot be told.
-pub fn tracks(path: &Path) -> bool {
-    let look = |parent: &Path| {
-        let repository = Repository::discover(parent).ok()?;
-        let top = repository.workdir()?.canonicalize().ok()?;
-        let inner = parent.canonicalize().ok()?.join(path.file_name()?);
-        let inner = inner.strip_prefix(top).ok()?.to_str()?.to_owned();
-        let index = repository.index().ok()?;
-        let is_file = index.get_path(Path::new(&inner), 0).is_some();
-        Some(is_file || index.find_prefix(format!("{inner}/")).is_ok())
-    };
-    path.parent().and_then(look) == Some(true)
+/// Tells of paths below a directory whether git tracks something there. `None` where that cannot be told. A large repository's index is
+/// many megabytes: it is read once.
+pub fn tracked_below(directory: &Path) -> Option<impl Fn(&str) -> bool + use<>> {
+    let repository = Repository::discover(directory).ok()?;
+    let top = repository.workdir()?.canonicalize().ok()?;
+    let place = directory.canonicalize().ok()?;
+    let place = place.strip_prefix(top).ok()?.to_owned();
+    let index = repository.index().ok()?;
+    Some(move |name: &str| {
+        let path = place.join(name);
+        let is_file = index.get_path(&path, 0).is_some();
+        let below = path.to_str().map(|path| format!("{path}/"));
+        is_file || below.is_some_and(|below| index.find_prefix(below).is_ok())
+    })
 }
 
 /// The directory of the work tree that a directory lies in, without links. `None` where it lies in none.

@@ -94,12 +94,13 @@ fn require_ours(root: &Path, directory: &Path) -> Result<(), Refused> {
     if is_link(directory) && !stays_inside(root, directory) {
         return Err(led_away(directory, directory));
     }
+    let tracks = git::tracked_below(directory);
     for name in ours_in(directory) {
-        let path = directory.join(name);
+        let path = directory.join(&name);
         if is_link(&path) {
             return Err(led_away(&path, directory));
         }
-        if path.file_name().is_some_and(|name| name != ".gitignore") && git::tracks(&path) {
+        if name != ".gitignore" && tracks.as_ref().is_some_and(|tracks| tracks(&name)) {
             return Err(brought(&path));
         }
     }

@@ -31,7 +31,7 @@ impl Tool {
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.map_err(|error| self.not_started(&error))?;
-        let _registered = Registered::new(&child);
+        let registered = Registered::new(&child);
         let stdout = child.stdout.take().context("no standard output")?;
         let stderr = child.stderr.take().context("no standard error")?;
         let output = beside(move || {
@@ -54,6 +54,7 @@ impl Tool {
             let _ = child.kill();
             let _ = child.wait();
         }
+        registered.tell(&self.shown(args), status);
         match (output, status) {
             (Ok(Ok(bytes)), Some(status)) if status.success() => Ok(bytes),
             (Ok(Ok(_)), Some(status)) => {

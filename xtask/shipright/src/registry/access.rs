@@ -16,8 +16,7 @@ use ureq::{Body, RequestBuilder, http::Response, typestate::WithoutBody};
 use super::{
     Registry, agent,
     failure::{Failure, persistently},
-    is_loopback,
-    reference::{HUB, HUB_NAME},
+    reference::{HUB, HUB_NAME, is_local},
 };
 use crate::{facts::host, report::terminal::github::mask};
 
@@ -248,13 +247,8 @@ struct Challenge {
 impl Challenge {
     /// A token server over plain HTTP would see the password; one on this machine is a test.
     fn is_safe(&self) -> bool {
-        self.realm.starts_with("https://") || self.realm.starts_with("http://") && self.is_local()
-    }
-
-    fn is_local(&self) -> bool {
-        let rest = self.realm.split_once("://").map(|(_, rest)| rest);
-        let host = rest.and_then(|rest| rest.split('/').next());
-        host.is_some_and(is_loopback)
+        self.realm.starts_with("https://")
+            || self.realm.starts_with("http://") && is_local(&self.realm)
     }
 
     /// Asks for a token.
@@ -266,7 +260,7 @@ impl Challenge {
     ) -> Result<String> {
         let host = &registry.host;
         let ask = || {
-            let mut request = agent(self.is_local()).get(&self.realm);
+            let mut request = agent(is_local(&self.realm)).get(&self.realm);
             for scope in scopes {
                 request = request.query("scope", scope);
             }

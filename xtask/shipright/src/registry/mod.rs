@@ -36,7 +36,7 @@ use crate::calls;
 pub use access::{Actions, Login};
 pub use failure::NoAnswer;
 use failure::{Failure, persistently};
-pub use reference::{Reference, is_loopback};
+pub use reference::{Reference, authority, is_local, is_loopback};
 pub use referrers::{Attachment, Referrers};
 pub use upload::{BlobSource, Damaged, InRepository};
 pub use write::Sent;

@@ -79,6 +79,17 @@ pub fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
+/// The host and port of an address. `None` for what is no address.
+pub fn authority(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    Some(rest.split('/').next().unwrap_or(rest))
+}
+
+/// Whether an address is one of this machine.
+pub fn is_local(address: &str) -> bool {
+    authority(address).is_some_and(is_loopback)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     model::{
         severity::Severity,
-        vulnerability::{Fix, Scanner, Vulnerability},
+        vulnerability::{Scanner, Vulnerability},
     },
     plan::scan::{Judged, Verdict},
 };
@@ -76,14 +76,11 @@ fn result(one: &Judged, rule: usize, reference: &str) -> Value {
         installed,
         place,
         severity,
+        fixed,
         ..
     } = found;
-    let fix = match &found.fixed {
-        Fix::In(version) => format!("fixed in {version}"),
-        Fix::None => "no fix yet".to_owned(),
-        Fix::Untold => "no word of a fix".to_owned(),
-    };
-    let text = format!("{reference}: {package} {installed} ({place}) has {id}, {severity}: {fix}");
+    let text =
+        format!("{reference}: {package} {installed} ({place}) has {id}, {severity}: {fixed}");
     // The digest changes with each build, and what is the same problem of the same repository stays one.
     let repository = reference.split('@').next().unwrap_or(reference);
     let mut result = json!({

@@ -1,5 +1,8 @@
 //! What a scan has found, as people read it.
 
+use std::fmt::Write as _;
+
+use super::table;
 use crate::{
     model::vulnerability::{Exception, Fix},
     plan::scan::{Judged, Verdict},
@@ -18,26 +21,15 @@ pub fn table(verdict: &Verdict, most: usize) -> String {
         "fixed in",
         "where",
     ];
-    let head = head.map(str::to_owned);
-    let shown = verdict.findings.iter().take(most);
-    let lines: Vec<_> = std::iter::once(head).chain(shown.map(cells)).collect();
-    let width = |column: usize| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |cells: &[String; 6]| {
-        let padded = cells.iter().zip(widths);
-        let padded = padded.map(|(text, width)| format!("{text:<width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut text: Vec<_> = lines.iter().map(line).collect();
+    let rows: Vec<_> = verdict.findings.iter().take(most).map(cells).collect();
+    let mut text = table::table(&head, &rows, None);
     if let more @ 1.. = verdict.findings.len().saturating_sub(most) {
-        text.push(format!(
-            "… and {more} more; `-v` shows all, and `--json` has them"
-        ));
+        let _ = write!(
+            text,
+            "\n… and {more} more; `-v` shows all, and `--json` has them"
+        );
     }
-    text.join("\n")
+    text
 }
 
 fn cells(one: &Judged) -> [String; 6] {

@@ -173,12 +173,12 @@ fn pushed(planned: &PlannedImage, image: &ImageReport) -> Vec<String> {
 /// The plain tag that moves: the others are made of it.
 fn moving_tag(planned: &PlannedImage, image: &ImageReport) -> Option<String> {
     let tags = &planned.publication.as_ref()?.tags;
-    let mut moving = tags.iter().filter(|tag| {
+    let moving = tags.iter().filter(|tag| {
         tag.kind == TagKind::Moving
             && tag.action != TagAction::Kept
             && image.tags.contains_key(&tag.name)
     });
-    let shortest = moving.by_ref().min_by_key(|tag| tag.name.len())?;
+    let shortest = moving.min_by_key(|tag| tag.name.len())?;
     Some(shortest.name.clone())
 }
 

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer};
 
-use super::{Asked, REPORT_LIMIT, not_a_report, require_same};
+use super::{Asked, REPORT_LIMIT, not_a_report, or_default, require_same};
 use crate::{
     model::{
         severity::Severity,
@@ -23,7 +23,6 @@ pub(super) fn scan(asked: &Asked<'_>) -> Result<Vec<Vulnerability>> {
         .without_env("GRYPE_FAIL_ON_SEVERITY")
         .without_env("GRYPE_ONLY_FIXED")
         .env("GRYPE_CHECK_FOR_APP_UPDATE", "false");
-    asked.terminal.detail(&grype.shown(&args));
     let report = grype.bounded(&args, REPORT_LIMIT, asked.wait)?;
     read(&report, asked.manifest)
 }
@@ -103,13 +102,6 @@ struct Location {
     path: String,
 }
 
-/// Go's programs write a list that was never filled as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// What was scanned, where it is an image: of other things it is a text.
 fn image_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Target, D::Error> {
     let said = serde_json::Value::deserialize(deserializer)?;
@@ -136,7 +128,7 @@ fn vulnerability(found: Match) -> Vulnerability {
     let title = described.find(|text| !text.is_empty()).cloned();
     let place = artifact.locations.into_iter().next().map(|one| one.path);
     let fixed = match vulnerability.fix.state.as_str() {
-        "fixed" if vulnerability.fix.versions.is_empty() => Fix::In("a newer version".to_owned()),
+        "fixed" if vulnerability.fix.versions.is_empty() => Fix::in_some_version(),
         "fixed" => Fix::In(vulnerability.fix.versions.join(", ")),
         _ => Fix::None,
     };

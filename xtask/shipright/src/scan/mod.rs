@@ -22,6 +22,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use image_oci::{Manifest, Platform};
+use serde::{Deserialize, Deserializer};
 
 pub use gate::GateKeeper;
 
@@ -142,7 +143,6 @@ impl<'s> Scans<'s> {
             manifest: &manifest.digest,
             config: &manifest.config()?.digest,
             wait: self.wait,
-            terminal: self.terminal,
         })
     }
 }
@@ -156,7 +156,13 @@ struct Asked<'a> {
     /// The digest of its config.
     config: &'a str,
     wait: Duration,
-    terminal: &'a Terminal,
+}
+
+/// Go's programs write a list that was never filled as `null`.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The programs that are on `PATH`.

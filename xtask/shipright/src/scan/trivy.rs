@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Asked, REPORT_LIMIT, not_a_report, require_same};
+use super::{Asked, REPORT_LIMIT, not_a_report, or_default, require_same};
 use crate::{
     model::{
         severity::Severity,
@@ -41,7 +41,6 @@ pub(super) fn scan(asked: &Asked<'_>) -> Result<Vec<Vulnerability>> {
         &timeout,
     ];
     let trivy = Tool::new("trivy").directory(asked.layout);
-    asked.terminal.detail(&trivy.shown(&args));
     read(
         &trivy.bounded(&args, REPORT_LIMIT, asked.wait)?,
         asked.config,
@@ -98,13 +97,6 @@ struct Found {
     title: String,
     #[serde(rename = "PrimaryURL")]
     primary_url: String,
-}
-
-/// Go's programs write a list that was never filled as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Reads a report of the image with this config.

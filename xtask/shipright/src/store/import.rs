@@ -90,7 +90,7 @@ impl ContentStore {
         Ok((digest, size))
     }
 
-    fn put(&self, bytes: &[u8]) -> Result<String> {
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<String> {
         let digest = digest_of(bytes);
         let mut part = tempfile::NamedTempFile::new_in(self.directory.join("ingest"))?;
         part.write_all(bytes)?;

@@ -1,6 +1,6 @@
 //! One image of the content store by itself, for programs that read an OCI image layout: what the store lacks of it is fetched first.
 
-use std::{fs, io::Read};
+use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use image_oci::{Descriptor, Manifest, Platform};
@@ -28,11 +28,8 @@ impl ContentStore {
                 fetched += blob.size;
             }
         }
-        let file = self.file(&manifest.digest)?;
-        if !file.exists() {
-            let part = tempfile::NamedTempFile::new_in(self.directory.join("ingest"))?;
-            fs::write(part.path(), &manifest.bytes)?;
-            part.persist(&file).context("failed to keep a manifest")?;
+        if !self.file(&manifest.digest)?.exists() {
+            self.put(manifest.bytes.as_bytes())?;
         }
         self.remember(&manifest.digest);
         Ok(fetched)
@@ -88,6 +85,7 @@ impl ContentStore {
 mod tests {
     use std::{
         collections::BTreeMap,
+        fs,
         sync::atomic::{AtomicUsize, Ordering},
     };
 

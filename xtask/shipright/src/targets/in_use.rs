@@ -142,9 +142,7 @@ impl<'u> Users<'u> {
 
 /// What images of an environment are for.
 fn targets(session: &Session<'_>) -> BTreeSet<Target> {
-    let name = &session.environment.name;
-    plan::all(session.config)
-        .filter(|one| one.image.environments.contains(name))
+    plan::going_to(session.config, session.environment)
         .map(|one| one.image.target)
         .collect()
 }

@@ -94,10 +94,7 @@ pub(super) fn run(context: &Context, arguments: &Deploy) -> Result<ExitCode> {
     let planned = Refused::all(sessions().map(plan))?;
     let (migrations, workloads): (Vec<_>, Vec<_>) = planned.into_iter().unzip();
     let migrations: Vec<_> = migrations.iter().collect();
-    for workloads in &workloads {
-        session::confirm_no_way_back(context, workloads)?;
-    }
-    Ok(apply_all(context, &migrations, &workloads))
+    apply_all(context, &migrations, &workloads)
 }
 
 /// The images of a push that something runs here.

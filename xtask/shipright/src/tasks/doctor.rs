@@ -288,13 +288,7 @@ fn disk(free: u64) -> Check {
 
 /// The images that are built for a CPU.
 fn images_for(config: &Config, arch: Arch) -> String {
-    let all = config.services.values().flat_map(|service| {
-        service
-            .images
-            .iter()
-            .map(move |image| Selected { service, image })
-    });
-    let names: Vec<_> = all
+    let names: Vec<_> = plan::all(config)
         .filter(|one| config.arch(one.image.target) == arch)
         .map(|one| one.name())
         .collect();
@@ -342,8 +336,7 @@ fn cloud(config: &Config, environment: &Environment, sandbox: Option<&Sandbox>) 
         }
         Err(refusal) => Check::bad(&what, refusal.problem, refusal.cure),
     };
-    let goes_there = |one: &Selected<'_>| one.image.environments.contains(&environment.name);
-    let functions = plan::all(config).filter(goes_there);
+    let functions = plan::going_to(config, environment);
     let functions = functions.filter_map(|one| plan::function_name(config, environment, one));
     let mut checks = vec![account];
     if environment.ecr().is_some() {

@@ -295,13 +295,6 @@ pub(super) fn say_next(context: &Context, plan: &Plan, report: &Report, services
         context.terminal.note("a moved tag changes no function");
     }
     if let Some(command) = next::after(plan, services).filter(|_| report.succeeded()) {
-        let sandbox = if context.global.sandbox {
-            " --sandbox"
-        } else {
-            ""
-        };
-        context
-            .terminal
-            .next(&format!("cargo xtask {command}{sandbox}"));
+        context.say_next(&command);
     }
 }

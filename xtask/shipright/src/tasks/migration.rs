@@ -228,18 +228,21 @@ pub(super) fn carry_out(
     if let Some(first) = migrations.first().filter(|_| !is_done) {
         session::confirm_protected(context, first.session.environment)?;
     }
-    for workloads in &planned {
-        session::confirm_no_way_back(context, workloads)?;
-    }
-    Ok(apply_all(context, &migrations, &planned))
+    apply_all(context, &migrations, &planned)
 }
 
-/// Moves what was planned, one region after the other.
+/// Moves what was planned, one region after the other, once somebody has said yes to what cannot be undone.
+///
+/// # Errors
+/// A refusal where nobody has: nothing was moved.
 pub(super) fn apply_all(
     context: &Context,
     migrations: &[&Migration<'_>],
     planned: &[Vec<Workload>],
-) -> ExitCode {
+) -> Result<ExitCode> {
+    for workloads in planned {
+        session::confirm_no_way_back(context, workloads)?;
+    }
     let mut done = Vec::new();
     for (migration, workloads) in migrations.iter().zip(planned) {
         if migrations.len() > 1 {
@@ -263,5 +266,5 @@ pub(super) fn apply_all(
     });
     let regions: Vec<_> = regions.collect();
     let left = planned.iter().skip(done.len()).map(Vec::len).sum();
-    moves::report(context, &regions, left)
+    Ok(moves::report(context, &regions, left))
 }

@@ -65,13 +65,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode> {
     }
     let ready = looks.iter().find(|look| look.unreached.is_none());
     if let Some(look) = ready {
-        let sandbox = if context.global.sandbox {
-            " --sandbox"
-        } else {
-            ""
-        };
-        let command = format!("cargo xtask push {} --dry-run{sandbox}", look.environment);
-        context.terminal.next(&command);
+        context.say_next(&format!("push {} --dry-run", look.environment));
     }
     Ok(ExitCode::SUCCESS)
 }

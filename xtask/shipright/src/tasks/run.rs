@@ -170,11 +170,7 @@ impl Container<'_> {
             selected.image.dockerfile.display(),
             self.arch,
         );
-        let sandbox = if self.context.global.sandbox {
-            " --sandbox"
-        } else {
-            ""
-        };
+        let sandbox = self.context.sandbox_flag();
         let cure = format!(
             "build it: cargo xtask docker-build --service {service} --dockerfile {file} --arch {arch}{sandbox}"
         );

@@ -25,16 +25,15 @@ impl Finding<'_> {
         self.account(&path, &said.account);
         let (region, others) = self.regions(&path, key, said);
         self.texts(&path, said);
-        let own = |text: &Option<Located<String>>| text.as_ref().map(|text| text.value.clone());
         let resolved = Environment {
             name: key.name().to_owned(),
             account: said.account.value.clone(),
             region,
             other_regions: Vec::new(),
-            profile: own(&said.profile),
+            profile: raw::text(said.profile.as_ref()),
             registry: self.registry(&path, said),
-            cluster: own(&said.cluster),
-            kube_context: own(&said.kube_context),
+            cluster: raw::text(said.cluster.as_ref()),
+            kube_context: raw::text(said.kube_context.as_ref()),
             namespace: self.default_name(
                 (&path, "namespace"),
                 said.namespace.as_ref(),
@@ -51,7 +50,7 @@ impl Finding<'_> {
             endpoint: self.endpoint(&path, said.endpoint.as_ref()),
             create_repository: said.create_repository.unwrap_or(false),
             protected: said.protected.unwrap_or(false),
-            branch: own(&said.branch).unwrap_or_else(|| "main".to_owned()),
+            branch: raw::text(said.branch.as_ref()).unwrap_or_else(|| "main".to_owned()),
             cache: said
                 .cache
                 .as_ref()

@@ -100,27 +100,24 @@ impl Finding<'_> {
                 suggestion(&service.value, services.keys().map(String::as_str)),
             );
         }
-        let own = |text: &Option<Located<String>>| text.as_ref().map(|text| text.value.clone());
         Exception {
             id: said.id.value.clone(),
             reason: said.reason.value.trim().to_owned(),
             until: self.until(&said.until),
-            package: own(&said.package),
-            service: own(&said.service),
+            package: raw::text(said.package.as_ref()),
+            service: raw::text(said.service.as_ref()),
         }
     }
 
     fn until(&mut self, said: &Located<Date>) -> Day {
         let Date(text) = &said.value;
         text.parse().unwrap_or_else(|()| {
-            if said.span != raw::NOWHERE {
-                let word = text.escape_debug();
-                self.problem(
-                    &said.span,
-                    format!("`scan.exceptions` has `until = {word}`, which is no day"),
-                    "write the last day on which it is accepted: `until = 2026-12-31`, without a time",
-                );
-            }
+            let word = text.escape_debug();
+            self.problem(
+                &said.span,
+                format!("`scan.exceptions` has `until = {word}`, which is no day"),
+                "write the last day on which it is accepted: `until = 2026-12-31`, without a time",
+            );
             Day::LAST
         })
     }

@@ -21,7 +21,7 @@ pub struct BuildStep {
 
 /// A step that has failed.
 #[derive(Debug, Clone, Default)]
-pub struct FailedStep {
+pub(super) struct FailedStep {
     /// The instruction.
     pub name: String,
     /// What it has printed.

@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use crate::report::terminal::is_obeyed;
+
 /// Attributes: a name, and its value before it is escaped.
 pub(super) type Attributes<'a> = &'a [(&'static str, &'a str)];
 
@@ -93,7 +95,7 @@ impl Html {
 /// Whether a character cannot be seen, or turns the direction of what stands around it: it is shown by its number, as two names that
 /// look alike would be two names.
 fn is_hidden(c: char) -> bool {
-    c.is_control() && c != '\n' && c != '\t'
+    is_obeyed(c)
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Read},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -32,23 +33,16 @@ pub struct Activity {
     is_heard: bool,
     phase: Mutex<String>,
     /// What has been said of it, for a group of lines.
-    told: Mutex<String>,
+    kept: Mutex<String>,
 }
 
 impl Terminal {
     /// Begins something that people watch. `width` is that of the longest name beside it.
     pub fn activity(&self, name: &str, platform: &str, width: usize) -> Activity {
-        let screen = Screen::the();
-        let line = match &screen.audience {
-            Audience::Person(live) if self.verbosity >= Verbosity::Normal => {
-                let line = ProgressBar::new_spinner().with_style(style(screen));
-                let line = live.add(line);
-                line.set_prefix(prefix(name, platform, width, screen.width()));
-                line.enable_steady_tick(Duration::from_millis(100));
-                Some(line)
-            }
-            _ => None,
-        };
+        let line = self.draw("{spinner} {prefix}  {wide_msg} {elapsed}");
+        if let Some(line) = &line {
+            line.set_prefix(prefix(name, platform, width, self.width()));
+        }
         Activity {
             name: name.to_owned(),
             platform: platform.to_owned(),
@@ -57,7 +51,7 @@ impl Terminal {
             is_verbose: self.verbosity >= Verbosity::Verbose,
             is_heard: self.verbosity >= Verbosity::Normal,
             phase: Mutex::default(),
-            told: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 }
@@ -76,12 +70,6 @@ fn prefix(name: &str, platform: &str, width: usize, columns: Option<usize>) -> S
     }
 }
 
-fn style(screen: &Screen) -> ProgressStyle {
-    let style = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg} {elapsed}");
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    style.tick_chars(screen.spinner())
-}
-
 impl Activity {
     /// What is done now, and to what: `build 7/14`, `RUN make`.
     pub fn phase(&self, phase: &str, detail: &str) {
@@ -94,15 +82,14 @@ impl Activity {
         let mut before = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if *before != word {
             word.clone_into(&mut before);
-            Screen::the().event("info", &detail, self.fields(word, &Map::new()));
+            Screen::the().event("info", Some(word), &detail, || self.fields(&Map::new()));
         }
     }
 
     /// Something that has happened on the way. Where a line is drawn, only who asked for more reads it.
     pub fn said(&self, verb: &str, text: &str, fields: &Map<String, Value>) {
         let screen = Screen::the();
-        screen.event("info", text, self.fields(&verb.to_lowercase(), fields));
-        let line = Terminal::status_line(verb, &format!("{}: {text}", self.name));
+        let line = self.told(verb, text, fields);
         match screen.audience {
             Audience::GitHub => self.keep(&line),
             Audience::Log if self.is_heard => screen.print(&line),
@@ -111,17 +98,18 @@ impl Activity {
         }
     }
 
-    /// Lines that belong to it: what a build has printed. They are read where lines can be folded.
-    pub fn attach(&self, text: &str) {
+    /// A file with lines that belong to it: what a build has printed. It is read where lines can be folded.
+    pub fn attach(&self, file: &Path) {
         if matches!(Screen::the().audience, Audience::GitHub) {
-            self.keep(text.trim_end());
+            let text = std::fs::read(file).unwrap_or_default();
+            self.keep(String::from_utf8_lossy(&text).trim_end());
         }
     }
 
     fn keep(&self, text: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push_str(text);
-        told.push('\n');
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_str(text);
+        kept.push('\n');
     }
 
     /// Counts bytes that are read on its behalf, and shows how many there were.
@@ -140,16 +128,17 @@ impl Activity {
 
     /// It is done: one line stays.
     pub fn finish(self, verb: &str, text: &str, fields: &Map<String, Value>) {
-        let screen = Screen::the();
-        screen.event("info", text, self.fields(&verb.to_lowercase(), fields));
-        let line = Terminal::status_line(verb, &format!("{}: {text}", self.name));
-        if let Audience::GitHub = screen.audience {
-            self.fold();
-        }
-        self.clear();
+        let line = self.told(verb, text, fields);
+        self.give_up();
         if self.is_heard {
-            screen.print(&line);
+            Screen::the().print(&line);
         }
+    }
+
+    /// Tells a program of an event. Returns the line for people.
+    fn told(&self, verb: &str, text: &str, fields: &Map<String, Value>) -> String {
+        Screen::the().event("info", Some(verb), text, || self.fields(fields));
+        Terminal::status_line(verb, &format!("{}: {text}", self.name))
     }
 
     /// It has failed: why is said by somebody else.
@@ -161,10 +150,10 @@ impl Activity {
     }
 
     fn fold(&self) {
-        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.is_heard && !told.is_empty() {
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.is_heard && !kept.is_empty() {
             let title = format!("{} {}", self.name, self.platform);
-            Screen::the().print(&github::group(title.trim_end(), &told));
+            Screen::the().print(&github::group(title.trim_end(), &kept));
         }
     }
 
@@ -174,9 +163,8 @@ impl Activity {
         }
     }
 
-    fn fields(&self, event: &str, more: &Map<String, Value>) -> Map<String, Value> {
+    fn fields(&self, more: &Map<String, Value>) -> Map<String, Value> {
         let mut fields = Map::new();
-        fields.insert("event".to_owned(), json!(event));
         fields.insert("image".to_owned(), json!(self.name));
         if !self.platform.is_empty() {
             fields.insert("platform".to_owned(), json!(self.platform));

@@ -13,7 +13,8 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use serde_json::{Map, json};
+use indicatif::ProgressBar;
+use serde_json::Map;
 
 pub use activity::{Activity, Meter, rounded};
 pub use screen::LogFormat;
@@ -22,7 +23,7 @@ pub(crate) use screen::{last_words, prepare};
 pub use wait::Wait;
 
 use super::name::as_typed;
-use crate::problem::Problems;
+use crate::problem::{ProblemReport, Problems};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,9 +57,7 @@ impl Terminal {
     /// A step: a verb and what it is done to.
     pub fn status(&self, verb: &str, object: &str) {
         if self.verbosity >= Verbosity::Normal {
-            let mut fields = Map::new();
-            fields.insert("event".to_owned(), json!(verb.to_lowercase()));
-            Screen::the().event("info", &printable(object), fields);
+            Screen::the().event("info", Some(verb), &printable(object), Map::new);
             Screen::the().print(&Self::status_line(verb, object));
         }
     }
@@ -120,27 +119,31 @@ impl Terminal {
 
     /// What is wrong in a file that somebody wrote, each with its lines. It is shown however quiet we are.
     pub fn problems(&self, problems: &Problems) {
-        for problem in problems.report() {
+        let report = problems.report();
+        for problem in &report {
             let text = as_typed(&problem.to_string()).into_owned();
-            Screen::the().event("error", &printable(&text), problem.fields());
+            Screen::the().event("error", Some("problem"), &printable(&text), || {
+                problem.fields()
+            });
         }
         let rendered = problems.render();
         Screen::the().print(&format!("{}\n", as_typed(&rendered)));
-        self.annotate_all(problems);
+        self.annotate_all(problems.path(), &report);
     }
 
     /// The same, one line for each, where it hinders nothing.
     pub fn findings(&self, problems: &Problems) {
-        for problem in problems.report() {
+        let report = problems.report();
+        for problem in &report {
             self.warning(&problem.to_string());
         }
-        self.annotate_all(problems);
+        self.annotate_all(problems.path(), &report);
     }
 
-    fn annotate_all(&self, problems: &Problems) {
-        for problem in problems.report() {
+    fn annotate_all(&self, file: &Path, report: &[ProblemReport]) {
+        for problem in report {
             let text = format!("{}; {}", problem.problem, problem.cure);
-            self.annotate(problems.path(), problem.line, &text);
+            self.annotate(file, problem.line, &text);
         }
     }
 
@@ -161,9 +164,7 @@ impl Terminal {
     pub fn block(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal && !text.trim().is_empty() {
             let text = as_typed(text.trim_end());
-            let mut fields = Map::new();
-            fields.insert("event".to_owned(), json!("text"));
-            Screen::the().event("info", &text, fields);
+            Screen::the().event("info", Some("text"), &text, Map::new);
             Screen::the().print(&text);
         }
     }
@@ -171,9 +172,7 @@ impl Terminal {
     /// What a program of somebody else's has printed, and that says why something failed.
     pub fn log(&self, text: &str) {
         let text = printable(text.trim_end());
-        let mut fields = Map::new();
-        fields.insert("event".to_owned(), json!("log"));
-        Screen::the().event("error", &text, fields);
+        Screen::the().event("error", Some("log"), &text, Map::new);
         match Screen::the().audience {
             Audience::GitHub => Screen::the().print(github::obeyed_nowhere(&text).trim_end()),
             _ => Screen::the().print(&text),
@@ -190,10 +189,16 @@ impl Terminal {
         screen::aside(work)
     }
 
+    /// A line that is drawn, where somebody looks at it and wants to hear more than errors.
+    fn draw(&self, template: &str) -> Option<ProgressBar> {
+        let is_heard = self.verbosity >= Verbosity::Normal;
+        is_heard.then(|| Screen::the().draw(template)).flatten()
+    }
+
     fn say(&self, least: Verbosity, (level, style, head): (&str, Style, &str), text: &str) {
         if self.verbosity >= least {
             let screen = Screen::the();
-            screen.event(level, &as_typed(&printable(text)), Map::new());
+            screen.event(level, None, &as_typed(&printable(text)), Map::new);
             screen.print(&line(style, head, text));
         }
     }
@@ -212,8 +217,14 @@ pub fn ask(question: &str) -> String {
     answer.trim().to_owned()
 }
 
-/// What clap says: a mistake on standard error, the help that was asked for on standard output.
-/// What is in `text` beside clap's own colours was typed, and is obeyed by no terminal.
+/// Asks for a yes; anything else is a no.
+pub fn says_yes(question: &str) -> bool {
+    let answer = ask(&format!("{question} [y/N]")).to_ascii_lowercase();
+    matches!(answer.as_str(), "y" | "yes")
+}
+
+/// What clap says: a mistake on standard error, the help that was asked for on standard output. What is in it beside clap's own
+/// colours was typed, and is obeyed by no terminal.
 pub(crate) fn clap_message(text: &str, is_mistake: bool) {
     let plain = printable(text);
     let shown = without_colours(text);
@@ -246,14 +257,13 @@ fn without_colours(text: &str) -> String {
 /// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.
 pub fn printable(text: &str) -> String {
     let plain = anstream::adapter::strip_str(text).to_string();
-    let is_shown = |c: &char| matches!(c, '\n' | '\t') || !is_obeyed(*c);
-    plain.chars().filter(is_shown).collect()
+    plain.chars().filter(|c| !is_obeyed(*c)).collect()
 }
 
 /// The same with as many bytes: each character that a terminal would obey has another in its place.
 pub fn harmless(text: &str) -> String {
     let shown = |c: char| {
-        if c == '\n' || c == '\t' || !is_obeyed(c) {
+        if !is_obeyed(c) {
             return c;
         }
         match c.len_utf8() {
@@ -265,9 +275,9 @@ pub fn harmless(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Whether a terminal does something other than showing a character.
-fn is_obeyed(c: char) -> bool {
-    c.is_control()
+/// Whether a terminal does something other than showing a character, or going on to the next line or column.
+pub(crate) fn is_obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
         || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

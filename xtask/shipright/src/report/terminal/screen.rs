@@ -11,9 +11,10 @@ use std::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::{github, margin::WithMargin};
@@ -80,15 +81,25 @@ impl Screen {
         }
     }
 
-    /// Writes an event for a program. Nobody else sees it.
-    pub(super) fn event(&self, level: &str, message: &str, fields: Map<String, Value>) {
+    /// Writes an event for a program: its name, where it has one, and what else there is to say. Nobody else sees it, and for nobody else
+    /// that is put together.
+    pub(super) fn event(
+        &self,
+        level: &str,
+        name: Option<&str>,
+        message: &str,
+        more: impl FnOnce() -> Map<String, Value>,
+    ) {
         if !matches!(self.audience, Audience::Program) {
             return;
         }
         let mut event = Map::new();
         event.insert("time".to_owned(), json!(host::precise_timestamp()));
         event.insert("level".to_owned(), json!(level));
-        event.extend(fields);
+        if let Some(name) = name {
+            event.insert("event".to_owned(), json!(name.to_lowercase()));
+        }
+        event.extend(more());
         event.insert("message".to_owned(), json!(message));
         let mut line = Value::Object(event).to_string();
         line.push('\n');
@@ -104,13 +115,22 @@ impl Screen {
         Cow::Owned(text.replace('…', "...").replace('→', "->"))
     }
 
-    /// The signs of something that goes on.
-    pub(super) fn spinner(&self) -> &'static str {
-        if self.unicode {
+    /// A line for a person that is drawn again and again, until somebody takes it away. `template` is indicatif's.
+    pub(super) fn draw(&self, template: &str) -> Option<ProgressBar> {
+        let Audience::Person(live) = &self.audience else {
+            return None;
+        };
+        let signs = if self.unicode {
             "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "
         } else {
             "-\\|/ "
-        }
+        };
+        let style = ProgressStyle::with_template(template);
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let line = ProgressBar::new_spinner().with_style(style.tick_chars(signs));
+        let line = live.add(line);
+        line.enable_steady_tick(Duration::from_millis(100));
+        Some(line)
     }
 }
 

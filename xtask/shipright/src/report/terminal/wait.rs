@@ -1,13 +1,10 @@
 //! One thing that has to be waited for, and tells nothing on its way.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::{
-    Terminal, Verbosity,
-    screen::{Audience, Screen},
-};
+use super::{Terminal, screen::Screen};
 use crate::report::size;
 
 /// Something that is waited for, until this is dropped.
@@ -22,24 +19,14 @@ pub struct Wait {
 impl Terminal {
     /// Says what is waited for, with the time at a terminal.
     pub fn wait_for(&self, verb: &'static str, object: &str) -> Wait {
-        let screen = Screen::the();
-        let line = match &screen.audience {
-            Audience::Person(live) if self.verbosity >= Verbosity::Normal => {
-                let style =
-                    ProgressStyle::with_template("{prefix:>12} {wide_msg} {spinner} {elapsed}");
-                let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-                let line =
-                    ProgressBar::new_spinner().with_style(style.tick_chars(screen.spinner()));
-                let line = live.add(line.with_prefix(verb));
-                line.set_message(screen.shown(&super::one_line(object)).into_owned());
-                line.enable_steady_tick(Duration::from_millis(100));
-                Some(line)
-            }
-            _ => {
-                self.status(verb, object);
-                None
-            }
-        };
+        let line = self.draw("{prefix:>12} {wide_msg} {spinner} {elapsed}");
+        if let Some(line) = &line {
+            line.set_prefix(verb);
+            let object = super::one_line(object);
+            line.set_message(Screen::the().shown(&object).into_owned());
+        } else {
+            self.status(verb, object);
+        }
         Wait {
             verb,
             object: object.to_owned(),

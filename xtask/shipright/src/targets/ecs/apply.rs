@@ -1,6 +1,8 @@
 //! Gives an ECS service a revision of its task definition with another image and its CPU, and restores the one before when its tasks
 //! do not stay.
 
+use std::fmt::Display;
+
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::{
@@ -98,7 +100,11 @@ impl Deployer<'_> {
             wait::check(Heed::Interrupts)?;
             match step {
                 Step::Create => {}
-                Step::Register => done.revision = Some(self.register(plan, now)?),
+                Step::Register => {
+                    let to = &plan.to;
+                    let image = (to.image.as_str(), Some(to.arch));
+                    done.revision = Some(self.register(plan, now, image, to)?);
+                }
                 Step::Update { prepared } => {
                     done.revision = prepared.clone().or(done.revision.take());
                     let revision = done.revision.as_deref();
@@ -135,13 +141,19 @@ impl Deployer<'_> {
         writer.create_ecs(place, &plan.container, &to.image, to.arch)
     }
 
-    fn register(&self, plan: &EcsPlan, base: &str) -> Result<String> {
+    /// Registers a revision of a task definition with another image and its CPU. `shown` says what that is.
+    fn register(
+        &self,
+        plan: &EcsPlan,
+        base: &str,
+        (image, arch): (&str, Option<Arch>),
+        shown: impl Display,
+    ) -> Result<String> {
         let found = self.aws.reader().task_definition(base)?;
         let found = found.with_context(|| format!("the task definition {base} is gone"))?;
-        let (writer, to) = (self.aws.writer(), &plan.to);
-        let arn =
-            writer.register_task_definition(&found, &plan.container, &to.image, Some(to.arch))?;
-        let text = format!("{} with {to}", name_of(&arn));
+        let writer = self.aws.writer();
+        let arn = writer.register_task_definition(&found, &plan.container, image, arch)?;
+        let text = format!("{} with {shown}", name_of(&arn));
         self.terminal.status("Registered", &text);
         Ok(arn)
     }
@@ -204,18 +216,6 @@ impl Deployer<'_> {
         Ok(true)
     }
 
-    /// Registers a revision with the image that ran: the tag in the one before may name what has just failed.
-    fn pin(&self, plan: &EcsPlan, previous: &str, image: &str) -> Result<String> {
-        let found = self.aws.reader().task_definition(previous)?;
-        let found = found.with_context(|| format!("the task definition {previous} is gone"))?;
-        let writer = self.aws.writer();
-        let arch = plan.from_arch;
-        let arn = writer.register_task_definition(&found, &plan.container, image, arch)?;
-        let text = format!("{} with {image}, which is what ran", name_of(&arn));
-        self.terminal.status("Registered", &text);
-        Ok(arn)
-    }
-
     /// Gives a service what it had, unless ECS does so itself, and waits for it. Where Express Mode makes the task definitions, the
     /// image and CPU before tell it.
     fn give_back(
@@ -229,7 +229,11 @@ impl Deployer<'_> {
         if !service.is_of_express_alone() {
             let pinned = plan.pinned.as_deref().filter(|_| !is_back);
             let previous = match pinned {
-                Some(image) => &self.pin(plan, previous, image)?,
+                // The tag in the one before may name what has just failed.
+                Some(image) => {
+                    let shown = format!("{image}, which is what ran");
+                    &self.register(plan, previous, (image, plan.from_arch), shown)?
+                }
                 None => previous,
             };
             if !is_back {

@@ -39,10 +39,7 @@ pub(in crate::targets) fn images(
     let list: Value = serde_json::from_str(&said).context("kubectl lists no workloads")?;
     let items = list.get("items").and_then(Value::as_array);
     let items = items.context("kubectl lists no workloads")?;
-    let mut uses: Vec<_> = items.iter().flat_map(of_item).collect();
-    uses.sort();
-    uses.dedup();
-    Ok(uses)
+    Ok(items.iter().flat_map(of_item).collect())
 }
 
 fn of_item(item: &Value) -> Vec<ImageUse> {

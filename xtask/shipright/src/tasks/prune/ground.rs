@@ -122,15 +122,12 @@ impl<'w> Ground<'w> {
 /// Every environment in each of its regions.
 fn environments(config: &Config) -> impl Iterator<Item = &Environment> {
     let all = config.environments.values();
-    all.flat_map(|one| std::iter::once(one).chain(&one.other_regions))
+    all.flat_map(Environment::in_each_region)
 }
 
 fn has_images(config: &Config, environment: &Environment, repository: &str) -> bool {
-    plan::all(config).any(|one| {
-        let (service, target) = (&one.service.name, one.image.target);
-        let goes_there = one.image.environments.contains(&environment.name);
-        goes_there && environment.repository(&config.project, service, target) == repository
-    })
+    let mut images = plan::in_repository(config, environment, repository);
+    images.next().is_some()
 }
 
 fn not_ecr(session: &Session<'_>) -> Refused {

@@ -152,8 +152,7 @@ fn confirm(context: &Context, ground: &Ground<'_>, question: &str) -> Result<()>
         );
         return Err(Refused::from(refusal).into());
     }
-    let answer = terminal::ask(&format!("{question} [y/N]"));
-    if matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+    if terminal::says_yes(question) {
         return Ok(());
     }
     let refusal = Refusal::new(

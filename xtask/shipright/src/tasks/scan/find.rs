@@ -183,8 +183,7 @@ impl<'w> Found<'w> {
             return self.take_one(place, named, manifest, "");
         }
         for child in manifest.children()? {
-            let is_attestation = child.platform.as_ref().is_some_and(Platform::is_unknown);
-            if is_attestation {
+            if child.is_attestation() {
                 continue;
             }
             let digest = &child.digest;

@@ -15,7 +15,7 @@ use crate::{
     model::label,
     parallel::side_by_side,
     plan::{
-        Selected,
+        self, Selected,
         layers::{layers, shown},
         status::Row,
     },
@@ -80,11 +80,7 @@ fn places(environment: &Environment<'_>) -> Vec<Place> {
 
 /// What goes to any of the environments, in the order of deploy.toml.
 fn services(workspace: &Workspace<'_>, environments: &[Environment<'_>]) -> Vec<Service> {
-    let all = workspace.config.services.values();
-    let all = all.flat_map(|service| {
-        let images = service.images.iter();
-        images.map(move |image| Selected { service, image })
-    });
+    let all = plan::all(&workspace.config);
     let service = |selected: Selected<'_>| Service {
         name: selected.name(),
         target: selected.image.target,

@@ -47,15 +47,15 @@ pub(super) fn dockerfiles(context: &Context, files: &[PathBuf]) -> Result<ExitCo
             )
         };
         let (notes, mistakes) = (problems(notes), problems(mistakes));
-        notes
-            .lines()
-            .iter()
-            .for_each(|line| context.terminal.note(line));
-        if !mistakes.report().is_empty() {
+        let (of_notes, of_mistakes) = (notes.report(), mistakes.report());
+        for note in &of_notes {
+            context.terminal.note(&note.to_string());
+        }
+        if !of_mistakes.is_empty() {
             context.terminal.problems(&mistakes);
         }
-        reports.extend(mistakes.report());
-        reports.extend(notes.report());
+        reports.extend(of_mistakes);
+        reports.extend(of_notes);
     }
     if context.global.json {
         document::print(&serde_json::json!({ "problems": reports }));

@@ -103,9 +103,8 @@ fn parts(manifest: &Manifest) -> Result<Vec<(String, String)>> {
     // An attestation of BuildKit's own is no image.
     let children = manifest.children()?.iter().filter_map(|child| {
         let platform = child.platform.as_ref();
-        let is_image = platform.is_none_or(|platform| !platform.is_unknown());
         let what = platform.map_or_else(|| "image".to_owned(), Platform::to_string);
-        is_image.then(|| (what, child.digest.clone()))
+        (!child.is_attestation()).then(|| (what, child.digest.clone()))
     });
     Ok(std::iter::once(index).chain(children).collect())
 }
