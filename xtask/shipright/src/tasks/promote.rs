@@ -100,7 +100,7 @@ pub(super) fn run(context: &Context, arguments: &Promote) -> Result<ExitCode> {
     if !records.is_empty() {
         context.record(&workspace.config, &records);
         terminal.note("a moved tag changes nothing that runs");
-        terminal.next(&format!("cargo xtask deploy {}", arguments.to));
+        context.say_next(&format!("deploy {}", arguments.to));
     }
     Ok(ExitCode::SUCCESS)
 }
