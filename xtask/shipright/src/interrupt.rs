@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use signal_hook::{
@@ -25,6 +26,9 @@ use crate::{
         terminal::{self, Terminal, Verbosity},
     },
 };
+
+/// The signals that ask this program to end.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// The exit code of an interrupted run, as shells have it for `SIGINT`.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -82,6 +86,14 @@ pub(crate) fn requested() -> bool {
 /// Waits for the end where an interrupt has come that will bring it. A program that was started here may have had the same interrupt,
 /// and that it failed is no news then.
 pub(crate) fn let_end() {
+    const NAP: Duration = Duration::from_millis(5);
+    // On a busy machine the program that was started here can end before this one has so much as looked at the interrupt.
+    for _ in 0..200 {
+        if !is_pending() {
+            break;
+        }
+        std::thread::sleep(NAP);
+    }
     let is_ended = SIGNALLED
         .get()
         .is_some_and(|signalled| signalled.load(Ordering::SeqCst));
@@ -95,13 +107,25 @@ pub(crate) fn let_end() {
     }
 }
 
+/// Whether a signal has come that no thread has taken yet. Source: `proc_pid_status(5)`, `ShdPnd`; elsewhere than on Linux nobody
+/// says so.
+fn is_pending() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let pending = pending.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let pending = pending.unwrap_or_default();
+    SIGNALS
+        .iter()
+        .any(|signal| pending >> (signal - 1) & 1 == 1)
+}
+
 /// Starts to listen. Without a place for the handler the program runs on, and an interrupt ends it as usual.
 pub(crate) fn listen() {
-    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else {
+    let Ok(mut signals) = Signals::new(SIGNALS) else {
         return;
     };
     let signalled = SIGNALLED.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in SIGNALS {
         let _ = signal_hook::flag::register(signal, Arc::clone(signalled));
     }
     std::thread::spawn(move || {
