@@ -1,11 +1,13 @@
-//! This repository's `cargo xtask`: every command of `shipright`, and five tasks of its own. Yours needs the last line alone.
+//! This repository's `cargo xtask`: every command of `shipright`, and six tasks of its own. Yours needs the last line alone.
 
 mod aws_models;
 mod bench;
 mod ci;
+mod conformance;
 mod demo;
 mod figures;
 mod schema;
+mod scratch;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,12 @@ fn main() -> ExitCode {
                 .about(ci::ABOUT)
                 .after_help("Example:\n  cargo xtask ci"),
             ci::run,
+        )
+        .task(
+            Command::new("conformance")
+                .about(conformance::ABOUT)
+                .after_help(conformance::HELP),
+            conformance::run,
         )
         .task(
             Command::new("demo")

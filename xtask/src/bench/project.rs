@@ -1,15 +1,10 @@
 //! The project that is measured: services with a large layer of what they depend on and a small one of their own.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::Path};
 
-use shipright::{
-    anyhow::{Context as _, Result},
-    process::Tool,
-};
+use shipright::anyhow::Result;
+
+use crate::scratch::Scratch;
 
 /// What happens between two pushes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, shipright::clap::ValueEnum)]
@@ -44,7 +39,7 @@ pub(super) const DOCUMENTED: &str = "bench-documented";
 
 /// A project in a directory of its own.
 pub(super) struct Project {
-    root: PathBuf,
+    scratch: Scratch,
     services: usize,
     /// The size of the large layer.
     megabytes: usize,
@@ -56,7 +51,7 @@ impl Project {
     /// Makes a project of so many services.
     pub(super) fn new(root: &Path, services: usize, megabytes: usize) -> Result<Self> {
         let mut project = Self {
-            root: root.to_path_buf(),
+            scratch: Scratch::new(root)?,
             services,
             megabytes,
             changes: 1,
@@ -66,7 +61,6 @@ impl Project {
              create-repository = true\n"
         );
         for service in project.services() {
-            fs::create_dir_all(root.join("services").join(&service))?;
             let _ = write!(
                 deploy,
                 "\n[services.{service}]\ncontext = \"services/{service}\"\nimages = [{{ dockerfile = \"Dockerfile\", target = \
@@ -75,12 +69,9 @@ impl Project {
             let dockerfile = "FROM scratch\nCOPY dependencies /dependencies\nCOPY app /app\n";
             project.write(&service, "Dockerfile", dockerfile.as_bytes())?;
         }
-        fs::write(root.join("deploy.toml"), deploy).context("failed to write deploy.toml")?;
-        fs::write(
-            root.join(".gitignore"),
-            "/target\n/services/*/dependencies\n",
-        )?;
-        project.git(&["init", "--quiet", "."])?;
+        let scratch = &project.scratch;
+        scratch.write("deploy.toml", deploy.as_bytes())?;
+        scratch.write(".gitignore", b"/target\n/services/*/dependencies\n")?;
         project.change(Change::Everything)?;
         Ok(project)
     }
@@ -111,27 +102,12 @@ impl Project {
         if change == Change::Nothing {
             return Ok(());
         }
-        self.git(&["add", "--all"])?;
-        let commit = [
-            "-c",
-            "user.name=bench",
-            "-c",
-            "user.email=bench@example.com",
-            "commit",
-            "--quiet",
-            "--allow-empty",
-            "--message=x",
-        ];
-        self.git(&commit)
+        self.scratch.commit()
     }
 
     fn write(&self, service: &str, name: &str, bytes: &[u8]) -> Result<()> {
-        let file = self.root.join("services").join(service).join(name);
-        fs::write(&file, bytes).with_context(|| format!("failed to write `{}`", file.display()))
-    }
-
-    fn git(&self, words: &[&str]) -> Result<()> {
-        Tool::new("git").directory(&self.root).read(words).map(drop)
+        let file = format!("services/{service}/{name}");
+        self.scratch.write(&file, bytes)
     }
 }
 

@@ -15,6 +15,7 @@ mod aws_rules;
 mod build;
 mod ci_workflow;
 mod completions;
+mod conformance;
 mod dependencies;
 mod deploy;
 mod docs;

@@ -60,6 +60,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The SDK's configuration, for clients of one's own.
+    pub async fn sdk_config(&self) -> SdkConfig {
+        self.load(&self.region, self.profile.as_deref()).await
+    }
+
     /// The SDK's configuration for a region and a profile.
     async fn load(&self, region: &str, profile: Option<&str>) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()

@@ -38,6 +38,12 @@ pub(super) fn ecr(state: &mut State, operation: &str, body: &Value) -> Result<Va
             )
         }
         "CreateRepository" => create(state, &name, body),
+        "DeleteRepository" => delete(state, &name, body),
+        "PutImageTagMutability" => {
+            let repository = repository(state, &name)?;
+            (repository.mutability, repository.exclusions) = mutability(body);
+            Ok(json!({ "repositoryName": name, "imageTagMutability": repository.mutability }))
+        }
         "DescribeRepositories" => {
             let name = body["repositoryNames"][0].as_str().unwrap_or_default();
             let repository = repository(state, name)?;
@@ -109,19 +115,10 @@ fn create(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal>
             format!("The repository with name '{name}' already exists"),
         ));
     }
-    let filters = body["imageTagMutabilityExclusionFilters"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let (mutability, exclusions) = mutability(body);
     let repository = Repository {
-        mutability: body["imageTagMutability"]
-            .as_str()
-            .unwrap_or("MUTABLE")
-            .to_owned(),
-        exclusions: filters
-            .iter()
-            .filter_map(|f| f["filter"].as_str().map(str::to_owned))
-            .collect(),
+        mutability,
+        exclusions,
         scan_on_push: body["imageScanningConfiguration"]["scanOnPush"]
             .as_bool()
             .unwrap_or(false),
@@ -130,6 +127,34 @@ fn create(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal>
     let described = described(name, &repository);
     state.repositories.insert(name.to_owned(), repository);
     Ok(json!({ "repository": described }))
+}
+
+/// Which tags move, as a request says it.
+fn mutability(body: &Value) -> (String, Vec<String>) {
+    let filters = body["imageTagMutabilityExclusionFilters"].as_array();
+    let filters = filters.into_iter().flatten();
+    (
+        body["imageTagMutability"]
+            .as_str()
+            .unwrap_or("MUTABLE")
+            .to_owned(),
+        filters
+            .filter_map(|f| f["filter"].as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
+fn delete(state: &mut State, name: &str, body: &Value) -> Result<Value, Refusal> {
+    if !repository(state, name)?.manifests.is_empty() && body["force"] != true {
+        return Err((
+            "RepositoryNotEmptyException",
+            format!(
+                "The repository with name '{name}' cannot be deleted because it still contains images"
+            ),
+        ));
+    }
+    state.repositories.remove(name);
+    Ok(json!({ "repository": { "repositoryName": name } }))
 }
 
 fn described(name: &str, repository: &Repository) -> Value {

@@ -91,7 +91,9 @@ pub(super) fn operation(request: &Request) -> Option<(String, String)> {
         _ if parts.get(1) == Some(&"tags") => "TagResource",
         _ if parts.get(1) != Some(&"functions") => return None,
         ("GET", []) if parts.len() == 2 => "ListFunctions",
+        ("POST", []) if parts.len() == 2 => "CreateFunction",
         ("GET", []) => "GetFunction",
+        ("DELETE", []) => "DeleteFunction",
         ("PUT", ["code"]) => "UpdateFunctionCode",
         ("POST", ["versions"]) => "PublishVersion",
         ("GET", ["versions"]) => "ListVersionsByFunction",
@@ -102,10 +104,14 @@ pub(super) fn operation(request: &Request) -> Option<(String, String)> {
         ("POST", ["invocations"]) => "Invoke",
         _ => return None,
     };
-    Some((
-        operation.to_owned(),
-        parts.get(2).copied().unwrap_or_default().to_owned(),
-    ))
+    let name = match operation {
+        "CreateFunction" => {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+            body["FunctionName"].as_str().unwrap_or_default().to_owned()
+        }
+        _ => parts.get(2).copied().unwrap_or_default().to_owned(),
+    };
+    Some((operation.to_owned(), name))
 }
 
 /// Answers a call.
@@ -138,8 +144,8 @@ pub(super) fn answer(state: &mut State, operation: &str, name: &str, request: &R
 /// The status of success. Source: the syntax of the response in the API reference of each operation.
 fn success(operation: &str) -> u16 {
     match operation {
-        "PublishVersion" | "CreateAlias" => 201,
-        "DeleteAlias" | "TagResource" => 204,
+        "CreateFunction" | "PublishVersion" | "CreateAlias" => 201,
+        "DeleteAlias" | "DeleteFunction" | "TagResource" => 204,
         _ => 200,
     }
 }
@@ -204,7 +210,24 @@ fn act(
         }
         Ok(digest.to_owned())
     };
-    let wanted = body["ImageUri"].as_str().map(image).transpose()?;
+    let uri = body["ImageUri"].as_str();
+    let wanted = uri.or(body["Code"]["ImageUri"].as_str());
+    let wanted = wanted.map(image).transpose()?;
+    let uri_of = |digest: &str| {
+        let mut all = state.repositories.iter();
+        let its = all.find(|(_, repository)| repository.manifests.contains_key(digest));
+        let name = its.map_or("backend", |(name, _)| name);
+        format!("host/{name}@{digest}")
+    };
+    if operation == "CreateFunction" {
+        let digest =
+            wanted.ok_or((400, "InvalidParameterValueException", "no image".to_owned()))?;
+        return create(state, name, &digest, body).map(|created| (created, vec![]));
+    }
+    if operation == "DeleteFunction" {
+        state.functions.remove(name).ok_or_else(missing)?;
+        return Ok((json!({}), vec![]));
+    }
     let running = state
         .functions
         .get(name)
@@ -246,7 +269,8 @@ fn act(
                 let is_pending = version.3 > 0;
                 version.3 = version.3.saturating_sub(1);
                 let state = if is_pending { "Pending" } else { "Active" };
-                let told = described(name, &version.1, &version.2, "v", state, "Successful", "");
+                let uri = uri_of(&version.2);
+                let told = described(name, &version.1, &uri, "v", state, "Successful", "");
                 if function.is_untold || function.untold_versions.contains(&version.0) {
                     return Ok((untold(told), vec![]));
                 }
@@ -267,7 +291,7 @@ fn act(
             let told = described(
                 name,
                 &function.arch,
-                &function.digest,
+                &uri_of(&function.digest),
                 &revision,
                 "Active",
                 status,
@@ -456,10 +480,25 @@ fn act(
     }
 }
 
+/// Makes a function, which takes its time.
+fn create(state: &mut State, name: &str, digest: &str, body: &Value) -> Result<Value, Refused> {
+    if state.functions.contains_key(name) {
+        let text = format!("Function already exist: {name}");
+        return Err((409, "ResourceConflictException", text));
+    }
+    let arch = body["Architectures"][0].as_str().unwrap_or("x86_64");
+    let function = Function {
+        polls: SLOW,
+        ..Function::new(arch, digest)
+    };
+    state.functions.insert(name.to_owned(), function);
+    Ok(json!({ "FunctionName": name, "Architectures": [arch], "State": "Pending" }))
+}
+
 fn described(
     name: &str,
     arch: &str,
-    digest: &str,
+    image: &str,
     revision: &str,
     state: &str,
     status: &str,
@@ -476,7 +515,7 @@ fn described(
             "LastUpdateStatus": status,
             "LastUpdateStatusReason": reason,
         },
-        "Code": { "RepositoryType": "ECR", "ResolvedImageUri": format!("host/backend@{digest}") },
+        "Code": { "RepositoryType": "ECR", "ResolvedImageUri": image },
     })
 }
 
