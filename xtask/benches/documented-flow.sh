@@ -31,8 +31,8 @@ for service in "$@"; do
     docker push "$registry/$repository:$service-$tag"
   done
   if [ "$what" = deploy ]; then
-    aws lambda update-function-code --function-name "$project-dev-$service" --architectures "$arch" \
+    aws lambda update-function-code --function-name "$repository-dev-$service" --architectures "$arch" \
       --image-uri "$registry/$repository:$service-dev-latest"
-    aws lambda wait function-updated-v2 --function-name "$project-dev-$service"
+    aws lambda wait function-updated-v2 --function-name "$repository-dev-$service"
   fi
 done

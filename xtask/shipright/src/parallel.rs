@@ -1,4 +1,4 @@
-//! The same step for many things, some at a time.
+//! What goes on side by side: the same step for many things, and two things that do not wait for each other.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -59,11 +59,37 @@ pub(crate) fn side_by_side<T: Sync, O: Send>(
     Ok(done.collect())
 }
 
+/// Does two things at once, the first in a thread of its own, and returns what came of each. A panic of the first is one of the caller.
+pub(crate) fn both<A: Send, B>(
+    first: impl FnOnce() -> A + Send,
+    second: impl FnOnce() -> B,
+) -> (A, B) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (first, second)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::bail;
 
     use super::*;
+
+    #[test]
+    fn two_things_wait_for_each_other_only_at_the_end() {
+        // Either alone would wait for ever.
+        let barrier = std::sync::Barrier::new(2);
+        let step = |name| {
+            barrier.wait();
+            name
+        };
+        assert_eq!(both(|| step("one"), || step("two")), ("one", "two"));
+    }
 
     #[test]
     fn outputs_keep_their_order_and_a_failure_stops_the_rest() {

@@ -34,6 +34,9 @@ pub struct Record {
     pub from: Option<String>,
     /// The digest that was to be there, or was deleted.
     pub to: String,
+    /// The commit that was pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// What came of it.
     pub outcome: &'static str,
 }
@@ -119,25 +122,40 @@ pub struct History {
 /// # Errors
 /// A record that cannot be read.
 pub fn history(root: &Path, most: usize, wanted: impl Fn(&str) -> bool) -> Result<History> {
+    let (text, is_cut) = end(root, RECENT)?;
+    Ok(newest(&text, is_cut, most, wanted))
+}
+
+/// Whether a push of a commit is among the newest lines about an environment. Where it is not, it may have been pushed all the same.
+pub fn has_pushed(root: &Path, environment: &str, commit: &str) -> bool {
+    const NEAR: u64 = 64 * 1024;
+    #[derive(Deserialize)]
+    struct Line {
+        environment: String,
+        commit: String,
+    }
+    let (text, _) = end(root, NEAR).unwrap_or_default();
+    let lines = text.lines().map(serde_json::from_str::<Line>);
+    let mut pushes = lines.filter_map(Result::ok);
+    pushes.any(|push| push.environment == environment && push.commit == commit)
+}
+
+/// The last bytes of the record, at most so many, and whether there are more. A record that is not there is empty.
+fn end(root: &Path, most: u64) -> Result<(String, bool)> {
     let path = host::target_directory(root).join(FILE);
     let about = || format!("failed to read the record `{}`", path.display());
     let mut file = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(History::default()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((String::new(), false)),
         opened => opened.with_context(about)?,
     };
     let length = file.metadata().with_context(about)?.len();
-    let start = length.saturating_sub(RECENT);
+    let start = length.saturating_sub(most);
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start)).with_context(about)?;
-    file.take(RECENT)
+    file.take(most)
         .read_to_end(&mut bytes)
         .with_context(about)?;
-    Ok(newest(
-        &String::from_utf8_lossy(&bytes),
-        start > 0,
-        most,
-        wanted,
-    ))
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), start > 0))
 }
 
 /// The most bytes of the record that are looked at: some 20,000 lines.

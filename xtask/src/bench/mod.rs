@@ -259,42 +259,59 @@ impl Setting<'_> {
             .env("PATH", self.programs.path())
     }
 
-    /// Functions that both flows update.
+    /// A function of each service for each flow, which updates it: the documented one names images by tags.
     fn make_functions(&self, services: &[String]) -> Result<()> {
         if self.arguments.push_only {
             return Ok(());
         }
-        let aws = self.aws();
         for service in services {
-            let name = format!("{}-dev-{service}", project::NAME);
-            if aws
-                .read(&["lambda", "get-function", "--function-name", &name])
-                .is_ok()
-            {
-                continue;
-            }
-            let image = format!(
-                "ImageUri={}/{}:{service}-dev-latest",
-                self.registry,
-                project::NAME
-            );
-            let words = [
-                "lambda",
-                "create-function",
-                "--function-name",
-                &name,
-                "--package-type",
-                "Image",
-                "--code",
-                &image,
-                "--role",
-                "arn:aws:iam::000000000000:role/bench",
-                "--architectures",
-                Arch::Arm64.oci(),
-            ];
-            aws.read(&words)?;
+            let tag = format!("{service}-dev-latest");
+            let digest = self.digest(&tag)?;
+            let ours = format!("{}@{digest}", project::NAME);
+            let theirs = format!("{}:{tag}", project::DOCUMENTED);
+            self.make_function(&format!("{}-dev-{service}", project::NAME), &ours)?;
+            self.make_function(&format!("{}-dev-{service}", project::DOCUMENTED), &theirs)?;
         }
         Ok(())
+    }
+
+    /// The digest of an image that our flow has pushed.
+    fn digest(&self, tag: &str) -> Result<String> {
+        let image = format!("imageTag={tag}");
+        self.aws().read(&[
+            "ecr",
+            "describe-images",
+            "--repository-name",
+            project::NAME,
+            "--image-ids",
+            &image,
+            "--query",
+            "imageDetails[0].imageDigest",
+            "--output",
+            "text",
+        ])
+    }
+
+    fn make_function(&self, name: &str, image: &str) -> Result<()> {
+        let aws = self.aws();
+        let image = format!("ImageUri={}/{image}", self.registry);
+        // One of an earlier run may name anything.
+        let _ = aws.read(&["lambda", "delete-function", "--function-name", name]);
+        let made = [
+            "lambda",
+            "create-function",
+            "--function-name",
+            name,
+            "--package-type",
+            "Image",
+            "--code",
+            &image,
+            "--role",
+            "arn:aws:iam::000000000000:role/bench",
+            "--architectures",
+            Arch::Arm64.oci(),
+        ];
+        aws.read(&made).map(drop)
     }
 }
 

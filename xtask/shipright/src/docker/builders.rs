@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{MutexGuard, PoisonError},
-    thread::ScopedJoinHandle,
 };
 
 use anyhow::{Context as _, Result};
@@ -13,6 +12,7 @@ use crate::{
     arch::Arch,
     facts::paths,
     model::builder::Builder,
+    parallel::{both, side_by_side},
     plan::{BuildMode, Plan, Source},
 };
 
@@ -136,29 +136,13 @@ impl Docker {
     /// asked once, and the engine beside them.
     pub fn resolve_build_modes(&self, plan: &mut Plan) {
         let builds = plan.images.iter().filter_map(|image| image.build());
-        let builders: BTreeMap<_, _> = builds
-            .map(|build| build.builder.as_ref())
-            .map(|builder| (builder.map(|one| &one.name), builder))
-            .collect();
-        if builders.is_empty() {
-            return;
-        }
-        let described: BTreeMap<_, _> = std::thread::scope(|scope| {
-            scope.spawn(|| self.native_arch());
-            let ask = |builder| scope.spawn(move || self.builder(builder, false).ok());
-            let asked: Vec<_> = builders
-                .into_iter()
-                .map(|(name, builder)| (name.cloned(), ask(builder)))
-                .collect();
-            let answer = |(name, asked): (_, ScopedJoinHandle<'_, _>)| (name, asked.join().ok());
-            asked.into_iter().map(answer).collect()
-        });
+        let described = self.described(builds.map(|build| build.builder.as_ref()));
         for image in &mut plan.images {
             let Source::Build(build) = &mut image.source else {
                 continue;
             };
             let name = build.builder.as_ref().map(|builder| builder.name.clone());
-            let its = described.get(&name).and_then(|one| one.as_ref()?.as_ref());
+            let its = described.get(&name).and_then(Option::as_ref);
             build.mode =
                 its.and_then(|one| one.mode(build.arch, self.engine_of(build.builder.as_ref())));
             let is_foreign = matches!(build.mode, Some(BuildMode::Emulated | BuildMode::Cross));
@@ -166,6 +150,34 @@ impl Docker {
                 build.mode = Some(BuildMode::Assembled);
             }
         }
+    }
+
+    /// Asks what a push most often wants to know: what docker's current builder and its engine are. Somebody who asks later has the
+    /// answer at once. What cannot be told is told then.
+    pub fn ask_early(&self) {
+        self.described(std::iter::once(None));
+    }
+
+    /// What builders are, and the engine beside them.
+    fn described<'b>(
+        &self,
+        builders: impl Iterator<Item = Option<&'b Builder>>,
+    ) -> BTreeMap<Option<String>, Option<Described>> {
+        let builders: BTreeMap<_, _> = builders
+            .map(|builder| (builder.map(|one| one.name.clone()), builder))
+            .collect();
+        if builders.is_empty() {
+            return BTreeMap::new();
+        }
+        let builders: Vec<_> = builders.into_iter().collect();
+        let ask = |(name, builder): &(Option<String>, Option<&Builder>)| {
+            Ok((name.clone(), self.builder(*builder, false).ok()))
+        };
+        let (_, described) = both(
+            || self.native_arch(),
+            || side_by_side(builders.len(), &builders, ask),
+        );
+        described.unwrap_or_default().into_iter().collect()
     }
 
     /// Makes a builder where it is not there yet, and starts it.

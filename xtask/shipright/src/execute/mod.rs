@@ -16,7 +16,7 @@ mod tags;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use image_oci::Manifest;
 
 use finish::finish;
@@ -30,6 +30,7 @@ use tags::Which;
 use crate::{
     build_logs::BuildLogs,
     docker::{Docker, ExistingLogins, LoginSession},
+    parallel::both,
     plan::Plan,
     proof::Prover,
     report::{
@@ -113,13 +114,11 @@ impl Executor<'_> {
             jobs.iter_mut().for_each(finish);
             return Ok(());
         };
-        let (made, registry) = std::thread::scope(|scope| {
-            let registry = scope.spawn(|| repositories.registry(&place.registry));
-            let made = self.stage(jobs, all, "nothing was pushed", make);
-            (made, registry.join())
-        });
-        let made = made?;
-        let registry = registry.map_err(|_| anyhow!("the login was lost"))??;
+        let (registry, made) = both(
+            || repositories.registry(&place.registry),
+            || self.stage(jobs, all, "nothing was pushed", make),
+        );
+        let (made, registry) = (made?, registry?);
         drop(session);
         for name in &plan.create_repositories {
             self.terminal

@@ -1,8 +1,8 @@
 //! Images go to the registry, and are read back from there and compared with the plan: what was asked for is not evidence.
 
-use std::{io::Read, thread::ScopedJoinHandle};
+use std::io::Read;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use image_oci::Manifest;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     model::{label, published::Found},
+    parallel::both,
     plan::{Plan, Publication},
     proof::Proof,
     registry::{BlobSource, Damaged, Registry},
@@ -103,27 +104,26 @@ impl Executor<'_> {
         let publication = publication(job)?;
         self.activity(job).phase("verify", "what has arrived");
         // What was in the registry before this run is proven from there.
-        let (read, proven) = std::thread::scope(|scope| {
-            let existing = match made {
-                Made::Existing { digest } => Some(*digest),
-                Made::Local | Made::Stored { .. } => None,
-            };
-            let (image, registry) = (job.image, destination.registry);
-            let prove = |digest| {
-                let place = (publication.repository.as_str(), digest);
-                let (arch, foreign) = (Some(image.arch), &image.foreign);
-                self.prover.in_registry(registry, place, arch, foreign)
-            };
-            let proven = existing.map(|digest| scope.spawn(move || prove(digest)));
-            let read = destination.read(publication, made);
-            (read, proven.map(ScopedJoinHandle::join))
-        });
+        let existing = match made {
+            Made::Existing { digest } => Some(*digest),
+            Made::Local | Made::Stored { .. } => None,
+        };
+        let (image, registry) = (job.image, destination.registry);
+        let prove = |digest| {
+            let place = (publication.repository.as_str(), digest);
+            let (arch, foreign) = (Some(image.arch), &image.foreign);
+            self.prover.in_registry(registry, place, arch, foreign)
+        };
+        let (proven, read) = both(
+            || existing.map(prove),
+            || destination.read(publication, made),
+        );
         let (manifest, config) = read?;
         let found = destination.compare(job, &manifest, &config)?;
         let proof = match (made, proven) {
             (Made::Stored { proof, .. }, _) => Proof::clone(proof),
             (_, Some(proven)) => {
-                let proof = proven.map_err(|_| anyhow!("the proof was lost"))??;
+                let proof = proven?;
                 proof.require()?;
                 self.proven(job, &proof);
                 proof
@@ -176,20 +176,14 @@ impl Destination<'_> {
             Made::Stored { manifest, .. } => Some(manifest),
             Made::Local | Made::Existing { .. } => None,
         };
-        let (manifest, config) = std::thread::scope(|scope| {
-            let read = |manifest| move || self.registry.config(repository, manifest);
-            let config = sent.map(|manifest| scope.spawn(read(manifest)));
-            (
-                self.manifest(publication, made),
-                config.map(ScopedJoinHandle::join),
-            )
-        });
-        let manifest = manifest?;
-        let config = match config {
-            Some(config) => config.map_err(|_| anyhow!("the config was lost"))??,
-            None => self.registry.config(repository, &manifest)?,
+        let read = |manifest| self.registry.config(repository, manifest);
+        let Some(sent) = sent else {
+            let manifest = self.manifest(publication, made)?;
+            let config = read(&manifest)?;
+            return Ok((manifest, config));
         };
-        Ok((manifest, config))
+        let (config, manifest) = both(|| read(sent), || self.manifest(publication, made));
+        Ok((manifest?, config?))
     }
 
     /// The manifest of the one image that is there.

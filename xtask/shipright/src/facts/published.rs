@@ -5,7 +5,7 @@ use std::{
     sync::OnceLock,
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use image_oci::Manifest;
 
@@ -17,7 +17,7 @@ use crate::{
         revision::Revision,
         tags::{TagKind, TagSet},
     },
-    parallel::side_by_side,
+    parallel::{both, side_by_side},
     plan::{self, PlatformBuild},
     registry::{CONFIG_LIMIT, Registry},
     session::Session,
@@ -59,17 +59,21 @@ impl Read {
             session,
             registry: OnceLock::new(),
         };
-        let (repositories, functions, looks) = std::thread::scope(|scope| {
-            let functions = scope.spawn(|| reading.functions(platform_builds));
-            let repositories = scope.spawn(|| reading.repositories(platform_builds));
+        let of_aws = || {
+            both(
+                || reading.functions(platform_builds),
+                || reading.repositories(platform_builds),
+            )
+        };
+        let of_registry = || {
             // Whoever pushes needs a login; who only looks may do without.
-            scope.spawn(|| reading.registry().is_ok());
-            let looks = reading.looks(platform_builds, revision);
-            (repositories.join(), functions.join(), looks)
-        });
-        let lost = |_| anyhow!("what there is was lost");
-        let (repositories, functions) = (repositories.map_err(lost)??, functions.map_err(lost)?);
-        let (looks, now) = looks?;
+            both(
+                || reading.registry().is_ok(),
+                || reading.looks(platform_builds, revision),
+            )
+        };
+        let ((functions, repositories), (_, looks)) = both(of_aws, of_registry);
+        let (repositories, (looks, now)) = (repositories?, looks?);
         let published = side_by_side(QUESTIONS, &looks, |look| {
             look.as_ref()
                 .map_or_else(|| Ok(Published::default()), |look| reading.published(look))
@@ -239,17 +243,16 @@ impl Reading<'_> {
         if config.size > CONFIG_LIMIT {
             return Ok(published);
         }
-        let (config, tags) = std::thread::scope(|scope| {
-            let repositories = self.session.repositories();
-            let tags = scope.spawn(move || repositories.tags(name, &manifest.digest));
-            let config = self
-                .registry()
-                .and_then(|registry| registry.blob(name, &config.digest, CONFIG_LIMIT));
-            (config, tags.join())
-        });
+        let (tags, config) = both(
+            || self.session.repositories().tags(name, &manifest.digest),
+            || {
+                self.registry()
+                    .and_then(|registry| registry.blob(name, &config.digest, CONFIG_LIMIT))
+            },
+        );
         Ok(Published {
             revision_image: Some(Found::of(manifest, &config?)?),
-            revision_image_tags: tags.map_err(|_| anyhow!("the tags were lost"))??,
+            revision_image_tags: tags?,
             ..published
         })
     }

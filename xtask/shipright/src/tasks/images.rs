@@ -19,8 +19,9 @@ use crate::{
         config::{Config, SecretSource},
         place::Place,
         refusal::Refusal,
+        revision::Revision,
     },
-    parallel::side_by_side,
+    parallel::{both, side_by_side},
     plan::{Build, BuildSecret, Plan, PlannedImage, command, next},
     problem::{Problem, Problems},
     proof::Prover,
@@ -151,13 +152,12 @@ impl Run<'_> {
             logs: logs.as_ref(),
             width: names.max().unwrap_or(0),
         };
-        let (report, who) = std::thread::scope(|scope| {
-            let session = self.session.filter(|_| plan.changes_anything());
-            // It is only written down afterwards.
-            let who = session.map(|session| scope.spawn(|| session.guard_registry().ok()));
-            let report = execute(plan, &executor);
-            (report, who.and_then(|who| who.join().ok().flatten()))
-        });
+        // Who pushes is only written down afterwards.
+        let session = self.session.filter(|_| plan.changes_anything());
+        let (who, report) = both(
+            || session.and_then(|session| session.guard_registry().ok()),
+            || execute(plan, &executor),
+        );
         drop(gate);
         drop(store);
         if let Err(error) = store::collect(root, host::now().into()) {
@@ -177,7 +177,7 @@ impl Run<'_> {
             terminal.warning(&format!("{error:#}"));
         }
         if let Some(place) = &report.place {
-            self.write_down(place, who, &report);
+            self.write_down(place, who, plan.revision.as_ref(), &report);
         }
         Ok(report)
     }
@@ -244,7 +244,13 @@ impl Run<'_> {
     }
 
     /// Writes down what was pushed, by whom. Somebody who may push need not be allowed to ask who they are.
-    fn write_down(&self, place: &Place, who: Option<String>, report: &Report) {
+    fn write_down(
+        &self,
+        place: &Place,
+        who: Option<String>,
+        revision: Option<&Revision>,
+        report: &Report,
+    ) {
         let images = report
             .images
             .iter()
@@ -269,6 +275,8 @@ impl Run<'_> {
             return;
         }
         let who = who.unwrap_or_else(|| "unknown".to_owned());
+        let commit = revision.filter(|revision| !revision.dirty);
+        let commit = commit.map(|revision| &revision.commit);
         let record =
             |(name, repository, digest): (&'_ String, Option<&'_ str>, Option<&'_ str>)| Record {
                 who: who.clone(),
@@ -278,6 +286,7 @@ impl Run<'_> {
                 workload: repository.unwrap_or_default().to_owned(),
                 from: None,
                 to: digest.unwrap_or_default().to_owned(),
+                commit: commit.cloned(),
                 outcome: "moved",
             };
         let records: Vec<_> = pushed.into_iter().map(record).collect();

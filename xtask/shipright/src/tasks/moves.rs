@@ -106,6 +106,7 @@ fn record(
         workload: done.workload.clone(),
         from: done.from.clone(),
         to: done.to.digest.clone(),
+        commit: None,
         outcome: done.outcome.name(),
     }
 }

@@ -209,6 +209,7 @@ fn record(image: &Image<'_>, from: &Session<'_>, to: &Session<'_>, who: &str) ->
         workload: image.to_repository.clone(),
         from: Some(from.environment.name.clone()),
         to: image.digest.clone(),
+        commit: None,
         outcome: "moved",
     }
 }

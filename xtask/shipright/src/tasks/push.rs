@@ -20,9 +20,11 @@ use crate::{
         revision::Revision,
         tags::TagKind,
     },
+    parallel::both,
     plan::{
         self, Plan, PlatformBuild, PushFacts, Selected, attest::AttestFacts, guards, plan_push,
     },
+    record,
     refused::Refused,
     report::result::Report,
     scan,
@@ -137,7 +139,12 @@ impl<'w> Prepared<'w> {
             revision: revision.as_ref(),
             platform: request.platform,
         };
-        let (platform_builds, read) = look.read(request.multi_arch)?;
+        let docker = session.docker();
+        let (_, looked) = both(
+            || look.is_likely_to_build().then(|| docker.ask_early()),
+            || look.read(request.multi_arch),
+        );
+        let (platform_builds, read) = looked?;
         let facts = facts(&session, request, revision, read);
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         scan::leave_out_in_sandbox(&mut plan.scan, &session, &context.terminal);
@@ -152,7 +159,6 @@ impl<'w> Prepared<'w> {
         if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
             say_if_promotion_would_do(context, config, environment, &plan, &platform_builds);
         }
-        let docker = session.docker();
         // A sandbox that is not there yet has no engine to ask.
         if session.is_readable() {
             docker.resolve_build_modes(&mut plan);
@@ -308,6 +314,17 @@ impl<'w> Look<'_, 'w> {
         let platform_builds = self.builds(|selected| multi_arch || is_index(selected));
         let read = Read::of(self.session, &platform_builds, self.revision)?;
         Ok((platform_builds, read))
+    }
+
+    /// Whether docker's current builder will most often be asked to build: for a commit that nobody has pushed from here. A dry run
+    /// asks once it is known that there is something to build.
+    fn is_likely_to_build(&self) -> bool {
+        let (config, name) = (self.session.config, &self.session.environment.name);
+        let is_new = |revision: &Revision| {
+            revision.dirty || !record::has_pushed(&config.root, name, &revision.commit)
+        };
+        let is_asked = !self.context.global.dry_run && self.session.is_readable();
+        is_asked && config.builders.is_empty() && self.revision.is_some_and(is_new)
     }
 
     fn builds(&self, is_index: impl Fn(&Selected<'w>) -> bool) -> Vec<PlatformBuild<'w>> {

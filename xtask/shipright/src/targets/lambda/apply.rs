@@ -7,7 +7,7 @@ use super::{
         Deployer, Move, Outcome,
         wait::{self, Heed},
     },
-    alias_of,
+    alias_of, function_and_alias,
     restore::Changed,
     update::patiently,
 };
@@ -18,6 +18,7 @@ use crate::{
         function::{Alias, Function},
         target::Target,
     },
+    parallel::both,
     plan::targets::lambda::{LambdaPlan, Step},
 };
 
@@ -40,11 +41,14 @@ impl Deployer<'_> {
         // From here to the end there is something to restore.
         let _deferral = interrupt::defer();
         let mut changed = Changed::default();
-        if let Err(error) = self.still_as_planned(plan) {
-            self.terminal.failed(&plan.image, &error);
-            return done.failed(Outcome::Failed, &error);
-        }
-        match self.carry_out(plan, &mut changed) {
+        let now = match self.still_as_planned(plan) {
+            Ok(now) => now,
+            Err(error) => {
+                self.terminal.failed(&plan.image, &error);
+                return done.failed(Outcome::Failed, &error);
+            }
+        };
+        match self.carry_out(plan, now, &mut changed) {
             Ok(version) => Move {
                 version: Some(version),
                 outcome: Outcome::Moved,
@@ -79,17 +83,20 @@ impl Deployer<'_> {
     }
 
     /// Compares a function with what the plan was made from: between the two somebody may have typed a name, and somebody
-    /// else may have deployed.
-    fn still_as_planned(&self, plan: &LambdaPlan) -> Result<()> {
+    /// else may have deployed. Returns it.
+    fn still_as_planned(&self, plan: &LambdaPlan) -> Result<Function> {
         let name = &plan.function.name;
-        let now = self.settle(name, Heed::Interrupts)?;
+        let (alias, now) = both(
+            || alias_of(self.aws.reader(), name, plan.alias.as_deref()),
+            || self.settle(name, Heed::Interrupts),
+        );
+        let (now, alias) = (now?, alias?);
         let same_code = match (now.code(), plan.function.code()) {
             (Some(code), Some(then)) => code.is(&then),
             // What is not told is the same while nothing has changed at all.
             (None, None) => now.revision == plan.function.revision,
             _ => false,
         };
-        let alias = alias_of(self.aws.reader(), name, plan.alias.as_deref())?;
         let named = |alias: &Option<Alias>| {
             alias
                 .as_ref()
@@ -99,7 +106,7 @@ impl Deployer<'_> {
             && now.exists == plan.function.exists
             && named(&alias) == named(&plan.alias_now)
         {
-            return Ok(());
+            return Ok(now);
         }
         bail!(
             "somebody else has changed function {name} since it was read: run the same command again"
@@ -107,9 +114,11 @@ impl Deployer<'_> {
     }
 
     /// Carries out the steps. Returns the version that callers get.
-    fn carry_out(&self, plan: &LambdaPlan, changed: &mut Changed) -> Result<String> {
+    fn carry_out(&self, plan: &LambdaPlan, now: Function, changed: &mut Changed) -> Result<String> {
+        // How the function is, until a step has changed it.
+        let mut now = Some(now);
         for step in &plan.steps {
-            self.code_step(plan, step, changed)?;
+            self.code_step(plan, step, now.take(), changed)?;
         }
         let version = match &plan.version {
             Some(number) => number.clone(),
@@ -124,8 +133,14 @@ impl Deployer<'_> {
         Ok(version)
     }
 
-    /// A step before the version is published.
-    fn code_step(&self, plan: &LambdaPlan, step: &Step, changed: &mut Changed) -> Result<()> {
+    /// A step before the version is published. `now` is the function, where that has just been read.
+    fn code_step(
+        &self,
+        plan: &LambdaPlan,
+        step: &Step,
+        now: Option<Function>,
+        changed: &mut Changed,
+    ) -> Result<()> {
         wait::check(Heed::Interrupts)?;
         let name = &plan.function.name;
         match step {
@@ -146,7 +161,7 @@ impl Deployer<'_> {
                 self.terminal
                     .status("Updating", &format!("{name} to {}", plan.to));
                 changed.code = true;
-                self.update(name, &plan.to, Heed::Interrupts)
+                self.update(name, &plan.to, now, Heed::Interrupts)
             }
             Step::Invoke => self.try_it(name, "$LATEST", plan),
             Step::Publish | Step::CreateAlias | Step::Canary(_) | Step::MoveAlias => Ok(()),
@@ -214,8 +229,9 @@ impl Deployer<'_> {
     /// Reads everything once more: what was asked for is not evidence.
     fn confirm(&self, plan: &LambdaPlan, version: &str) -> Result<()> {
         let name = &plan.function.name;
-        let function = self.aws.reader().function(name)?;
-        let now = function
+        let reader = self.aws.reader();
+        let (function, named) = function_and_alias(reader, name, plan.alias.as_deref());
+        let now = function?
             .code()
             .with_context(|| format!("AWS does not tell what function {name} runs"))?;
         if !now.is(&plan.to) {
@@ -225,11 +241,7 @@ impl Deployer<'_> {
             );
         }
         if let Some(alias) = &plan.alias {
-            let now = self
-                .aws
-                .reader()
-                .alias(name, alias)?
-                .with_context(|| format!("alias {alias} of {name} is gone"))?;
+            let now = named?.with_context(|| format!("alias {alias} of {name} is gone"))?;
             if now.version != version || !now.weights.is_empty() {
                 bail!(
                     "alias {alias} of {name} names version {}, not {version}: somebody else has moved it",

@@ -12,9 +12,10 @@ use super::Deployer;
 use crate::{
     aws::Reader,
     model::{
-        function::{Alias, Condition, Version},
+        function::{Alias, Condition, Function, Version},
         running::Running,
     },
+    parallel::both,
     plan::{
         Selected,
         targets::{
@@ -73,17 +74,26 @@ pub fn facts(
 ) -> Result<Facts> {
     let name = name(session, selected);
     let reader = session.aws.reader();
-    let mut function = reader.function(&name)?;
-    if function.condition == Condition::Busy && !dry_run {
-        terminal.note(&format!(
-            "function {name} is being updated: waiting for its end"
-        ));
-        function = Deployer {
-            aws: &session.aws,
-            terminal,
-        }
-        .settled(&name)?;
+    let alias = selected.image.alias.as_deref();
+    let found = read(reader, &name, alias)?;
+    if found.function.condition != Condition::Busy || dry_run {
+        return Ok(found);
     }
+    terminal.note(&format!(
+        "function {name} is being updated: waiting for its end"
+    ));
+    let aws = &session.aws;
+    Deployer { aws, terminal }.settled(&name)?;
+    read(reader, &name, alias)
+}
+
+/// Reads a function, its versions and its alias at once. What is answered about a function that does not exist says no more.
+fn read(reader: Reader<'_>, name: &str, alias: Option<&str>) -> Result<Facts> {
+    let ((function, alias), versions) = both(
+        || function_and_alias(reader, name, alias),
+        || reader.versions(name),
+    );
+    let function = function?;
     if !function.exists {
         return Ok(Facts {
             function,
@@ -91,12 +101,24 @@ pub fn facts(
             alias: None,
         });
     }
-    let alias = alias_of(reader, &name, selected.image.alias.as_deref())?;
     Ok(Facts {
-        versions: reader.versions(&name)?,
         function,
-        alias,
+        versions: versions?,
+        alias: alias?,
     })
+}
+
+/// A function and its alias, read at once.
+fn function_and_alias(
+    reader: Reader<'_>,
+    name: &str,
+    alias: Option<&str>,
+) -> (Result<Function>, Result<Option<Alias>>) {
+    let function = || reader.function(name);
+    match alias {
+        Some(_) => both(function, || alias_of(reader, name, alias)),
+        None => (function(), Ok(None)),
+    }
 }
 
 /// A version of a function, also one that is older than those that are listed.

@@ -121,7 +121,7 @@ impl Deployer<'_> {
         }
         self.terminal
             .status("Restoring", &format!("{name} to {code}"));
-        self.update(name, code, Heed::Nothing)?;
+        self.update(name, code, Some(now), Heed::Nothing)?;
         self.terminal
             .status("Restored", &format!("{name} runs {code} again"));
         Ok(true)

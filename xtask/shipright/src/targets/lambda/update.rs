@@ -57,14 +57,21 @@ impl Deployer<'_> {
         })
     }
 
-    /// Gives a function its image and architecture, and waits until it has them.
-    pub(super) fn update(&self, name: &str, code: &Code, heed: Heed) -> Result<()> {
+    /// Gives a function its image and architecture, and waits until it has them. `now` is the function, where that has just been
+    /// read.
+    pub(super) fn update(
+        &self,
+        name: &str,
+        code: &Code,
+        mut now: Option<Function>,
+        heed: Heed,
+    ) -> Result<()> {
         let function = wait::until(
             &format!("the update of function {name}"),
             PATIENCE,
             heed,
             || {
-                let function = self.settle(name, heed)?;
+                let function = now.take().map_or_else(|| self.settle(name, heed), Ok)?;
                 if function.code().is_some_and(|now| now.is(code))
                     && function.condition == Condition::Ready
                 {

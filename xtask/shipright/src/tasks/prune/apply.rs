@@ -192,6 +192,7 @@ impl Deletion<'_> {
             workload: self.repository.to_owned(),
             from: None,
             to: digest.to_owned(),
+            commit: None,
             outcome: "deleted",
         }
     }
