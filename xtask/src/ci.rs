@@ -1,6 +1,5 @@
 //! `ci`: everything that has to hold before a change lands. Once the tests are built, three things go on side by side: the tests,
-//! what they recorded held against AWS's models, and then the lints; the end-to-end run, which waits more than it computes; and the
-//! fuzz targets.
+//! what they recorded held against AWS's models, and then the lints; the end-to-end run, which takes longest; and the fuzz targets.
 
 use std::{
     path::Path,
@@ -36,10 +35,13 @@ const FIRST: [Step; 2] = [
     },
 ];
 
-/// The lints compute more than they wait: they come while the end-to-end run waits.
+/// The lints compute while the end-to-end run, which takes longest, has nothing to compute: so do the fuzz targets.
 const LINTS: Step = Step {
     name: "lints",
     words: &[
+        "-n",
+        "15",
+        "cargo",
         "clippy",
         "--locked",
         "--workspace",
@@ -102,6 +104,7 @@ struct Step {
 pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
     let root = context.config()?.root;
     let cargo = Tool::new("cargo").directory(&root);
+    let nice = Tool::new("nice").directory(&root);
     for step in FIRST {
         foreground(context, step, &cargo)?;
     }
@@ -120,7 +123,7 @@ pub(crate) fn run(context: &Context, _: &NoArguments) -> Result<ExitCode> {
             &Recording::of(&root),
         )
         .map(|found| counts = found)
-        .and_then(|()| foreground(context, LINTS, &cargo));
+        .and_then(|()| foreground(context, LINTS, &nice));
         let of_thread = |outcome: thread::Result<Result<()>>| {
             outcome.unwrap_or_else(|_| Err(anyhow!("a step panicked")))
         };
@@ -172,7 +175,7 @@ fn foreground(context: &Context, step: Step, cargo: &Tool) -> Result<()> {
         .inherit(step.words, false)
         .with_context(|| format!("failed to start the {}", step.name))?;
     if !outcome.success() {
-        bail!("the {} failed: cargo {}", step.name, outcome.describe());
+        bail!("the {} failed: it {}", step.name, outcome.describe());
     }
     passed(context, step.name, began);
     Ok(())
@@ -222,12 +225,15 @@ fn passed(context: &Context, name: &str, began: Instant) {
 fn fuzz(context: &Context, root: &Path, figures: &Figures) -> Result<()> {
     let directory = host::target_directory(root).join("fuzz");
     let target_dir = directory.to_string_lossy();
-    let cargo = Tool::new("cargo")
+    let nice = Tool::new("nice")
         .directory(root)
         .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE.join("\u{1f}"));
     // With a target named, cargo keeps the flags from build scripts and macros, which are not linked to libFuzzer.
     let target = Tool::new("rustc").read(&["--print", "host-tuple"])?;
     let build = [
+        "-n",
+        "15",
+        "cargo",
         "build",
         "--locked",
         "--release",
@@ -240,7 +246,7 @@ fn fuzz(context: &Context, root: &Path, figures: &Figures) -> Result<()> {
     background(
         context,
         "fuzz targets",
-        &cargo,
+        &nice,
         &[&build[..], &[&target_dir]].concat(),
     )?;
     let run = |name: &str| {

@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    process::Stdio,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -202,9 +203,9 @@ fn promote() -> Stage {
     )
 }
 
-/// What goes wrong. The last is an AWS that never answers again, for which a deployment waits minutes: it is played where nothing is
-/// waited for.
-const FAULTS: [Fault; 8] = [
+/// What goes wrong. The last are an AWS that never answers again, for which a deployment waits minutes: they are played where nothing
+/// is waited for.
+const FAULTS: [Fault; 10] = [
     Fault::Status(500),
     Fault::Throttled,
     Fault::Cut,
@@ -212,8 +213,13 @@ const FAULTS: [Fault; 8] = [
     Fault::Half,
     Fault::Garbage,
     Fault::Stale,
+    Fault::Slow,
     Fault::Always(503),
+    Fault::Gone,
 ];
+
+/// How many of them last.
+const LASTING: usize = 2;
 
 /// How many of them a command has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -234,7 +240,12 @@ type Cell = (usize, usize, Fault);
 
 fn cells(requests: &[usize], wanted: Faults) -> Vec<Cell> {
     let all = wanted == Faults::All || std::env::var_os("XTASK_ALL_FAULTS").is_some();
-    let known = FAULTS.len() - usize::from(wanted == Faults::Passing);
+    let left_out = if wanted == Faults::Passing {
+        LASTING
+    } else {
+        0
+    };
+    let known = FAULTS.len() - left_out;
     let places = requests
         .iter()
         .enumerate()
@@ -247,72 +258,96 @@ fn cells(requests: &[usize], wanted: Faults) -> Vec<Cell> {
     places.flat_map(faults).collect()
 }
 
-/// Plays every cell of a command, several at a time, each on a stage of its own.
+/// How many requests a command makes of each side.
+fn requests(stage: &Stage) -> Vec<usize> {
+    stage.run().expect(0);
+    let sides = stage.sides.iter();
+    sides.map(|side| side.state().requests.len()).collect()
+}
+
+/// Plays every cell of a command, several at a time.
 fn play(name: &str, stage: fn() -> Stage, wanted: Faults) {
     const AT_ONCE: usize = 8;
-    let first = stage();
-    first.run().expect(0);
-    let requests: Vec<_> = first
-        .sides
-        .iter()
-        .map(|side| side.state().requests.len())
-        .collect();
-    let cells = cells(&requests, wanted);
+    let cells = cells(&requests(&stage()), wanted);
+    each(name, stage, AT_ONCE, &cells, cell_is_right);
+    figures::add("cells of the fault matrix", cells.len());
+}
+
+/// Holds each of some things to be right, so many at a time, each of these on a stage of its own.
+fn each<T: Sync>(
+    name: &str,
+    stage: fn() -> Stage,
+    at_once: usize,
+    all: &[T],
+    is_right: impl Fn(&Stage, &T, &str) -> Result<(), String> + Sync,
+) {
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once.min(all.len()) {
             scope.spawn(|| {
                 let stage = stage();
                 stage.run().expect(0);
                 let expected = stage.state();
-                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = cell_is_right(&stage, *cell, &expected);
-                    if let Err(why) = outcome {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = is_right(&stage, one, &expected) {
                         wrong.lock().unwrap().push(why);
                     }
                 }
             });
         }
     });
-    figures::add("cells of the fault matrix", cells.len());
     let wrong = wrong.into_inner().unwrap();
     assert!(
         wrong.is_empty(),
-        "{name}: {} of {} cells:\n{}",
+        "{name}: {} of {}:\n{}",
         wrong.len(),
-        cells.len(),
+        all.len(),
         wrong.join("\n\n")
     );
 }
 
-fn cell_is_right(stage: &Stage, (side, at, fault): Cell, expected: &str) -> Result<(), String> {
+fn cell_is_right(stage: &Stage, cell: &Cell, expected: &str) -> Result<(), String> {
+    let (side, at, fault) = *cell;
     stage.reset();
     stage.sides[side].state().fault_at = Some((at, fault));
     let run = stage.run();
-    let name = stage.sides[side]
-        .state()
-        .requests
-        .get(at)
-        .cloned()
-        .unwrap_or_default();
-    let about = |what: &str, run: &Run| {
+    ends_right(stage, (side, at), &format!("{fault:?}"), &run, expected)
+}
+
+/// Whether a run with which something went wrong has ended as it may, and the same command then ends as if nothing had.
+fn ends_right(
+    stage: &Stage,
+    (side, at): (usize, usize),
+    what: &str,
+    run: &Run,
+    expected: &str,
+) -> Result<(), String> {
+    let name = stage.sides[side].state().requests.get(at).cloned();
+    let name = name.unwrap_or_default();
+    let about = |wrong: &str, run: &Run| {
         format!(
-            "{fault:?} at {name} ({at}) of side {side}: {what}, exit code {}:\n{}",
+            "{what} at {name} ({at}) of side {side}: {wrong}, exit code {}:\n{}",
             run.code, run.stderr
         )
     };
     let state = stage.state();
-    if !matches!(run.code, 0..=2) {
-        return Err(about("an odd end", &run));
+    if !matches!(run.code, 0..=2 | 130) {
+        return Err(about("an odd end", run));
     }
     if run.code == 0 && state != expected {
-        return Err(about(&format!("`{state}` is not `{expected}`"), &run));
+        return Err(about(&format!("`{state}` is not `{expected}`"), run));
     }
-    if run.code != 0 && !run.stderr.contains("error: ") {
-        return Err(about("no error is named", &run));
+    let is_named = match run.code {
+        0 => true,
+        // A deployment that was interrupted after its last change has nothing to restore.
+        130 => run.stderr.contains("interrupted"),
+        _ => run.stderr.contains("error: "),
+    };
+    if !is_named {
+        return Err(about("no error is named", run));
     }
     if run.stderr.contains("panicked") {
-        return Err(about("a panic", &run));
+        return Err(about("a panic", run));
     }
     stage.heal();
     let again = stage.run();
@@ -327,6 +362,97 @@ fn cell_is_right(stage: &Stage, (side, at, fault): Cell, expected: &str) -> Resu
         ));
     }
     Ok(())
+}
+
+/// Interrupts a command with each of its requests in turn.
+fn interrupt(name: &str, stage: fn() -> Stage) {
+    const AT_ONCE: usize = 8;
+    let requests = requests(&stage());
+    let sides = requests.iter().enumerate();
+    let places = sides.flat_map(|(side, count)| (0..*count).map(move |at| (side, at)));
+    let places: Vec<_> = places.collect();
+    each(
+        name,
+        stage,
+        AT_ONCE,
+        &places,
+        |stage, (side, at), expected| {
+            stage.reset();
+            let mut command = stage.project.command(stage.line);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            let child = {
+                // The double waits for us, so that no request is missed.
+                let mut state = stage.sides[*side].state();
+                let child = command.spawn().unwrap();
+                state.interrupt = Some((child.id(), *at));
+                child
+            };
+            let run = Run::from(child.wait_with_output().unwrap());
+            stage.heal();
+            ends_right(stage, (*side, *at), "an interrupt", &run, expected)
+        },
+    );
+    figures::add("interrupts", places.len());
+}
+
+#[test]
+fn a_command_that_is_interrupted_anywhere_can_be_run_again() {
+    let stages: [(&str, fn() -> Stage); 8] = [
+        ("push", push),
+        ("push of an index", index),
+        ("migrate-lambda", lambda),
+        ("migrate-ecs", ecs),
+        ("migrate-apprunner", apprunner),
+        ("migrate-eks", eks),
+        ("rollback", rollback),
+        ("promote", promote),
+    ];
+    for (name, stage) in stages {
+        interrupt(name, stage);
+    }
+}
+
+#[test]
+fn a_request_that_is_never_answered_is_given_up() {
+    // Nobody computes anything meanwhile.
+    const AT_ONCE: usize = 30;
+    for (name, stage) in [("push", push as fn() -> Stage), ("migrate-lambda", lambda)] {
+        let first = stage();
+        first.run().expect(0);
+        let asked = first.project.aws.state().requests.clone();
+        // A function may take a quarter of an hour to answer.
+        let asked = asked.iter().enumerate();
+        let given_up = asked.filter(|(_, name)| !name.starts_with("Invoke"));
+        let cells: Vec<_> = given_up.map(|(at, _)| (0, at, Fault::Hang)).collect();
+        each(name, stage, AT_ONCE, &cells, cell_is_right);
+        figures::add("cells of the fault matrix", cells.len());
+    }
+}
+
+#[test]
+fn a_network_that_is_gone_is_named() {
+    let Stage { project, line, .. } = push();
+    let gone = [("AWS_ENDPOINT_URL", "http://aws.invalid")];
+    let run = project.run_with(line, &gone);
+    assert!(
+        run.code != 0 && run.stderr.contains("check the network"),
+        "{}: {}",
+        run.code,
+        run.stderr
+    );
+    assert_eq!(lasting(&project.aws, "backend"), "");
+    project.run(line).expect(0);
+}
+
+#[test]
+fn an_engine_that_dies_while_it_builds_is_named_and_leaves_no_tag() {
+    let Stage { project, line, .. } = push();
+    project.write("docker/dies", "");
+    let run = project.run(line).expect(1);
+    assert!(run.stderr.contains("signal: 9"), "{}", run.stderr);
+    assert_eq!(lasting(&project.aws, "backend"), "");
+    std::fs::remove_file(project.path("docker/dies")).unwrap();
+    project.run(line).expect(0);
 }
 
 #[test]

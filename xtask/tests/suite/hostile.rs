@@ -5,9 +5,12 @@ use std::{fmt::Write as _, fs, process::Command};
 
 use serde_json::json;
 
-use crate::support::{
-    figures,
-    project::{Project, Run},
+use crate::{
+    deploy,
+    support::{
+        figures,
+        project::{DEPLOY, Project, Run},
+    },
 };
 
 /// Values that mean something to somebody: a shell, a terminal, docker, TOML, a file system, a template, a URL.
@@ -325,4 +328,185 @@ fn what_registries_say_of_an_image() {
     }
     figures::add("hostile values", count);
     assert!(fs::read_dir(project.path("target")).is_ok());
+}
+
+#[test]
+fn what_docker_and_kubectl_print() {
+    let (project, _) = deploy::eks();
+    fs::create_dir(project.path("docker/builders")).unwrap();
+    let mut count = 0;
+    let mut hold_all = |about: &str, lines: &[&str]| {
+        for line in lines {
+            let run = project.run(line);
+            hold(&project, &run, &format!("{line}, {about}"));
+            count += 1;
+        }
+    };
+    for (number, value) in values().into_iter().enumerate() {
+        let builder = format!("Name: {value}\nDriver: {value}\nPlatforms: {value}, linux/arm64\n");
+        project.write("docker/builders/default", &builder);
+        project.write("docker/native", &value);
+        hold_all(
+            &format!("a builder {value:?}"),
+            &["builders", "docker-build --service worker --dry-run"],
+        );
+        // A line of BuildKit's, one of nobody's, and both at once.
+        let log = json!({ "vertexes": [{ "digest": "sha256:1", "name": value, "error": value }],
+                          "logs": [{ "vertex": "sha256:1", "data": value }], "warnings": [{ "short": value }] });
+        project.write("docker/progress", &format!("{log}\n{value}\n{{{value}"));
+        project.write("backend/number", &number.to_string());
+        project.write(
+            "docker/fail-build",
+            &format!("buildx build\n{}", value.replace('\n', " ")),
+        );
+        hold_all(
+            &format!("a build {value:?}"),
+            &["push dev --service worker"],
+        );
+        fs::remove_file(project.path("docker/fail-build")).unwrap();
+        fs::remove_file(project.path("docker/progress")).unwrap();
+        project.write("docker/kubectl-state", &json!([value]).to_string());
+        project.write("docker/nodes", &value);
+        project.write("docker/pulled", &value);
+        hold_all(
+            &format!("a deployment {value:?}"),
+            &[
+                "status dev --service api",
+                "verify eks dev",
+                "migrate-eks dev --service api --dry-run",
+            ],
+        );
+    }
+    figures::add("hostile values", count);
+}
+
+#[test]
+fn manifests_that_are_deep_or_no_manifests() {
+    let project = Project::new();
+    let push = project.run("push dev --service worker --json").expect(0);
+    let digest = push.json()["images"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let deep = "[".repeat(100_000);
+    let hostile = [
+        deep.clone(),
+        format!("{{\"schemaVersion\":2,\"layers\":{deep}"),
+        format!("{{\"config\":{}1{}}}", "{\"a\":".repeat(50_000), "}".repeat(50_000)),
+        "null".to_owned(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        "\u{feff}{}".to_owned(),
+        "{\"schemaVersion\":2,\"layers\":[{\"size\":-1}]}".to_owned(),
+        "{\"schemaVersion\":2,\"layers\":[{\"size\":1e999}]}".to_owned(),
+        "{\"schemaVersion\":2,\"config\":{\"digest\":\"../../../etc/passwd\",\"size\":1},\"layers\":[]}".to_owned(),
+        "{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:\",\"size\":18446744073709551615},\"layers\":[]}".to_owned(),
+        format!("{{\"schemaVersion\":2,\"manifests\":[{}]}}", vec!["{}"; 100_000].join(",")),
+    ];
+    for text in &hostile {
+        {
+            let mut state = project.aws.state();
+            let repository = state.repositories.get_mut("backend").unwrap();
+            let (media_type, _) = repository.manifests[&digest].clone();
+            let lie = (media_type, text.clone());
+            repository.manifests.insert(digest.clone(), lie);
+        }
+        for line in [
+            "status dev",
+            "verify ecr dev",
+            "push dev --service worker",
+            "migrate-lambda dev --service worker --dry-run",
+            "promote dev prod --service worker --dry-run",
+        ] {
+            let run = project.run(line);
+            let about: String = text.chars().take(60).collect();
+            is_short(&project, &run, &format!("{line} of a manifest {about}"));
+        }
+    }
+    figures::add("hostile values", hostile.len() * 5);
+}
+
+#[test]
+fn files_that_are_deep_or_large() {
+    const DEEP: usize = 100_000;
+    const LARGE: usize = 50_000_000;
+    let around = |open: &str, inner: &str, close: &str| {
+        format!("{}{inner}{}", open.repeat(DEEP), close.repeat(DEEP))
+    };
+    let with = |more: &str| format!("{DEPLOY}\n{more}\n");
+    let of_deploy = [
+        with(&format!("x = {}", around("[", "", "]"))),
+        with(&format!("x = {}", around("{ a = ", "1", " }"))),
+        with(&format!("[{}]", vec!["a"; DEEP].join("."))),
+        with(&format!("{} = 1", vec!["a"; DEEP].join("."))),
+        with(&format!("# {}", "x".repeat(LARGE))),
+        DEPLOY.replace("\"backend\"", &format!("\"{}\"", "a".repeat(LARGE))),
+    ];
+    let project = Project::new();
+    for (number, text) in of_deploy.iter().enumerate() {
+        project.write("deploy.toml", text);
+        let run = project.run("explain worker");
+        is_short(&project, &run, &format!("deploy.toml {number}"));
+        assert_eq!(run.code, 2, "deploy.toml {number}: {}", run.stderr);
+    }
+    project.write("deploy.toml", DEPLOY);
+    let line = around("$(", "x", ")");
+    let of_others = [
+        ("main.tf", format!("a = {}", around("[", "", "]"))),
+        ("main.tf", format!("a = \"{}\"", around("${", "", "}"))),
+        ("main.tf", format!("a = {}true", "!".repeat(DEEP))),
+        ("main.tf", format!("a = b{}", ".c".repeat(DEEP))),
+        (
+            "docker-bake.json",
+            format!("{{\"target\":{}}}", around("[", "", "]")),
+        ),
+        (
+            "docker-bake.hcl",
+            format!("target \"a\" {{ args = {} }}", around("{a=", "1", "}")),
+        ),
+        (
+            "docker-compose.yml",
+            format!("services: {}", around("[", "", "]")),
+        ),
+        ("docker-compose.yml", format!("a: {}", "x".repeat(LARGE))),
+        (
+            "skaffold.yaml",
+            format!("build: {}", around("{a: ", "1", "}")),
+        ),
+        ("Makefile", format!("a:\n\tdocker build {line}\n")),
+        ("deploy.sh", format!("docker build {line}\n")),
+        (
+            "backend/Dockerfile.lambda",
+            format!("FROM {}\n", around("${A:-", "x", "}")),
+        ),
+        (
+            "backend/Dockerfile.lambda",
+            format!("FROM scratch\n# {}\n", "x".repeat(LARGE)),
+        ),
+        (
+            "backend/Dockerfile.lambda",
+            format!("FROM scratch\n{}", "RUN a \\\n".repeat(DEEP)),
+        ),
+    ];
+    for (file, text) in &of_others {
+        let project = Project::new();
+        project.write(file, text);
+        project.commit();
+        for line in ["verify dockerfiles", "push dev --service worker --dry-run"] {
+            let run = project.run(line);
+            is_short(&project, &run, &format!("{line} with {file}"));
+        }
+        fs::remove_file(project.path("deploy.toml")).unwrap();
+        let run = project.run("init --dry-run");
+        is_short(&project, &run, &format!("init with {file}"));
+    }
+    figures::add("hostile values", of_deploy.len() + of_others.len());
+}
+
+/// What must be so, whatever came of a command, and that nobody has to read all of a file that somebody has blown up.
+fn is_short(project: &Project, run: &Run, about: &str) {
+    const MOST: usize = 20_000;
+    hold(project, run, about);
+    let said = run.stdout.len() + run.stderr.len();
+    assert!(said < MOST, "{about}: {said} bytes were printed");
 }

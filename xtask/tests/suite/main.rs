@@ -16,6 +16,7 @@ mod build;
 mod ci_workflow;
 mod completions;
 mod conformance;
+mod crowd;
 mod dependencies;
 mod deploy;
 mod docs;

@@ -1,6 +1,6 @@
 //! Tags of images, written and read back.
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 
 use super::{Executor, publish::Published, stage::Job};
 use crate::{
@@ -42,7 +42,7 @@ impl Executor<'_> {
         let mut written = Vec::new();
         for tag in tags.filter(|tag| which.includes(tag.kind)) {
             match tag.action {
-                TagAction::Write => written.push(&tag.name),
+                TagAction::Write => written.push(tag),
                 TagAction::Present => {}
                 TagAction::Kept => {
                     let text =
@@ -53,9 +53,14 @@ impl Executor<'_> {
         }
         job.report.changed |= !written.is_empty();
         self.activity(job).phase("tag", repository);
-        side_by_side(AT_ONCE, &written, |name| {
+        side_by_side(AT_ONCE, &written, |tag| {
+            let name = &tag.name;
             self.terminal.detail(&format!("tag {repository}:{name}"));
-            repositories.writer().tag(repository, &image.manifest, name)
+            let written = repositories.writer().tag(repository, &image.manifest, name);
+            written.map_err(|error| match tag.kind {
+                TagKind::Timestamp => if_taken(repositories, image, name).unwrap_or(error),
+                _ => error,
+            })
         })?;
         Ok(())
     }
@@ -95,4 +100,16 @@ impl Executor<'_> {
         self.terminal.detail(&text);
         Ok(())
     }
+}
+
+/// That a tag was not written because another image has it by now: two pushes may have begun within one second.
+fn if_taken(repositories: Repositories<'_>, image: &Published<'_>, tag: &str) -> Option<Error> {
+    let found = repositories.tagged(&image.publication.repository, tag);
+    let other = found.ok()??.digest;
+    let is_taken = other != image.manifest.digest;
+    is_taken.then(|| {
+        anyhow!(
+            "`{tag}` names {other}: another push ran at the same time; run the same command again"
+        )
+    })
 }

@@ -7,6 +7,7 @@ mod screen;
 mod wait;
 
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{BufRead, Write},
     path::Path,
@@ -68,12 +69,14 @@ impl Terminal {
 
     /// Something worth knowing.
     pub fn note(&self, text: &str) {
-        self.say(Verbosity::Normal, ("note", NOTE, "note:"), text);
+        let text = readable(text);
+        self.say(Verbosity::Normal, ("note", NOTE, "note:"), &text);
     }
 
     /// Something that people get wrong.
     pub fn warning(&self, text: &str) {
-        self.say(Verbosity::Normal, ("warning", WARNING, "warning:"), text);
+        let text = readable(text);
+        self.say(Verbosity::Normal, ("warning", WARNING, "warning:"), &text);
     }
 
     /// What this is doing in detail.
@@ -96,7 +99,7 @@ impl Terminal {
 
     /// Why the command ends badly.
     pub fn error(&self, error: impl Display) {
-        let text = error.to_string();
+        let text = readable(&error.to_string()).into_owned();
         match Screen::the().audience {
             // The runner shows it as an error of the step.
             Audience::GitHub => Screen::the().print(&github::error(&as_typed(&printable(&text)))),
@@ -106,7 +109,8 @@ impl Terminal {
 
     /// What would help.
     pub fn help(&self, text: &str) {
-        self.say(Verbosity::Quiet, ("help", NOTE, " help:"), text);
+        let text = readable(text);
+        self.say(Verbosity::Quiet, ("help", NOTE, " help:"), &text);
     }
 
     /// A line that a program has printed about something.
@@ -160,10 +164,11 @@ impl Terminal {
         self.say(Verbosity::Normal, ("next", NOTE, "next:"), command);
     }
 
-    /// Text that is laid out already.
+    /// Text that is laid out already, and may have colours.
     pub fn block(&self, text: &str) {
         if self.verbosity >= Verbosity::Normal && !text.trim().is_empty() {
-            let text = as_typed(text.trim_end());
+            let text = colours_alone(text.trim_end());
+            let text = as_typed(&text);
             Screen::the().event("info", Some("text"), &text, Map::new);
             Screen::the().print(&text);
         }
@@ -226,14 +231,21 @@ pub fn says_yes(question: &str) -> bool {
 /// What clap says: a mistake on standard error, the help that was asked for on standard output. What is in it beside clap's own
 /// colours was typed, and is obeyed by no terminal.
 pub(crate) fn clap_message(text: &str, is_mistake: bool) {
-    let plain = printable(text);
-    let shown = without_colours(text);
-    // Where something had to be taken away, clap's colours go with it.
-    let text = if plain == shown { text } else { &plain };
+    let text = colours_alone(text);
     if is_mistake {
         anstream::eprint!("{text}");
     } else {
         anstream::print!("{text}");
+    }
+}
+
+/// Text with nothing that a terminal obeys but colours. Where something else has to be taken away, they go with it.
+fn colours_alone(text: &str) -> Cow<'_, str> {
+    let plain = printable(text);
+    if plain == without_colours(text) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(plain)
     }
 }
 
@@ -252,6 +264,23 @@ fn without_colours(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Text with no line that is longer than anybody reads: what is quoted in it, somebody may have made as long as they like.
+fn readable(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 2_000;
+    let end = |line: &str| line.char_indices().nth(LONGEST).map(|(end, _)| end);
+    if !text.lines().any(|line| end(line).is_some()) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.lines().map(|line| match end(line) {
+        None => line.to_owned(),
+        Some(end) => {
+            let more = line[end..].chars().count();
+            format!("{}… ({more} characters more)", &line[..end])
+        }
+    });
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.
@@ -289,6 +318,14 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_ends_where_nobody_reads_on() {
+        assert_eq!(readable("short\nlines"), "short\nlines");
+        let shown = readable(&format!("one\n{}\ntwo", "ü".repeat(2_007))).into_owned();
+        let expected = format!("one\n{}… (7 characters more)\ntwo", "ü".repeat(2_000));
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_gets_through() {

@@ -22,7 +22,7 @@ use std::{
     io::{BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex, MutexGuard},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use apprunner::apprunner;
@@ -124,6 +124,10 @@ pub(crate) struct State {
     pub fault_at: Option<(usize, Fault)>,
     /// What is answered from then on to every request for something.
     always: Option<(String, u16)>,
+    /// Whether nothing is answered any more.
+    is_gone: bool,
+    /// A process that gets an interrupt with the request of this place.
+    pub interrupt: Option<(u32, usize)>,
     /// The first answer to each request, where somebody wants them.
     first_answers: Option<BTreeMap<Vec<u8>, Answer>>,
     /// What somebody else does right before an operation's call of this number is carried out.
@@ -137,6 +141,8 @@ impl State {
     pub(crate) fn heal(&mut self) {
         self.fault_at = None;
         self.always = None;
+        self.is_gone = false;
+        self.interrupt = None;
         self.first_answers = None;
     }
 
@@ -177,6 +183,12 @@ pub(crate) enum Fault {
     Garbage,
     /// The first answer that the same request had: what was written since is not seen.
     Stale,
+    /// The answer takes its time.
+    Slow,
+    /// The request is taken, and never answered.
+    Hang,
+    /// Nothing is answered from then on.
+    Gone,
 }
 
 /// A repository.
@@ -332,12 +344,9 @@ impl Aws {
         if *left > 0 {
             return false;
         }
-        let process = process.to_string();
+        let process = *process;
         state.kill = None;
-        std::process::Command::new("kill")
-            .args(["-9", &process])
-            .status()
-            .unwrap();
+        send("-KILL", process);
         true
     }
 
@@ -368,9 +377,14 @@ impl Aws {
             Fault::Status(status) | Fault::Always(status) => {
                 Reply::injected(Some((status, vec![], vec![])))
             }
-            Fault::Throttled | Fault::Half | Fault::Garbage | Fault::Stale | Fault::Cut => {
-                Reply::injected(None)
-            }
+            Fault::Throttled
+            | Fault::Half
+            | Fault::Garbage
+            | Fault::Stale
+            | Fault::Cut
+            | Fault::Slow
+            | Fault::Hang
+            | Fault::Gone => Reply::injected(None),
             Fault::Lost => {
                 act(state);
                 Reply::injected(None)
@@ -387,7 +401,14 @@ impl Aws {
             let purpose = request.purpose();
             state.requests.push(purpose.clone());
             state.asked.extend(authorization::of(request));
+            if let Some((process, _)) = state.interrupt.filter(|(_, at)| *at == place) {
+                send("-INT", process);
+            }
             let fault = state.fault_at.filter(|(at, _)| *at == place);
+            state.is_gone |= matches!(fault, Some((_, Fault::Gone)));
+            if state.is_gone {
+                return Reply::injected(None);
+            }
             if let Some((_, Fault::Always(status))) = fault {
                 state.always = Some((purpose.clone(), status));
             }
@@ -414,7 +435,13 @@ impl Aws {
     /// What comes of a request with which something goes wrong.
     fn faulty(&self, fault: Fault, request: &Request) -> Option<Answer> {
         match fault {
-            Fault::Cut => None,
+            Fault::Cut | Fault::Gone => None,
+            Fault::Hang => Some((NO_ANSWER, vec![], vec![])),
+            Fault::Slow => {
+                const LONG: Duration = Duration::from_millis(700);
+                std::thread::sleep(LONG);
+                self.answer_in_its_region(request).answer
+            }
             Fault::Status(status) | Fault::Error(status, _) | Fault::Always(status) => {
                 Some((status, vec![], vec![]))
             }
@@ -517,6 +544,13 @@ impl Aws {
             }
         })
     }
+}
+
+/// Sends a signal to a process.
+fn send(signal: &str, process: u32) {
+    let process = process.to_string();
+    let mut kill = std::process::Command::new("kill");
+    kill.args([signal, &process]).status().unwrap();
 }
 
 /// `sha256:…`

@@ -55,6 +55,10 @@ pub(super) fn scans(state: &mut State, operation: &str, body: &Value) -> Result<
                 "an index is not scanned".to_owned(),
             ));
         }
+        if scanning.begun.contains_key(&digest) {
+            let text = "The scan quota per image has been exceeded. Wait and try again.";
+            return Err(("LimitExceededException", text.to_owned()));
+        }
         scanning.begun.insert(digest, 0);
         return Ok(id);
     }
