@@ -776,6 +776,69 @@ fn a_promotion_of_an_image_without_a_statement_says_that_nobody_has_seen_its_bui
 }
 
 #[test]
+fn a_promotion_attaches_nothing_to_what_buildkit_says_of_an_image() {
+    let far = Aws::start();
+    let deploy = deploy_with_prod(&far, "sbom = true");
+    let deploy = ["lambda", "apprunner"].iter().fold(deploy, |deploy, name| {
+        deploy.replacen(
+            &format!("  {{ dockerfile = \"Dockerfile.{name}\" }},\n"),
+            "",
+            1,
+        )
+    });
+    let project = Project::with_deploy(&deploy);
+    let push = "push dev --service api --multi-arch --json";
+    let document = project.run(push).expect(0).json();
+    let index = document["image-indexes"][0]["digest"].as_str().unwrap();
+    // As BuildKit makes an index by default: each image, and a manifest of what it says of it.
+    let (name, said) = {
+        let mut state = project.aws.state();
+        let repository = state.repositories.get_mut("backend").unwrap();
+        let (media_type, text) = repository.manifests[index].clone();
+        let mut listed: Value = serde_json::from_str(&text).unwrap();
+        let mut keep = |bytes: &str| {
+            let name = digest(bytes.as_bytes());
+            repository
+                .blobs
+                .insert(name.clone(), bytes.as_bytes().to_vec());
+            json!({ "mediaType": "application/vnd.in-toto+json", "digest": name, "size": bytes.len() })
+        };
+        let (config, layer) = (keep("{}"), keep("{\"_type\":\"x\"}"));
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let said =
+            json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer] });
+        let said = said.to_string();
+        let entry = json!({ "mediaType": kind, "digest": digest(said.as_bytes()), "size": said.len(),
+                            "annotations": { "vnd.docker.reference.type": "attestation-manifest",
+                                             "vnd.docker.reference.digest": listed["manifests"][0]["digest"] },
+                            "platform": { "architecture": "unknown", "os": "unknown" } });
+        listed["manifests"].as_array_mut().unwrap().push(entry);
+        let text = listed.to_string();
+        let name = digest(text.as_bytes());
+        let said_digest = digest(said.as_bytes());
+        repository
+            .manifests
+            .insert(said_digest.clone(), (kind.to_owned(), said));
+        repository
+            .manifests
+            .insert(name.clone(), (media_type, text));
+        for tag in repository.tags.values_mut().filter(|tag| *tag == index) {
+            tag.clone_from(&name);
+        }
+        (name, said_digest)
+    };
+    project
+        .run("promote dev prod --service api --yes")
+        .expect(0);
+    assert_eq!(tagged(&far, "prod/backend", "api-prod-latest"), name);
+    assert_eq!(artifacts(&far, "prod/backend", &said).len(), 0);
+    for image in document["images"].as_array().unwrap() {
+        let image = image["digest"].as_str().unwrap();
+        assert_eq!(artifacts(&far, "prod/backend", image).len(), 1);
+    }
+}
+
+#[test]
 fn what_is_attached_stays_with_its_image_and_goes_with_it() {
     let deploy = dev_with("sbom = true\nprovenance = true");
     let deploy = deploy.replacen("default-service = \"api\"\n", "", 1);

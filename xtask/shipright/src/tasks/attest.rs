@@ -98,7 +98,7 @@ impl One<'_> {
             repository: &image.from_repository,
         };
         let mut all = Vec::new();
-        for manifest in image.singles() {
+        for manifest in image.images() {
             let subject = self.transfer.subject(image, manifest);
             all.push(Beside {
                 digest: manifest.digest.clone(),

@@ -35,7 +35,7 @@ pub(super) fn pass<'i>(
     let mut has_stopped = false;
     for (transfer, image) in all.filter(|(_, image)| image.gets_moving_tag()) {
         let service = &image.selected.service.name;
-        for manifest in image.singles() {
+        for manifest in image.images() {
             let subject = transfer.subject(image, manifest);
             if let Err(error) = keeper.require(service, &subject) {
                 transfer.terminal.failed(&image.image, &error);

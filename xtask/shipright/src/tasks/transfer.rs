@@ -1,7 +1,7 @@
 //! An image on its way from one environment's registry to another's: sent, proven where it arrived, and tagged there.
 
 use anyhow::{Context as _, Result, bail};
-use image_oci::Manifest;
+use image_oci::{Descriptor, Manifest};
 use serde::Serialize;
 
 use super::attest::Beside;
@@ -60,12 +60,23 @@ impl Image<'_> {
     }
 
     /// The image, or those of an index.
-    pub(super) fn singles(&self) -> &[Manifest] {
+    fn singles(&self) -> &[Manifest] {
         if self.children.is_empty() {
             std::slice::from_ref(&self.manifest)
         } else {
             &self.children
         }
+    }
+
+    /// The image, or those of an index, without what BuildKit says about them: nothing runs that.
+    pub(super) fn images(&self) -> impl Iterator<Item = &Manifest> {
+        let listed = self.manifest.children().unwrap_or_default();
+        let is_attestation = move |digest: &str| {
+            let mut its = listed.iter().filter(|child| child.digest == digest);
+            its.any(Descriptor::is_attestation)
+        };
+        let singles = self.singles().iter();
+        singles.filter(move |manifest| !is_attestation(&manifest.digest))
     }
 
     /// The image for people.
