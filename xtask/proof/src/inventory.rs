@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use database::Database;
 pub use system::System;
 
-use crate::{error::Error, layer::Layer, tree::hides};
+use crate::{error::Error, layer::Layer, path, tree::hides};
 
 /// Who has installed a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -152,6 +152,15 @@ impl Databases {
         self.unread.insert(path);
     }
 
+    /// Forgets what was in a directory. `start` is its path with a slash at the end.
+    pub(crate) fn forget_below(&mut self, start: &str) {
+        path::remove_below(&mut self.packages, start);
+        path::remove_below(&mut self.systems, start);
+        for name in path::below(self.unread.range(start.to_owned()..), start) {
+            self.unread.remove(&name);
+        }
+    }
+
     /// Forgets a file: a later entry of its name counts.
     pub(crate) fn forget(&mut self, path: &str) {
         self.packages.remove(path);
@@ -196,6 +205,27 @@ pub fn inventory(layers: &[Layer]) -> Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_in_a_directory_is_forgotten_and_what_is_beside_it_is_not() {
+        let mut databases = Databases::default();
+        let python = |databases: &mut Databases, path: &str| {
+            databases.enter(
+                path.into(),
+                Database::Python,
+                "Name: package\nVersion: 1.0\n",
+            );
+        };
+        python(&mut databases, "a/b/one.egg-info");
+        python(&mut databases, "a/b.egg-info");
+        databases.leave("a/b/rpmdb".into());
+        databases.leave("a/c".into());
+        databases.enter("a/b/os-release".into(), Database::Release, "ID=debian\n");
+        databases.forget_below("a/b/");
+        assert!(databases.packages.keys().eq(["a/b.egg-info"]));
+        assert!(databases.unread.iter().eq(["a/c"]));
+        assert!(databases.systems.is_empty());
+    }
 
     #[test]
     fn what_is_kept_has_bounds_and_what_is_beyond_them_is_said() {

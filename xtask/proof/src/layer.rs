@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// The most entries that a layer may have.
 const ENTRIES: usize = 700_000;
@@ -225,17 +225,11 @@ impl Reading {
     /// What takes a directory's place takes what was in it away.
     fn forget_below(&mut self, path: &str) {
         let start = format!("{path}/");
-        let below = |names: &BTreeMap<String, File>| -> Vec<String> {
-            names
-                .range(start.clone()..)
-                .map(|(name, _)| name)
-                .take_while(|name| name.starts_with(&start))
-                .cloned()
-                .collect()
-        };
-        for name in below(&self.layer.files) {
-            self.layer.files.remove(&name);
-        }
+        path::remove_below(&mut self.layer.files, &start);
+        path::remove_below(&mut self.layer.links, &start);
+        path::remove_below(&mut self.layer.hard_links, &start);
+        path::remove_below(&mut self.layer.wheels, &start);
+        self.layer.databases.forget_below(&start);
     }
 
     fn file(

@@ -1,5 +1,7 @@
 //! Names inside an image.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest as _, Sha256};
 
 /// A path without a leading slash and without `.`: `usr/bin/python3`. The root is empty.
@@ -35,6 +37,20 @@ pub(crate) fn text(raw: &[u8]) -> String {
         chunk.valid().replace('\\', "\\\\") + &invalid
     };
     raw.utf8_chunks().map(part).collect()
+}
+
+/// Of sorted names, which begin where those of a directory would, those that are in it. `start` is its path with a slash at the end.
+pub(crate) fn below<'n>(sorted: impl Iterator<Item = &'n String>, start: &str) -> Vec<String> {
+    let its = sorted.take_while(|name| name.starts_with(start));
+    its.cloned().collect()
+}
+
+/// Takes away what is in a directory.
+pub(crate) fn remove_below<V>(names: &mut BTreeMap<String, V>, start: &str) {
+    let sorted = names.range(start.to_owned()..);
+    for name in below(sorted.map(|(name, _)| name), start) {
+        names.remove(&name);
+    }
 }
 
 /// The directory of a path, and its last part.
