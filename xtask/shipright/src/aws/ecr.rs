@@ -19,13 +19,13 @@ use image_oci::{IMAGE_INDEX_TYPES, IMAGE_MANIFEST_TYPES, Manifest};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use super::{
-    Connection, Reader, Writer,
+    Aws, Connection, Reader, Writer,
     error::{explain, if_there},
     once,
 };
 use crate::{
     model::published::{Mutability, Repository, Stored},
-    registry::Login,
+    registry::{Login, Memory},
 };
 
 /// How often a tag is written again that ECR does not take for the moment.
@@ -162,8 +162,7 @@ impl Reader<'_> {
         let ask = |tags: &[String]| {
             let id = |tag: &String| ImageIdentifier::builder().image_tag(tag).build();
             let ids = tags.iter().map(id).collect();
-            let (ecr, account) = (self.0.ecr.clone(), self.0.account.clone());
-            batch(ecr, account, repository.to_owned(), ids)
+            batch(self.0.asked(), repository.to_owned(), ids)
         };
         self.0.runtime.block_on(async {
             let (mut found, mut unknown) = (BTreeMap::new(), Vec::new());
@@ -199,9 +198,11 @@ impl Reader<'_> {
     /// # Errors
     /// A call that fails, or bytes that do not have the digest.
     pub fn manifest(&self, repository: &str, digest: &str) -> Result<Option<Manifest>> {
+        if let Some(known) = self.0.memory.manifest(repository, digest) {
+            return Ok(Some(known));
+        }
         let id = ImageIdentifier::builder().image_digest(digest).build();
-        let (ecr, account) = (self.0.ecr.clone(), self.0.account.clone());
-        let call = batch(ecr, account, repository.to_owned(), vec![id]);
+        let call = batch(self.0.asked(), repository.to_owned(), vec![id]);
         let images = self.0.runtime.block_on(call)?.images;
         let found = images.into_iter().next().map(|(_, manifest)| manifest);
         if let Some(other) = found.as_ref().filter(|manifest| manifest.digest != digest) {
@@ -396,9 +397,26 @@ pub(super) struct Batch {
     missing: Vec<String>,
 }
 
-pub(super) async fn batch(
+/// ECR, to be asked by several at once.
+pub(super) struct Asked {
     ecr: aws_sdk_ecr::Client,
     account: String,
+    memory: Memory,
+}
+
+impl Aws {
+    /// Its ECR.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            ecr: self.ecr.clone(),
+            account: self.account.clone(),
+            memory: self.memory(),
+        }
+    }
+}
+
+pub(super) async fn batch(
+    asked: Asked,
     repository: String,
     ids: Vec<ImageIdentifier>,
 ) -> Result<Batch> {
@@ -416,9 +434,10 @@ pub(super) async fn batch(
         .chain(IMAGE_INDEX_TYPES)
         .map(str::to_owned)
         .collect();
-    let call = ecr
+    let call = asked
+        .ecr
         .batch_get_image()
-        .registry_id(account)
+        .registry_id(asked.account)
         .repository_name(&repository)
         .set_image_ids(Some(ids))
         .set_accepted_media_types(Some(accepted));
@@ -449,7 +468,12 @@ pub(super) async fn batch(
     let manifest = |image: &Image| {
         let bytes = image.image_manifest()?.to_owned();
         let media_type = image.image_manifest_media_type().unwrap_or_default();
-        Some((name(image.image_id()), Manifest::new(bytes, media_type)))
+        let manifest = Manifest::new(bytes, media_type);
+        let digest = image.image_id().and_then(|id| id.image_digest());
+        if digest == Some(&manifest.digest) {
+            asked.memory.keep_manifest(&repository, &manifest);
+        }
+        Some((name(image.image_id()), manifest))
     };
     let images = answer.images().iter().filter_map(manifest).collect();
     Ok(Batch { images, missing })

@@ -96,10 +96,8 @@ impl Reader<'_> {
         let ask = |digests: &[String]| {
             let id = |digest: &String| ImageIdentifier::builder().image_digest(digest).build();
             let ids = digests.iter().map(id).collect();
-            let (ecr, account) = (self.0.ecr.clone(), self.0.account.clone());
-            self.0
-                .runtime
-                .block_on(batch(ecr, account, repository.to_owned(), ids))
+            let call = batch(self.0.asked(), repository.to_owned(), ids);
+            self.0.runtime.block_on(call)
         };
         match ask(digests) {
             Ok(answer) => {

@@ -32,7 +32,10 @@ use calls::Told;
 use pace::Pace;
 use tokio::runtime::Runtime;
 
-use crate::{model::registry::Ecr, registry::Login};
+use crate::{
+    model::registry::Ecr,
+    registry::{Login, Memory},
+};
 
 pub use apprunner::Service;
 pub use ecr_images::NotDeleted;
@@ -106,6 +109,8 @@ pub struct Aws {
     login: Mutex<Option<Login>>,
     /// When the next tag may be written.
     tagging: Pace,
+    /// What was read of its repositories.
+    memory: Memory,
     /// The account whose repositories are meant.
     account: String,
     apprunner: aws_sdk_apprunner::Client,
@@ -176,6 +181,7 @@ impl Aws {
             identity: Mutex::default(),
             login: Mutex::default(),
             tagging: Pace::default(),
+            memory: Memory::default(),
             account: connection
                 .ecr
                 .as_ref()
@@ -191,6 +197,11 @@ impl Aws {
             scheduler,
             sts,
         })
+    }
+
+    /// What was read of its repositories, for those who read them by the registry protocol.
+    pub fn memory(&self) -> Memory {
+        self.memory.clone()
     }
 
     /// The half that looks.

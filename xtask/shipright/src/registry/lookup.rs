@@ -23,6 +23,9 @@ impl Registry {
     /// A registry that cannot be reached or refuses, more bytes than a manifest may have, or bytes that are not text or do not
     /// have the digest that was asked for.
     pub fn find(&self, repository: &str, reference: &str) -> Result<Option<Manifest>> {
+        if let Some(known) = self.memory.manifest(repository, reference) {
+            return Ok(Some(known));
+        }
         let about = format!("read manifest `{reference}` of `{repository}`");
         let found = self.retried(&about, repository, || {
             let path = format!("{repository}/manifests/{reference}");
@@ -43,6 +46,9 @@ impl Registry {
             anyhow::bail!(
                 "repository `{repository}` answers for {reference} with bytes of digest {digest}"
             );
+        }
+        if let Some(found) = &found {
+            self.memory.keep_manifest(repository, found);
         }
         Ok(found)
     }

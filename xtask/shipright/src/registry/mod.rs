@@ -10,6 +10,7 @@
 mod access;
 mod failure;
 mod lookup;
+mod memory;
 mod reference;
 mod referrers;
 mod upload;
@@ -36,6 +37,7 @@ use crate::calls;
 pub use access::{Actions, Login};
 pub use failure::NoAnswer;
 use failure::{Failure, persistently};
+pub use memory::Memory;
 pub use reference::{Reference, authority, is_local, is_loopback};
 pub use referrers::{Attachment, Referrers};
 pub use upload::{BlobSource, Damaged, InRepository};
@@ -66,6 +68,8 @@ pub struct Registry {
     delays: &'static [Duration],
     /// Held while a token is asked for, so that those who want the same one wait for it.
     renewal: Mutex<()>,
+    /// What was read of it before.
+    memory: Memory,
 }
 
 impl Registry {
@@ -81,7 +85,15 @@ impl Registry {
             scope: None,
             delays: DELAYS,
             renewal: Mutex::default(),
+            memory: Memory::default(),
         }
+    }
+
+    /// The same with what somebody else has read, and reads.
+    #[must_use]
+    pub fn remembering(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
     }
 
     /// Prepares to speak with any registry: with the login that docker has for it, and without one where docker has none.
@@ -175,11 +187,18 @@ impl Registry {
                 digest.escape_debug()
             );
         }
+        let is_small = limit <= CONFIG_LIMIT;
+        if let Some(known) = self.memory.blob(repository, digest).filter(|_| is_small) {
+            return Ok(known);
+        }
         let about = format!("blob {digest} of `{repository}`");
         let (rest, what) = (format!("blobs/{digest}"), format!("read {about}"));
         let bytes = self.small((repository, &rest), "*/*", limit, &what)?;
         if digest_of(&bytes) != digest {
             bail!("{about} has the digest {}", digest_of(&bytes));
+        }
+        if is_small {
+            self.memory.keep_blob(repository, digest, &bytes);
         }
         Ok(bytes)
     }
@@ -204,6 +223,9 @@ impl Registry {
     /// # Errors
     /// A registry that cannot be reached or refuses, or more bytes than a manifest may have.
     pub fn manifest(&self, repository: &str, reference: &str) -> Result<Vec<u8>> {
+        if let Some(known) = self.memory.manifest(repository, reference) {
+            return Ok(known.bytes.into_bytes());
+        }
         let about = format!("read manifest `{reference}` of `{repository}`");
         let accepted = lookup::manifest_types();
         let rest = format!("manifests/{reference}");

@@ -50,7 +50,10 @@ impl<'a> Repositories<'a> {
     /// ECR that gives no token.
     pub fn registry(self, host: &str) -> Result<Registry> {
         match self {
-            Self::Ecr(aws) => Ok(Registry::new(host, Some(&aws.reader().login()?))),
+            Self::Ecr(aws) => {
+                let registry = Registry::new(host, Some(&aws.reader().login()?));
+                Ok(registry.remembering(aws.memory()))
+            }
             Self::Protocol(registry) => {
                 Ok(Registry::with_docker_login(registry.host(), Actions::Push))
             }
