@@ -364,6 +364,9 @@ fn ends_right(
     Ok(())
 }
 
+/// A command, and what makes a stage for it.
+type Named = (&'static str, fn() -> Stage);
+
 /// Interrupts a command with each of its requests in turn.
 fn interrupt(name: &str, stage: fn() -> Stage) {
     const AT_ONCE: usize = 8;
@@ -397,7 +400,7 @@ fn interrupt(name: &str, stage: fn() -> Stage) {
 
 #[test]
 fn a_command_that_is_interrupted_anywhere_can_be_run_again() {
-    let stages: [(&str, fn() -> Stage); 8] = [
+    let stages: [Named; 8] = [
         ("push", push),
         ("push of an index", index),
         ("migrate-lambda", lambda),
@@ -416,7 +419,8 @@ fn a_command_that_is_interrupted_anywhere_can_be_run_again() {
 fn a_request_that_is_never_answered_is_given_up() {
     // Nobody computes anything meanwhile.
     const AT_ONCE: usize = 30;
-    for (name, stage) in [("push", push as fn() -> Stage), ("migrate-lambda", lambda)] {
+    let stages: [Named; 2] = [("push", push), ("migrate-lambda", lambda)];
+    for (name, stage) in stages {
         let first = stage();
         first.run().expect(0);
         let asked = first.project.aws.state().requests.clone();

@@ -122,10 +122,8 @@ pub(crate) struct State {
     pub asked: BTreeSet<authorization::Asked>,
     /// What goes wrong with one of these requests, by its place.
     pub fault_at: Option<(usize, Fault)>,
-    /// What is answered from then on to every request for something.
-    always: Option<(String, u16)>,
-    /// Whether nothing is answered any more.
-    is_gone: bool,
+    /// What goes wrong with every request from then on.
+    lasting: Option<Lasting>,
     /// A process that gets an interrupt with the request of this place.
     pub interrupt: Option<(u32, usize)>,
     /// The first answer to each request, where somebody wants them.
@@ -140,8 +138,7 @@ impl State {
     /// Nothing goes wrong any more.
     pub(crate) fn heal(&mut self) {
         self.fault_at = None;
-        self.always = None;
-        self.is_gone = false;
+        self.lasting = None;
         self.interrupt = None;
         self.first_answers = None;
     }
@@ -157,6 +154,15 @@ impl State {
         };
         self.repositories.values().find_map(of)
     }
+}
+
+/// What goes wrong with requests from some moment on.
+#[derive(Clone)]
+enum Lasting {
+    /// Every one for the same is answered with this status.
+    Status(String, u16),
+    /// None is answered.
+    Silence,
 }
 
 /// What somebody else does.
@@ -405,17 +411,19 @@ impl Aws {
                 send("-INT", process);
             }
             let fault = state.fault_at.filter(|(at, _)| *at == place);
-            state.is_gone |= matches!(fault, Some((_, Fault::Gone)));
-            if state.is_gone {
-                return Reply::injected(None);
+            match fault {
+                Some((_, Fault::Gone)) => state.lasting = Some(Lasting::Silence),
+                Some((_, Fault::Always(status))) => {
+                    state.lasting = Some(Lasting::Status(purpose.clone(), status));
+                }
+                _ => {}
             }
-            if let Some((_, Fault::Always(status))) = fault {
-                state.always = Some((purpose.clone(), status));
-            }
-            if let Some((of, status)) = &state.always
-                && *of == purpose
-            {
-                return Reply::injected(Some((*status, vec![], vec![])));
+            match &state.lasting {
+                Some(Lasting::Silence) => return Reply::injected(None),
+                Some(Lasting::Status(of, status)) if *of == purpose => {
+                    return Reply::injected(Some((*status, vec![], vec![])));
+                }
+                _ => {}
             }
             if let Some((_, Fault::Stale)) = state.fault_at {
                 state.first_answers.get_or_insert_default();
