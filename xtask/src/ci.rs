@@ -166,12 +166,12 @@ fn announce(context: &Context, name: &str, tool: &Tool, words: &[&str]) -> bool 
 }
 
 /// Runs a command with this program's own terminal.
-fn foreground(context: &Context, step: Step, cargo: &Tool) -> Result<()> {
-    if !announce(context, step.name, cargo, step.words) {
+fn foreground(context: &Context, step: Step, tool: &Tool) -> Result<()> {
+    if !announce(context, step.name, tool, step.words) {
         return Ok(());
     }
     let began = Instant::now();
-    let outcome = cargo
+    let outcome = tool
         .inherit(step.words, false)
         .with_context(|| format!("failed to start the {}", step.name))?;
     if !outcome.success() {

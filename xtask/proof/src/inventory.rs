@@ -152,13 +152,9 @@ impl Databases {
         self.unread.insert(path);
     }
 
-    /// Forgets what was in a directory. `start` is its path with a slash at the end.
-    pub(crate) fn forget_below(&mut self, start: &str) {
-        path::remove_below(&mut self.packages, start);
-        path::remove_below(&mut self.systems, start);
-        for name in path::below(self.unread.range(start.to_owned()..), start) {
-            self.unread.remove(&name);
-        }
+    /// Whether something in a directory names packages. `start` is its path with a slash at the end.
+    pub(crate) fn any_below(&self, start: &str) -> bool {
+        path::any_below(&self.packages, start)
     }
 
     /// Forgets a file: a later entry of its name counts.
@@ -205,27 +201,6 @@ pub fn inventory(layers: &[Layer]) -> Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_in_a_directory_is_forgotten_and_what_is_beside_it_is_not() {
-        let mut databases = Databases::default();
-        let python = |databases: &mut Databases, path: &str| {
-            databases.enter(
-                path.into(),
-                Database::Python,
-                "Name: package\nVersion: 1.0\n",
-            );
-        };
-        python(&mut databases, "a/b/one.egg-info");
-        python(&mut databases, "a/b.egg-info");
-        databases.leave("a/b/rpmdb".into());
-        databases.leave("a/c".into());
-        databases.enter("a/b/os-release".into(), Database::Release, "ID=debian\n");
-        databases.forget_below("a/b/");
-        assert!(databases.packages.keys().eq(["a/b.egg-info"]));
-        assert!(databases.unread.iter().eq(["a/c"]));
-        assert!(databases.systems.is_empty());
-    }
 
     #[test]
     fn what_is_kept_has_bounds_and_what_is_beyond_them_is_said() {

@@ -199,11 +199,11 @@ impl Reading {
         }
         // Within a layer the last entry of a name counts.
         self.layer.files.remove(&path);
-        self.layer.links.remove(&path);
+        let was_link = self.layer.links.remove(&path).is_some();
         self.layer.hard_links.remove(&path);
         self.layer.databases.forget(&path);
-        if entry.kind != Kind::Directory {
-            self.forget_below(&path);
+        if entry.kind != Kind::Directory || was_link {
+            self.refuse_if_filled(&path)?;
         }
         self.marks
             .push((path::mark(&path), entry.kind == Kind::Directory));
@@ -222,14 +222,21 @@ impl Reading {
         }
     }
 
-    /// What takes a directory's place takes what was in it away.
-    fn forget_below(&mut self, path: &str) {
+    /// What takes a directory's place takes away what was in it, and what takes a link's place does not: names below it stay where it
+    /// has led. Which of them it was cannot be told of one layer alone, and every builder writes a name once.
+    fn refuse_if_filled(&self, path: &str) -> Result<(), Error> {
         let start = format!("{path}/");
-        path::remove_below(&mut self.layer.files, &start);
-        path::remove_below(&mut self.layer.links, &start);
-        path::remove_below(&mut self.layer.hard_links, &start);
-        path::remove_below(&mut self.layer.wheels, &start);
-        self.layer.databases.forget_below(&start);
+        let layer = &self.layer;
+        let is_filled = path::any_below(&layer.files, &start)
+            || path::any_below(&layer.links, &start)
+            || path::any_below(&layer.hard_links, &start)
+            || layer.databases.any_below(&start);
+        if is_filled {
+            return Err(Error::new(
+                "it takes the place of a directory that the layer has put files into: no builder makes such a layer",
+            ));
+        }
+        Ok(())
     }
 
     fn file(
@@ -259,13 +266,13 @@ impl Reading {
             .strip_suffix("/WHEEL")
             .filter(|about| about.ends_with(".dist-info"))
         {
-            if Wheel::says_any(&String::from_utf8_lossy(&head)) {
+            let is_for_any = Wheel::says_any(&String::from_utf8_lossy(&head));
+            if let Some(known) = self.layer.wheels.get_mut(about) {
+                known.is_for_any = is_for_any;
+            } else if is_for_any {
                 self.keep(about.len() + 64)?;
-                self.layer
-                    .wheels
-                    .entry(about.to_owned())
-                    .or_default()
-                    .is_for_any = true;
+                let wheel = self.layer.wheels.entry(about.to_owned()).or_default();
+                wheel.is_for_any = true;
             }
         } else if let Some(database) = Database::of(&path) {
             self.layer

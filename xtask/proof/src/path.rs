@@ -1,6 +1,6 @@
 //! Names inside an image.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use sha2::{Digest as _, Sha256};
 
@@ -39,18 +39,12 @@ pub(crate) fn text(raw: &[u8]) -> String {
     raw.utf8_chunks().map(part).collect()
 }
 
-/// Of sorted names, which begin where those of a directory would, those that are in it. `start` is its path with a slash at the end.
-pub(crate) fn below<'n>(sorted: impl Iterator<Item = &'n String>, start: &str) -> Vec<String> {
-    let its = sorted.take_while(|name| name.starts_with(start));
-    its.cloned().collect()
-}
-
-/// Takes away what is in a directory.
-pub(crate) fn remove_below<V>(names: &mut BTreeMap<String, V>, start: &str) {
-    let sorted = names.range(start.to_owned()..);
-    for name in below(sorted.map(|(name, _)| name), start) {
-        names.remove(&name);
-    }
+/// Whether some name is in a directory. `start` is its path with a slash at the end.
+pub(crate) fn any_below<V>(names: &BTreeMap<String, V>, start: &str) -> bool {
+    let mut sorted = names.range::<str, _>((Bound::Included(start), Bound::Unbounded));
+    sorted
+        .next()
+        .is_some_and(|(name, _)| name.starts_with(start))
 }
 
 /// The directory of a path, and its last part.

@@ -666,12 +666,6 @@ fn cases() -> Vec<Case> {
             wrong("opt/tool"),
         ),
         (
-            "a directory that becomes a file in the same layer",
-            Image::new([app().file("opt/tool", &amd64()).file("opt", b"").gzip()]),
-            arm,
-            vec![],
-        ),
-        (
             "a hard link to a text that covers a wrong file",
             Image::new([
                 app().file("x", &amd64()).gzip(),

@@ -50,8 +50,79 @@ fn the_last_entry_of_a_name_says_what_is_installed() {
     assert_eq!(packages(&[(PACKAGE, NAMED)]), 1);
     assert_eq!(packages(&[(PACKAGE, NAMED), (PACKAGE, "nothing")]), 0);
     assert_eq!(packages(&[(PACKAGE, "nothing"), (PACKAGE, NAMED)]), 1);
-    let place = "usr/lib/python3/site-packages";
-    assert_eq!(packages(&[(PACKAGE, NAMED), (place, "a file")]), 0);
+}
+
+/// Writes entries into an archive.
+type Fill<'f> = &'f dyn Fn(&mut tar::Builder<Vec<u8>>);
+
+#[test]
+fn a_layer_that_puts_something_in_the_place_of_a_directory_with_files_is_refused() {
+    const PROGRAM: &str = "#!/bin/sh\n";
+    let read = |fill: Fill<'_>| {
+        let mut archive = tar::Builder::new(Vec::new());
+        fill(&mut archive);
+        read_layer(&archive.into_inner().unwrap()[..])
+    };
+    let file = |archive: &mut tar::Builder<Vec<u8>>, name: &str, text: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o755);
+        archive
+            .append_data(&mut header, name, text.as_bytes())
+            .unwrap();
+    };
+    let special = |archive: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_mode(0o755);
+        header.set_entry_type(kind);
+        archive.append_link(&mut header, name, "elsewhere").unwrap();
+    };
+    let (link, directory) = (tar::EntryType::Symlink, tar::EntryType::Directory);
+    // A program that is written through a link stays where that has led.
+    let refused: [Fill<'_>; 4] = [
+        &|archive| {
+            special(archive, link, "a");
+            file(archive, "a/x", PROGRAM);
+            file(archive, "a", "text");
+        },
+        &|archive| {
+            special(archive, link, "a");
+            file(archive, "a/x", PROGRAM);
+            special(archive, directory, "a");
+            file(archive, "a/x", "text");
+        },
+        &|archive| {
+            file(archive, "a/x", PROGRAM);
+            special(archive, link, "a");
+        },
+        &|archive| {
+            file(archive, PACKAGE, NAMED);
+            file(archive, "usr/lib/python3", "text");
+        },
+    ];
+    for (number, fill) in refused.iter().enumerate() {
+        let error = read(fill).unwrap_err().to_string();
+        assert!(
+            error.contains("takes the place of a directory"),
+            "{number}: {error}"
+        );
+    }
+    let fine: [Fill<'_>; 2] = [
+        &|archive| {
+            file(archive, "a/x", PROGRAM);
+            special(archive, directory, "a");
+            file(archive, "ab", "text");
+        },
+        &|archive| {
+            special(archive, link, "a");
+            special(archive, directory, "a");
+            file(archive, "a/x", PROGRAM);
+        },
+    ];
+    for fill in fine {
+        read(fill).unwrap();
+    }
 }
 
 #[test]

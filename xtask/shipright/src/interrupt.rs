@@ -88,11 +88,15 @@ pub(crate) fn requested() -> bool {
 pub(crate) fn let_end() {
     const NAP: Duration = Duration::from_millis(5);
     // On a busy machine the program that was started here can end before this one has so much as looked at the interrupt.
+    let mut was_pending = false;
     for _ in 0..200 {
-        if !is_pending() {
+        let is_pending = is_pending();
+        if !is_pending && !was_pending {
             break;
         }
+        // Between taking a signal and noting it a thread can lose its turn.
         std::thread::sleep(NAP);
+        was_pending = is_pending;
     }
     let is_ended = SIGNALLED
         .get()

@@ -163,7 +163,7 @@ impl Repository<'_> {
         write(findings, "PutImage under a new tag", DONE, "some-latest")?;
         let moved = write(
             findings,
-            "a tag moves in a MUTABLE one",
+            "a tag moves in the repository that a push makes, whose filters name it",
             DONE,
             "some-latest",
         )?;
@@ -222,7 +222,8 @@ impl Repository<'_> {
         let (found, index) = self.put_under(&index_of(image, &child), INDEX, "index");
         findings.hold("PutImage of an index whose image is there", DONE, found);
         let index = index.context("the index was not put")?;
-        self.put_under(&index_of(image, &child), INDEX, "index-again");
+        let (found, _) = self.put_under(&index_of(image, &child), INDEX, "index-again");
+        findings.hold("PutImage of the same under another tag", DONE, found);
         findings.hold(
             "BatchDeleteImage of an image that an index has",
             "ImageReferencedByManifestList",

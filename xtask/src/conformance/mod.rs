@@ -9,7 +9,7 @@ mod findings;
 mod lambda;
 mod program;
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use findings::Findings;
 use serde_json::{Value, json};
@@ -78,15 +78,19 @@ pub(crate) fn run(context: &Context, arguments: &Conformance) -> Result<ExitCode
         "Asking",
         &format!("AWS about `{name}`, a repository and a function that are deleted at the end"),
     );
+    let place = asked.options();
     context.terminal.note(&format!(
-        "should this be killed: aws ecr delete-repository --force --repository-name {name}; aws lambda delete-function \
-         --function-name {}",
+        "should this be killed: aws ecr delete-repository --force --repository-name {name}{place}; aws lambda delete-function \
+         --function-name {}{place}",
         asked.function()
     ));
     let mut findings = Findings::default();
     let outcome = asked.ask(context, &mut findings);
     let deleted = asked.delete();
     context.print(&json!({ "findings": findings.json() }));
+    if let (Err(_), Err(left)) = (&outcome, &deleted) {
+        context.terminal.error(format!("{left:#}"));
+    }
     outcome?;
     deleted?;
     let (count, differences) = (findings.count(), findings.differences());
@@ -153,6 +157,13 @@ impl Asked {
             role: arguments.lambda_role.clone().or(of_sandbox),
             connection,
         })
+    }
+
+    /// The AWS CLI's options for where all of it is.
+    fn options(&self) -> String {
+        let (region, profile) = (&self.connection.region, self.connection.profile.as_ref());
+        let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+        format!(" --region {region}{profile}")
     }
 
     fn function(&self) -> String {
@@ -246,7 +257,10 @@ impl Asked {
         let mut words = vec![command, ENVIRONMENT, "--json", "--yes"];
         words.extend((command == "status").then_some("--check"));
         let variables = self.variables.iter();
-        let tool = Tool::new(program).directory(root);
+        // What commands keep beside the project is not to be mixed with the user's own.
+        let tool = Tool::new(program)
+            .directory(root)
+            .env("CARGO_TARGET_DIR", root.join("target"));
         let tool = variables.fold(tool, |tool, (name, value)| tool.env(name, value));
         let printed = tool.read(&words);
         let found = if printed.is_ok() {
@@ -264,23 +278,16 @@ impl Asked {
 
     /// Deletes what was made.
     fn delete(&self) -> Result<()> {
-        let call = self.lambda.delete_function().function_name(self.function());
-        let function = self.runtime.block_on(call.send());
-        let call = self
-            .ecr
-            .delete_repository()
-            .repository_name(&self.name)
-            .force(true);
-        let repository = self.runtime.block_on(call.send());
-        let (function, repository) = (findings::outcome(&function), findings::outcome(&repository));
-        let is_gone = |outcome: &str| {
-            [
-                findings::DONE,
-                "ResourceNotFoundException",
-                "RepositoryNotFoundException",
-            ]
-            .contains(&outcome)
+        let function = if self.role.is_some() {
+            self.deleted_function()
+        } else {
+            findings::DONE.to_owned()
         };
+        let call = self.ecr.delete_repository();
+        let call = call.repository_name(&self.name).force(true);
+        let repository = findings::outcome(&self.runtime.block_on(call.send()));
+        let is_gone =
+            |outcome: &str| outcome == findings::DONE || outcome.ends_with("NotFoundException");
         ensure!(
             is_gone(&function) && is_gone(&repository),
             "not all was deleted: function {}: {function}; repository {}: {repository}",
@@ -288,5 +295,22 @@ impl Asked {
             self.name
         );
         Ok(())
+    }
+
+    /// What comes of deleting the function, which AWS does not do while an update is in progress.
+    fn deleted_function(&self) -> String {
+        const TRIES: usize = 60;
+        const PAUSE: Duration = Duration::from_secs(3);
+        let mut outcome = String::new();
+        for _ in 0..TRIES {
+            let call = self.lambda.delete_function();
+            let call = call.function_name(self.function());
+            outcome = findings::outcome(&self.runtime.block_on(call.send()));
+            if outcome != "ResourceConflictException" {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        outcome
     }
 }

@@ -32,7 +32,7 @@ fn what_aws_answers_otherwise_is_named_and_what_was_made_is_deleted() {
         run.stderr.contains("PutLifecyclePolicy")
             && run
                 .stderr
-                .contains("1 of 35 answers are not those of the tests' AWS"),
+                .contains("1 of 36 answers are not those of the tests' AWS"),
         "{}",
         run.stderr
     );

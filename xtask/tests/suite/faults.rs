@@ -340,7 +340,7 @@ fn ends_right(
     let is_named = match run.code {
         0 => true,
         // A deployment that was interrupted after its last change has nothing to restore.
-        130 => run.stderr.contains("interrupted"),
+        130 => what == INTERRUPT && run.stderr.contains("interrupted"),
         _ => run.stderr.contains("error: "),
     };
     if !is_named {
@@ -364,6 +364,9 @@ fn ends_right(
     Ok(())
 }
 
+/// What one of its ends may be about.
+const INTERRUPT: &str = "an interrupt";
+
 /// A command, and what makes a stage for it.
 type Named = (&'static str, fn() -> Stage);
 
@@ -374,6 +377,7 @@ fn interrupt(name: &str, stage: fn() -> Stage) {
     let sides = requests.iter().enumerate();
     let places = sides.flat_map(|(side, count)| (0..*count).map(move |at| (side, at)));
     let places: Vec<_> = places.collect();
+    let heard = AtomicUsize::new(0);
     each(
         name,
         stage,
@@ -391,9 +395,17 @@ fn interrupt(name: &str, stage: fn() -> Stage) {
                 child
             };
             let run = Run::from(child.wait_with_output().unwrap());
+            heard.fetch_add(usize::from(run.code != 0), Ordering::Relaxed);
             stage.heal();
-            ends_right(stage, (*side, *at), "an interrupt", &run, expected)
+            ends_right(stage, (*side, *at), INTERRUPT, &run, expected)
         },
+    );
+    // The last requests of a command may be answered before it has heard.
+    let heard = heard.into_inner();
+    assert!(
+        heard * 2 > places.len(),
+        "{name}: {heard} of {} were heard",
+        places.len()
     );
     figures::add("interrupts", places.len());
 }

@@ -25,7 +25,7 @@ use publish::Destination;
 pub use regions::OtherRegion;
 use regions::index_replicas;
 use stage::Job;
-use tags::Which;
+use tags::{Which, as_read};
 
 use crate::{
     build_logs::BuildLogs,
@@ -114,6 +114,9 @@ impl Executor<'_> {
             jobs.iter_mut().for_each(finish);
             return Ok(());
         };
+        if plan.changes_anything() {
+            repositories.forget();
+        }
         let (registry, made) = both(
             || repositories.registry(&place.registry),
             || self.stage(jobs, all, "nothing was pushed", make),
@@ -189,7 +192,11 @@ impl Executor<'_> {
         self.tag_replicas(&replicas, jobs, &there, Which::Moving)?;
         self.each(jobs, there.iter().collect(), |job, image| {
             if job.report.error.is_none() {
-                self.confirm(job, repositories, image)?;
+                if plan.changes_anything() {
+                    self.confirm(job, repositories, image)?;
+                } else {
+                    as_read(job, image);
+                }
                 self.confirm_replicas(&replicas, job, image)
             } else {
                 Ok(())

@@ -57,16 +57,16 @@ impl Executor<'_> {
             let name = &tag.name;
             self.terminal.detail(&format!("tag {repository}:{name}"));
             let written = repositories.writer().tag(repository, &image.manifest, name);
-            written.map_err(|error| match tag.kind {
-                TagKind::Timestamp => if_taken(repositories, image, name).unwrap_or(error),
-                _ => error,
+            written.map_err(|error| match which {
+                Which::Lasting => if_taken(repositories, image, name).unwrap_or(error),
+                Which::Moving => error,
             })
         })?;
         Ok(())
     }
 
     /// Reads every tag once more. Another run may have written a moving tag since, and then this one must not say that
-    /// the environment has its image. Where nothing was written, they were read a moment ago.
+    /// the environment has its image.
     pub(super) fn confirm(
         &self,
         job: &mut Job<'_>,
@@ -77,11 +77,6 @@ impl Executor<'_> {
         let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
         let tags = image.publication.tags.iter().filter(expected);
         let digest = &image.manifest.digest;
-        if !job.report.changed {
-            let read = tags.map(|tag| (tag.name.clone(), digest.clone()));
-            job.report.tags.extend(read);
-            return Ok(());
-        }
         let names: Vec<_> = tags.map(|tag| tag.name.clone()).collect();
         let current = repositories.manifests(&image.publication.repository, &names)?;
         let mut wrong = Vec::new();
@@ -107,7 +102,16 @@ impl Executor<'_> {
     }
 }
 
-/// That a tag was not written because another image has it by now: two pushes may have begun within one second.
+/// Reports the tags as they were read for the plan: where nothing at all is to be made or written, that was a moment ago.
+pub(super) fn as_read(job: &mut Job<'_>, image: &Published<'_>) {
+    let tags = image.publication.tags.iter();
+    let tags = tags.filter(|tag| tag.action != TagAction::Kept);
+    let read = tags.map(|tag| (tag.name.clone(), image.manifest.digest.clone()));
+    job.report.tags.extend(read);
+}
+
+/// That a tag was not written because another image has it by now: two pushes may have begun within one second, or built one commit
+/// to different bytes.
 fn if_taken(repositories: Repositories<'_>, image: &Published<'_>, tag: &str) -> Option<Error> {
     let found = repositories.tagged(&image.publication.repository, tag);
     let other = found.ok()??.digest;

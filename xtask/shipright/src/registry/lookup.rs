@@ -33,24 +33,28 @@ impl Registry {
                 return Ok(None);
             };
             let media_type = header(&answer, "content-type").unwrap_or_default();
+            let told = header(&answer, "docker-content-digest");
             let bytes = super::limited(answer.into_body(), CONFIG_LIMIT)?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Failure::lasting(anyhow!("the manifest is not text")))?;
-            Ok(Some(Manifest::new(text, &media_type)))
+            Ok(Some((Manifest::new(text, &media_type), told)))
         })?;
-        if let Some(other) = found
-            .as_ref()
-            .filter(|found| is_digest(reference) && found.digest != reference)
+        let Some((found, told)) = found else {
+            return Ok(None);
+        };
+        if let Some(other) =
+            Some(&found).filter(|found| is_digest(reference) && found.digest != reference)
         {
             let digest = &other.digest;
             anyhow::bail!(
                 "repository `{repository}` answers for {reference} with bytes of digest {digest}"
             );
         }
-        if let Some(found) = &found {
-            self.memory.keep_manifest(repository, found);
+        // Where the registry has made it anew of something else, it has nothing under the digest of these bytes.
+        if told.is_none_or(|told| told == found.digest) {
+            self.memory.keep_manifest(repository, &found);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     /// The manifest that each of these tags names, some asked for at a time. Tags that are not there are left out.

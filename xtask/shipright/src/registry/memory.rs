@@ -1,7 +1,7 @@
 //! What a run has read of a registry under its digest. It is the same whenever it is read, so nothing is asked for twice.
 //!
-//! Architecture Invariant: only what was read is remembered, and nothing that was sent: that something has arrived is read from the
-//! registry.
+//! Architecture Invariant: only what was read is remembered, and nothing that was sent; a run that writes forgets what it has read for
+//! its plan. That something is there or has arrived is read from the registry.
 
 use std::{
     collections::BTreeMap,
@@ -51,10 +51,15 @@ impl Memory {
     /// Remembers a manifest or index under the digest of its bytes.
     pub(crate) fn keep_manifest(&self, repository: &str, manifest: &Manifest) {
         let mut read = self.read();
-        if read.takes(manifest.bytes.len()) {
-            let place = (repository.to_owned(), manifest.digest.clone());
+        let place = (repository.to_owned(), manifest.digest.clone());
+        if !read.manifests.contains_key(&place) && read.takes(manifest.bytes.len()) {
             read.manifests.insert(place, manifest.clone());
         }
+    }
+
+    /// Forgets everything: something is to be written, or time has passed, and what is there is read again.
+    pub(crate) fn forget(&self) {
+        *self.read() = Read::default();
     }
 
     /// A small blob that was read before.
@@ -66,8 +71,8 @@ impl Memory {
     /// Remembers a small blob whose bytes have this digest.
     pub(super) fn keep_blob(&self, repository: &str, digest: &str, bytes: &[u8]) {
         let mut read = self.read();
-        if read.takes(bytes.len()) {
-            let place = (repository.to_owned(), digest.to_owned());
+        let place = (repository.to_owned(), digest.to_owned());
+        if !read.blobs.contains_key(&place) && read.takes(bytes.len()) {
             read.blobs.insert(place, bytes.to_owned());
         }
     }
@@ -90,5 +95,8 @@ mod tests {
         assert_eq!(memory.blob("a", digest), None, "there is no room for it");
         memory.keep_blob("a", digest, b"{}");
         assert_eq!(memory.blob("a", digest).as_deref(), Some(&b"{}"[..]));
+        memory.forget();
+        assert_eq!(memory.manifest("a", digest), None);
+        assert_eq!(memory.blob("a", digest), None);
     }
 }

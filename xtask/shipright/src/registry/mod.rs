@@ -89,6 +89,11 @@ impl Registry {
         }
     }
 
+    /// Forgets what was read before.
+    pub fn forget(&self) {
+        self.memory.forget();
+    }
+
     /// The same with what somebody else has read, and reads.
     #[must_use]
     pub fn remembering(mut self, memory: Memory) -> Self {

@@ -60,6 +60,14 @@ impl<'a> Repositories<'a> {
         }
     }
 
+    /// Forgets what was read before: from here on it is read again.
+    pub fn forget(self) {
+        match self {
+            Self::Ecr(aws) => aws.memory().forget(),
+            Self::Protocol(registry) => registry.forget(),
+        }
+    }
+
     /// A repository, if it exists. That of a registry other than ECR is taken to be there: a push makes it.
     ///
     /// # Errors

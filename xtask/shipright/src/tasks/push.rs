@@ -1,6 +1,6 @@
 //! `push`: images for an environment, built, pushed under their six tags, and checked.
 
-use std::{fs::File, process::ExitCode};
+use std::{fs::File, process::ExitCode, thread};
 
 use anyhow::{Context as _, Result};
 
@@ -20,7 +20,6 @@ use crate::{
         revision::Revision,
         tags::TagKind,
     },
-    parallel::both,
     plan::{
         self, Plan, PlatformBuild, PushFacts, Selected, attest::AttestFacts, guards, plan_push,
     },
@@ -140,11 +139,11 @@ impl<'w> Prepared<'w> {
             platform: request.platform,
         };
         let docker = session.docker();
-        let (_, looked) = both(
-            || look.is_likely_to_build().then(|| docker.ask_early()),
-            || look.read(request.multi_arch),
-        );
-        let (platform_builds, read) = looked?;
+        let asked = look.is_likely_to_build().then(|| {
+            let docker = docker.clone();
+            thread::spawn(move || docker.ask_early())
+        });
+        let (platform_builds, read) = look.read(request.multi_arch)?;
         let facts = facts(&session, request, revision, read);
         let mut plan = plan_push(config, environment, &platform_builds, &facts).map_err(Refused)?;
         scan::leave_out_in_sandbox(&mut plan.scan, &session, &context.terminal);
@@ -158,6 +157,11 @@ impl<'w> Prepared<'w> {
         }
         if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
             say_if_promotion_would_do(context, config, environment, &plan, &platform_builds);
+        }
+        // Where there is nothing to build nobody waits for docker, which may be far away or silent.
+        let builds = plan.images.iter().any(|image| image.build().is_some());
+        if let Some(asked) = asked.filter(|_| builds) {
+            let _ = asked.join();
         }
         // A sandbox that is not there yet has no engine to ask.
         if session.is_readable() {

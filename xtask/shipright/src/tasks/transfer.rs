@@ -72,8 +72,9 @@ impl Image<'_> {
     pub(super) fn images(&self) -> impl Iterator<Item = &Manifest> {
         let listed = self.manifest.children().unwrap_or_default();
         let is_attestation = move |digest: &str| {
-            let mut its = listed.iter().filter(|child| child.digest == digest);
-            its.any(Descriptor::is_attestation)
+            let its = listed.iter().filter(|child| child.digest == digest);
+            let mut its = its.peekable();
+            its.peek().is_some() && its.all(Descriptor::is_attestation)
         };
         let singles = self.singles().iter();
         singles.filter(move |manifest| !is_attestation(&manifest.digest))
@@ -152,6 +153,7 @@ impl Transfer<'_> {
             self.terminal
                 .status("Sent", &format!("{}: {} bytes", image.image, image.sent));
         }
+        self.to.repositories().forget();
         if self
             .to
             .repositories()

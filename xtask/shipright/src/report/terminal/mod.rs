@@ -99,7 +99,7 @@ impl Terminal {
 
     /// Why the command ends badly.
     pub fn error(&self, error: impl Display) {
-        let text = readable(&error.to_string()).into_owned();
+        let text = readable(&error.to_string());
         match Screen::the().audience {
             // The runner shows it as an error of the step.
             Audience::GitHub => Screen::the().print(&github::error(&as_typed(&printable(&text)))),
@@ -109,8 +109,7 @@ impl Terminal {
 
     /// What would help.
     pub fn help(&self, text: &str) {
-        let text = readable(text);
-        self.say(Verbosity::Quiet, ("help", NOTE, " help:"), &text);
+        self.say(Verbosity::Quiet, ("help", NOTE, " help:"), text);
     }
 
     /// A line that a program has printed about something.
@@ -267,11 +266,12 @@ fn without_colours(text: &str) -> String {
 }
 
 /// Text with no line that is longer than anybody reads: what is quoted in it, somebody may have made as long as they like.
-fn readable(text: &str) -> Cow<'_, str> {
+fn readable(text: &str) -> String {
     const LONGEST: usize = 2_000;
+    let text = printable(text);
     let end = |line: &str| line.char_indices().nth(LONGEST).map(|(end, _)| end);
     if !text.lines().any(|line| end(line).is_some()) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let lines = text.lines().map(|line| match end(line) {
         None => line.to_owned(),
@@ -280,7 +280,7 @@ fn readable(text: &str) -> Cow<'_, str> {
             format!("{}… ({more} characters more)", &line[..end])
         }
     });
-    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Text from elsewhere (git, docker, AWS, deploy.toml) without anything that a terminal would obey.
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_line_ends_where_nobody_reads_on() {
         assert_eq!(readable("short\nlines"), "short\nlines");
-        let shown = readable(&format!("one\n{}\ntwo", "ü".repeat(2_007))).into_owned();
+        let shown = readable(&format!("one\n{}\ntwo", "ü".repeat(2_007)));
         let expected = format!("one\n{}… (7 characters more)\ntwo", "ü".repeat(2_000));
         assert_eq!(shown, expected);
     }

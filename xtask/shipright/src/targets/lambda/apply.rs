@@ -15,10 +15,9 @@ use crate::{
     facts::host,
     interrupt,
     model::{
-        function::{Alias, Function},
+        function::{Alias, Condition, Function},
         target::Target,
     },
-    parallel::both,
     plan::targets::lambda::{LambdaPlan, Step},
 };
 
@@ -86,11 +85,13 @@ impl Deployer<'_> {
     /// else may have deployed. Returns it.
     fn still_as_planned(&self, plan: &LambdaPlan) -> Result<Function> {
         let name = &plan.function.name;
-        let (alias, now) = both(
-            || alias_of(self.aws.reader(), name, plan.alias.as_deref()),
-            || self.settle(name, Heed::Interrupts),
-        );
-        let (now, alias) = (now?, alias?);
+        let (reader, alias) = (self.aws.reader(), plan.alias.as_deref());
+        let (now, named) = function_and_alias(reader, name, alias);
+        let (mut now, mut alias_now) = (now?, named?);
+        if now.condition == Condition::Busy {
+            now = self.settle(name, Heed::Interrupts)?;
+            alias_now = alias_of(reader, name, alias)?;
+        }
         let same_code = match (now.code(), plan.function.code()) {
             (Some(code), Some(then)) => code.is(&then),
             // What is not told is the same while nothing has changed at all.
@@ -104,7 +105,7 @@ impl Deployer<'_> {
         };
         if same_code
             && now.exists == plan.function.exists
-            && named(&alias) == named(&plan.alias_now)
+            && named(&alias_now) == named(&plan.alias_now)
         {
             return Ok(now);
         }

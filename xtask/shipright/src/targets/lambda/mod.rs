@@ -75,16 +75,17 @@ pub fn facts(
     let name = name(session, selected);
     let reader = session.aws.reader();
     let alias = selected.image.alias.as_deref();
-    let found = read(reader, &name, alias)?;
-    if found.function.condition != Condition::Busy || dry_run {
-        return Ok(found);
+    let mut found = read(reader, &name, alias)?;
+    while found.function.condition == Condition::Busy && !dry_run {
+        terminal.note(&format!(
+            "function {name} is being updated: waiting for its end"
+        ));
+        let aws = &session.aws;
+        Deployer { aws, terminal }.settled(&name)?;
+        // What others have done meanwhile counts, and they may have begun anew.
+        found = read(reader, &name, alias)?;
     }
-    terminal.note(&format!(
-        "function {name} is being updated: waiting for its end"
-    ));
-    let aws = &session.aws;
-    Deployer { aws, terminal }.settled(&name)?;
-    read(reader, &name, alias)
+    Ok(found)
 }
 
 /// Reads a function, its versions and its alias at once. What is answered about a function that does not exist says no more.
