@@ -119,7 +119,11 @@ pub(super) fn delete(repository: &mut Repository, body: &Value) -> Result<Value,
             );
         }
     }
-    Ok(json!({ "imageIds": gone, "failures": failures }))
+    let mut answer = json!({ "failures": failures });
+    if !gone.is_empty() {
+        answer["imageIds"] = json!(gone);
+    }
+    Ok(answer)
 }
 
 /// What image indexes have.
