@@ -139,10 +139,12 @@ pub(crate) fn listen() {
                 REQUESTED.store(true, Ordering::SeqCst);
                 continue;
             }
-            if DEFERRALS.load(Ordering::SeqCst) > 0 && !REQUESTED.swap(true, Ordering::SeqCst) {
+            if DEFERRALS.load(Ordering::SeqCst) > 0 && !requested() {
                 let text =
                     "interrupted: what is half done is restored first; once more ends this at once";
                 Terminal::new(Verbosity::Normal).warning(text);
+                // Whoever sees the request may end with its exit code: the words for it come first.
+                REQUESTED.store(true, Ordering::SeqCst);
                 continue;
             }
             for directory in FOLDERS
