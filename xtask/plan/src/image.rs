@@ -65,17 +65,22 @@ impl Plan {
         publications.map(|publication| publication.repository.as_str())
     }
 
+    /// Whether anything is built.
+    pub fn builds_anything(&self) -> bool {
+        self.images.iter().any(|image| image.build().is_some())
+    }
+
     /// Whether anything is built or written.
     pub fn changes_anything(&self) -> bool {
         let writes = |publication: &Publication| {
             let mut tags = publication.tags.iter();
             tags.any(|tag| tag.action == TagAction::Write)
         };
-        let mut images = self.images.iter();
-        !self.indexes.is_empty()
-            || images.any(|image| {
-                image.build().is_some() || image.publication.as_ref().is_some_and(writes)
-            })
+        let mut publications = self
+            .images
+            .iter()
+            .filter_map(|image| image.publication.as_ref());
+        !self.indexes.is_empty() || self.builds_anything() || publications.any(writes)
     }
 
     /// Whether a build reads or writes the registry.

@@ -1,10 +1,10 @@
 //! What is read of a layer: its digests, what it takes away of those below, and what package managers have written into it.
 
-use std::io::Write;
+mod images;
 
-use flate2::{Compression, write::GzEncoder};
 use image_oci::digest_of;
 use image_proof::{Layer, inventory, read_layer};
+use images::{Archive, gzip};
 
 /// A file that names a Python package.
 const PACKAGE: &str = "usr/lib/python3/site-packages/one.egg-info";
@@ -13,29 +13,21 @@ const NAMED: &str = "Name: one\nVersion: 1.0\n";
 const RPM: &str = "var/lib/rpm/rpmdb.sqlite";
 
 /// An archive of these files.
-fn archive(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (name, text) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        archive
-            .append_data(&mut header, name, text.as_bytes())
-            .unwrap();
-    }
-    archive.into_inner().unwrap()
+fn archive(files: &[(&str, &str)]) -> Archive {
+    let files = files.iter();
+    files.fold(Archive::new(), |archive, (name, text)| {
+        archive.file(name, text.as_bytes())
+    })
 }
 
 fn layer(files: &[(&str, &str)]) -> Layer {
-    read_layer(&archive(files)[..]).unwrap()
+    read_layer(&archive(files).plain()[..]).unwrap()
 }
 
 #[test]
 fn a_layer_has_the_digests_of_what_is_stored_and_of_the_archive_in_it() {
-    let plain = archive(&[("a", "b")]);
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(&plain).unwrap();
-    let packed = packed.finish().unwrap();
+    let plain = archive(&[("a", "b")]).plain();
+    let packed = gzip(&plain);
     for stored in [&plain, &packed] {
         let layer = read_layer(&stored[..]).unwrap();
         assert_eq!(layer.digest, digest_of(stored));
@@ -52,76 +44,31 @@ fn the_last_entry_of_a_name_says_what_is_installed() {
     assert_eq!(packages(&[(PACKAGE, "nothing"), (PACKAGE, NAMED)]), 1);
 }
 
-/// Writes entries into an archive.
-type Fill<'f> = &'f dyn Fn(&mut tar::Builder<Vec<u8>>);
-
 #[test]
 fn a_layer_that_puts_something_in_the_place_of_a_directory_with_files_is_refused() {
-    const PROGRAM: &str = "#!/bin/sh\n";
-    let read = |fill: Fill<'_>| {
-        let mut archive = tar::Builder::new(Vec::new());
-        fill(&mut archive);
-        read_layer(&archive.into_inner().unwrap()[..])
-    };
-    let file = |archive: &mut tar::Builder<Vec<u8>>, name: &str, text: &str| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o755);
-        archive
-            .append_data(&mut header, name, text.as_bytes())
-            .unwrap();
-    };
-    let special = |archive: &mut tar::Builder<Vec<u8>>, kind: tar::EntryType, name: &str| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(0);
-        header.set_mode(0o755);
-        header.set_entry_type(kind);
-        archive.append_link(&mut header, name, "elsewhere").unwrap();
-    };
-    let (link, directory) = (tar::EntryType::Symlink, tar::EntryType::Directory);
+    const PROGRAM: &[u8] = b"#!/bin/sh\n";
+    let filled = |archive: Archive| archive.file("a/x", PROGRAM);
     // A program that is written through a link stays where that has led.
-    let refused: [Fill<'_>; 4] = [
-        &|archive| {
-            special(archive, link, "a");
-            file(archive, "a/x", PROGRAM);
-            file(archive, "a", "text");
-        },
-        &|archive| {
-            special(archive, link, "a");
-            file(archive, "a/x", PROGRAM);
-            special(archive, directory, "a");
-            file(archive, "a/x", "text");
-        },
-        &|archive| {
-            file(archive, "a/x", PROGRAM);
-            special(archive, link, "a");
-        },
-        &|archive| {
-            file(archive, PACKAGE, NAMED);
-            file(archive, "usr/lib/python3", "text");
-        },
+    let linked = || filled(Archive::new().symlink("a", "elsewhere"));
+    let refused = [
+        linked().file("a", b"text"),
+        linked().directory("a/").file("a/x", b"text"),
+        filled(Archive::new()).symlink("a", "elsewhere"),
+        archive(&[(PACKAGE, NAMED), ("usr/lib/python3", "text")]),
     ];
-    for (number, fill) in refused.iter().enumerate() {
-        let error = read(fill).unwrap_err().to_string();
+    for (number, archive) in refused.into_iter().enumerate() {
+        let error = read_layer(&archive.plain()[..]).unwrap_err().to_string();
         assert!(
             error.contains("takes the place of a directory"),
             "{number}: {error}"
         );
     }
-    let fine: [Fill<'_>; 2] = [
-        &|archive| {
-            file(archive, "a/x", PROGRAM);
-            special(archive, directory, "a");
-            file(archive, "ab", "text");
-        },
-        &|archive| {
-            special(archive, link, "a");
-            special(archive, directory, "a");
-            file(archive, "a/x", PROGRAM);
-        },
+    let fine = [
+        filled(Archive::new()).directory("a/").file("ab", b"text"),
+        filled(Archive::new().symlink("a", "elsewhere").directory("a/")),
     ];
-    for fill in fine {
-        read(fill).unwrap();
+    for archive in fine {
+        read_layer(&archive.plain()[..]).unwrap();
     }
 }
 
@@ -167,29 +114,20 @@ fn what_a_layer_above_takes_away_is_in_no_inventory() {
 }
 
 /// An archive of so many links, each to a name of its own of so many bytes.
-fn links(count: usize, length: usize, is_hard: bool) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for number in 0..count {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(0);
-        header.set_entry_type(if is_hard {
-            tar::EntryType::Link
-        } else {
-            tar::EntryType::Symlink
-        });
+fn links(count: usize, length: usize, kind: tar::EntryType) -> Vec<u8> {
+    let numbers = 0..count;
+    let archive = numbers.fold(Archive::new(), |archive, number| {
         // Parts of a name have 255 bytes at most.
         let target = format!("{number}/{}", "ab/".repeat(length / 3));
-        archive
-            .append_link(&mut header, format!("link{number}"), target)
-            .unwrap();
-    }
-    archive.into_inner().unwrap()
+        archive.link(kind, &format!("link{number}"), &target)
+    });
+    archive.plain()
 }
 
 #[test]
 fn names_that_no_real_layer_has_are_refused_before_they_fill_the_memory() {
-    for is_hard in [false, true] {
-        let read = |count, length| read_layer(&links(count, length, is_hard)[..]);
+    for kind in [tar::EntryType::Symlink, tar::EntryType::Link] {
+        let read = |count, length| read_layer(&links(count, length, kind)[..]);
         assert!(read(5_000, 3_900).is_ok());
         let error = read(7_000, 3_900).unwrap_err().to_string();
         assert!(error.contains("more names"), "{error}");

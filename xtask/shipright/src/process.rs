@@ -92,6 +92,15 @@ impl Tool {
         self
     }
 
+    /// Sets these environment variables.
+    #[must_use]
+    pub fn envs(mut self, variables: &[(String, String)]) -> Self {
+        let variables = variables.iter().cloned();
+        self.env
+            .extend(variables.map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
     /// Takes an environment variable away.
     #[must_use]
     pub fn without_env(mut self, name: &'static str) -> Self {

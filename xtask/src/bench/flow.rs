@@ -133,11 +133,9 @@ impl Place<'_> {
             words.extend(self.services.iter().map(String::as_str));
         }
         let endpoint = format!("http://{}", self.registry);
-        let mut tool = Tool::new(program).directory(self.root);
-        for (name, value) in self.variables {
-            tool = tool.env(name, value);
-        }
-        let tool = tool
+        let tool = Tool::new(program)
+            .directory(self.root)
+            .envs(self.variables)
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("PATH", self.programs.path());
         self.programs.called();

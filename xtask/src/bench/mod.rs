@@ -253,9 +253,9 @@ impl Setting<'_> {
     /// The AWS CLI, in the sandbox.
     fn aws(&self) -> Tool {
         let endpoint = format!("http://{}", self.registry);
-        let variables = self.variables.iter();
-        let aws = variables.fold(Tool::new("aws"), |aws, (name, value)| aws.env(name, value));
-        aws.env("AWS_ENDPOINT_URL", endpoint)
+        Tool::new("aws")
+            .envs(self.variables)
+            .env("AWS_ENDPOINT_URL", endpoint)
             .env("PATH", self.programs.path())
     }
 

@@ -142,11 +142,7 @@ impl Asked {
             identity.arn
         );
         let of_sandbox = sandbox.map(|_| "arn:aws:iam::000000000000:role/sandbox".to_owned());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start tokio")?;
-        let shared = runtime.block_on(connection.sdk_config());
+        let (runtime, shared) = connection.sdk()?;
         let now = host::now().format("%Y%m%d%H%M%S");
         Ok(Self {
             name: format!("conformance-{now}-{}", std::process::id()),
@@ -256,12 +252,11 @@ impl Asked {
         let program = std::env::current_exe().context("this program has no place")?;
         let mut words = vec![command, ENVIRONMENT, "--json", "--yes"];
         words.extend((command == "status").then_some("--check"));
-        let variables = self.variables.iter();
         // What commands keep beside the project is not to be mixed with the user's own.
         let tool = Tool::new(program)
             .directory(root)
-            .env("CARGO_TARGET_DIR", root.join("target"));
-        let tool = variables.fold(tool, |tool, (name, value)| tool.env(name, value));
+            .env("CARGO_TARGET_DIR", root.join("target"))
+            .envs(&self.variables);
         let printed = tool.read(&words);
         let found = if printed.is_ok() {
             findings::DONE

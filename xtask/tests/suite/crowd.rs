@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeSet, process::Stdio};
 
-use serde_json::Value;
-
 use crate::support::{
     aws::Aws,
     figures,
@@ -30,11 +28,8 @@ fn at_once(projects: &[&Project], times: usize) -> Vec<Run> {
 /// The commit that the image of a tag says it is of.
 fn commit_of(aws: &Aws, tag: &str) -> String {
     let state = aws.state();
-    let repository = &state.repositories["backend"];
-    let (_, manifest) = &repository.manifests[&repository.tags[tag]];
-    let manifest: Value = serde_json::from_str(manifest).unwrap();
-    let config = manifest["config"]["digest"].as_str().unwrap();
-    let config: Value = serde_json::from_slice(&repository.blobs[config]).unwrap();
+    let digest = &state.repositories["backend"].tags[tag];
+    let config = state.image_config(digest).unwrap();
     let labels = &config["config"]["Labels"];
     labels["org.opencontainers.image.revision"]
         .as_str()

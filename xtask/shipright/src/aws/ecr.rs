@@ -344,6 +344,7 @@ impl Writer<'_> {
             .image_manifest_media_type(&manifest.media_type)
             .image_digest(&manifest.digest)
             .image_tag(tag);
+        let about = format!("`{repository}:{tag}`");
         let mut patience = 0..PATIENCE;
         let outcome = loop {
             self.0.tagging.wait();
@@ -370,21 +371,18 @@ impl Writer<'_> {
                     .as_service_error()
                     .is_some_and(|e| e.is_image_tag_already_exists_exception()) =>
             {
-                let current = self.0.reader().tagged(repository, tag)?;
-                if current.is_some_and(|current| current.digest == manifest.digest) {
-                    return Ok(());
+                let told = explain("ecr:PutImage", &about, &error);
+                match self.0.reader().tagged(repository, tag)? {
+                    Some(current) if current.digest == manifest.digest => Ok(()),
+                    // What was there when the plan was made is no surprise.
+                    Some(other) => Err(told.context(format!(
+                        "`{tag}` names {}, perhaps because another push ran at the same time: run the same command again",
+                        other.digest
+                    ))),
+                    None => Err(told),
                 }
-                Err(explain(
-                    "ecr:PutImage",
-                    &format!("`{repository}:{tag}`"),
-                    &error,
-                ))
             }
-            Err(error) => Err(explain(
-                "ecr:PutImage",
-                &format!("`{repository}:{tag}`"),
-                &error,
-            )),
+            Err(error) => Err(explain("ecr:PutImage", &about, &error)),
         }
     }
 }

@@ -63,9 +63,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The SDK's configuration, for clients of one's own.
-    pub async fn sdk_config(&self) -> SdkConfig {
-        self.load(&self.region, self.profile.as_deref()).await
+    /// The SDK's configuration, and what its calls run on.
+    ///
+    /// # Errors
+    /// A runtime that cannot start.
+    pub fn sdk(&self) -> Result<(Runtime, SdkConfig)> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("failed to start tokio")?;
+        let shared = runtime.block_on(self.load(&self.region, self.profile.as_deref()));
+        Ok((runtime, shared))
     }
 
     /// The SDK's configuration for a region and a profile.
@@ -161,12 +169,7 @@ impl Aws {
     /// # Errors
     /// A runtime that cannot start.
     pub fn connect(connection: &Connection) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("failed to start tokio")?;
-        let (region, profile) = (&connection.region, connection.profile.as_deref());
-        let shared = runtime.block_on(connection.load(region, profile));
+        let (runtime, shared) = connection.sdk()?;
         let apprunner = aws_sdk_apprunner::Client::new(&shared);
         let cloudwatch = aws_sdk_cloudwatch::Client::new(&shared);
         let ecr = ecr::client(&runtime, connection, &shared);

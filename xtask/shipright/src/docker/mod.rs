@@ -92,11 +92,8 @@ impl Docker {
             .iter()
             .find(|(name, _)| name == "DOCKER_CONFIG")
             .map(|(_, directory)| PathBuf::from(directory));
-        let tool = env
-            .iter()
-            .fold(tool, |tool, (name, value)| tool.env(name, value));
         Self {
-            tool,
+            tool: tool.envs(env),
             config: config.or_else(host::docker_config),
             engine: Arc::default(),
             has_plain_progress_alone: Arc::default(),

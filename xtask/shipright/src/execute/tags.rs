@@ -1,13 +1,10 @@
 //! Tags of images, written and read back.
 
-use anyhow::{Error, Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::{Executor, publish::Published, stage::Job};
 use crate::{
-    model::tags::TagKind,
-    parallel::side_by_side,
-    plan::{PlannedTag, TagAction},
-    repositories::Repositories,
+    model::tags::TagKind, parallel::side_by_side, plan::TagAction, repositories::Repositories,
 };
 
 /// Which tags are written: those that never move come first.
@@ -42,7 +39,7 @@ impl Executor<'_> {
         let mut written = Vec::new();
         for tag in tags.filter(|tag| which.includes(tag.kind)) {
             match tag.action {
-                TagAction::Write => written.push(tag),
+                TagAction::Write => written.push(&tag.name),
                 TagAction::Present => {}
                 TagAction::Kept => {
                     let text =
@@ -53,14 +50,9 @@ impl Executor<'_> {
         }
         job.report.changed |= !written.is_empty();
         self.activity(job).phase("tag", repository);
-        side_by_side(AT_ONCE, &written, |tag| {
-            let name = &tag.name;
+        side_by_side(AT_ONCE, &written, |name| {
             self.terminal.detail(&format!("tag {repository}:{name}"));
-            let written = repositories.writer().tag(repository, &image.manifest, name);
-            written.map_err(|error| match which {
-                Which::Lasting => if_taken(repositories, image, name).unwrap_or(error),
-                Which::Moving => error,
-            })
+            repositories.writer().tag(repository, &image.manifest, name)
         })?;
         Ok(())
     }
@@ -74,11 +66,9 @@ impl Executor<'_> {
         image: &Published<'_>,
     ) -> Result<()> {
         self.activity(job).phase("verify", "tags");
-        let expected = |tag: &&PlannedTag| tag.action != TagAction::Kept;
-        let tags = image.publication.tags.iter().filter(expected);
-        let digest = &image.manifest.digest;
-        let names: Vec<_> = tags.map(|tag| tag.name.clone()).collect();
+        let names: Vec<_> = expected(image).cloned().collect();
         let current = repositories.manifests(&image.publication.repository, &names)?;
+        let digest = &image.manifest.digest;
         let mut wrong = Vec::new();
         for name in names {
             match current.get(&name) {
@@ -104,21 +94,13 @@ impl Executor<'_> {
 
 /// Reports the tags as they were read for the plan: where nothing at all is to be made or written, that was a moment ago.
 pub(super) fn as_read(job: &mut Job<'_>, image: &Published<'_>) {
-    let tags = image.publication.tags.iter();
-    let tags = tags.filter(|tag| tag.action != TagAction::Kept);
-    let read = tags.map(|tag| (tag.name.clone(), image.manifest.digest.clone()));
+    let read = expected(image).map(|name| (name.clone(), image.manifest.digest.clone()));
     job.report.tags.extend(read);
 }
 
-/// That a tag was not written because another image has it by now: two pushes may have begun within one second, or built one commit
-/// to different bytes.
-fn if_taken(repositories: Repositories<'_>, image: &Published<'_>, tag: &str) -> Option<Error> {
-    let found = repositories.tagged(&image.publication.repository, tag);
-    let other = found.ok()??.digest;
-    let is_taken = other != image.manifest.digest;
-    is_taken.then(|| {
-        anyhow!(
-            "`{tag}` names {other}: another push ran at the same time; run the same command again"
-        )
-    })
+/// The tags that are to name an image in the end.
+fn expected<'i>(image: &'i Published<'_>) -> impl Iterator<Item = &'i String> {
+    let tags = image.publication.tags.iter();
+    let tags = tags.filter(|tag| tag.action != TagAction::Kept);
+    tags.map(|tag| &tag.name)
 }

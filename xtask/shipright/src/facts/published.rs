@@ -247,7 +247,7 @@ impl Reading<'_> {
             || self.session.repositories().tags(name, &manifest.digest),
             || {
                 self.registry()
-                    .and_then(|registry| registry.blob(name, &config.digest, CONFIG_LIMIT))
+                    .and_then(|registry| registry.config(name, manifest))
             },
         );
         Ok(Published {

@@ -42,10 +42,8 @@ impl Registry {
         let Some((found, told)) = found else {
             return Ok(None);
         };
-        if let Some(other) =
-            Some(&found).filter(|found| is_digest(reference) && found.digest != reference)
-        {
-            let digest = &other.digest;
+        if is_digest(reference) && found.digest != reference {
+            let digest = &found.digest;
             anyhow::bail!(
                 "repository `{repository}` answers for {reference} with bytes of digest {digest}"
             );

@@ -192,8 +192,8 @@ impl Registry {
                 digest.escape_debug()
             );
         }
-        let is_small = limit <= CONFIG_LIMIT;
-        if let Some(known) = self.memory.blob(repository, digest).filter(|_| is_small) {
+        let known = self.memory.blob(repository, digest);
+        if let Some(known) = known.filter(|known| known.len() as u64 <= limit) {
             return Ok(known);
         }
         let about = format!("blob {digest} of `{repository}`");
@@ -202,9 +202,7 @@ impl Registry {
         if digest_of(&bytes) != digest {
             bail!("{about} has the digest {}", digest_of(&bytes));
         }
-        if is_small {
-            self.memory.keep_blob(repository, digest, &bytes);
-        }
+        self.memory.keep_blob(repository, digest, &bytes);
         Ok(bytes)
     }
 

@@ -148,8 +148,7 @@ impl Sandbox {
         dry_run: bool,
         terminal: &Terminal,
     ) -> Result<()> {
-        let builds = plan.images.iter().any(|image| image.build().is_some());
-        if !builds || stand_ins.is_empty() {
+        if !plan.builds_anything() || stand_ins.is_empty() {
             return Ok(());
         }
         let made = if dry_run {

@@ -121,7 +121,7 @@ impl Run<'_> {
     /// # Errors
     /// What is in the way. What fails later is in the report.
     pub(super) fn carry_out(&self, plan: &Plan) -> anyhow::Result<Report> {
-        if plan.images.iter().any(|image| image.build().is_some()) {
+        if plan.builds_anything() {
             self.context
                 .terminal
                 .detail(&format!("Docker Engine {}", self.docker.check()?));
@@ -134,8 +134,10 @@ impl Run<'_> {
         let prover = Prover::of_project(&self.config.root);
         let root = &self.config.root;
         let store = self.session.map(|_| ContentStore::open(root)).transpose()?;
-        let builds = plan.images.iter().any(|image| image.build().is_some());
-        let logs = builds.then(|| BuildLogs::open(root)).transpose()?;
+        let logs = plan
+            .builds_anything()
+            .then(|| BuildLogs::open(root))
+            .transpose()?;
         let names = plan.images.iter().map(|image| image.name.chars().count());
         let gate = plan.scan.zip(store.as_ref());
         let gate = gate.map(|(gate, store)| GateKeeper::new(gate, self.config, terminal, store));

@@ -155,12 +155,11 @@ impl<'w> Prepared<'w> {
                 &context.terminal,
             )?;
         }
-        if session.is_protected() && plan.images.iter().any(|image| image.build().is_some()) {
+        if session.is_protected() && plan.builds_anything() {
             say_if_promotion_would_do(context, config, environment, &plan, &platform_builds);
         }
         // Where there is nothing to build nobody waits for docker, which may be far away or silent.
-        let builds = plan.images.iter().any(|image| image.build().is_some());
-        if let Some(asked) = asked.filter(|_| builds) {
+        if let Some(asked) = asked.filter(|_| plan.builds_anything()) {
             let _ = asked.join();
         }
         // A sandbox that is not there yet has no engine to ask.

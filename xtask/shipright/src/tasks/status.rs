@@ -18,7 +18,7 @@ use crate::{
         status::{Row, short_digest},
     },
     refused::Refused,
-    registry::{CONFIG_LIMIT, Registry},
+    registry::Registry,
     report::table,
     session::Session,
     targets,
@@ -207,11 +207,8 @@ impl Look<'_> {
             let first = manifest.children().ok()?.first()?.digest.clone();
             manifest = reader.manifest(repository, &first).ok()??;
         }
-        let blob = self
-            .registry
-            .blob(repository, &manifest.config().ok()?.digest, CONFIG_LIMIT)
-            .ok()?;
-        Some(Found::of(&manifest, &blob).ok()?.labels)
+        let config = self.registry.config(repository, &manifest).ok()?;
+        Some(Found::of(&manifest, &config).ok()?.labels)
     }
 
     /// The shortened commit that labels name.

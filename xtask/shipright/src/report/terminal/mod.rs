@@ -102,7 +102,7 @@ impl Terminal {
         let text = readable(&error.to_string());
         match Screen::the().audience {
             // The runner shows it as an error of the step.
-            Audience::GitHub => Screen::the().print(&github::error(&as_typed(&printable(&text)))),
+            Audience::GitHub => Screen::the().print(&github::error(&as_typed(&text))),
             _ => self.say(Verbosity::Quiet, ("error", BAD, "error:"), &text),
         }
     }

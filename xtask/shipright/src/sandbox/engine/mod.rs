@@ -250,10 +250,7 @@ impl<'h> Engine<'h> {
     }
 
     fn tool(&self, program: &str) -> Tool {
-        let tool = Tool::new(self.bin().join(program));
-        self.env()
-            .into_iter()
-            .fold(tool, |tool, (name, value)| tool.env(name, value))
+        Tool::new(self.bin().join(program)).envs(&self.env())
     }
 
     fn directory(&self) -> PathBuf {

@@ -143,16 +143,21 @@ impl State {
         self.first_answers = None;
     }
 
-    /// The CPU that the config of an image says.
-    pub(crate) fn image_arch(&self, digest: &str) -> Option<String> {
+    /// The config of an image.
+    pub(crate) fn image_config(&self, digest: &str) -> Option<Value> {
         let of = |repository: &Repository| {
             let (_, manifest) = repository.manifests.get(digest)?;
             let manifest: Value = serde_json::from_str(manifest).ok()?;
             let config = manifest["config"]["digest"].as_str()?;
-            let config: Value = serde_json::from_slice(repository.blobs.get(config)?).ok()?;
-            Some(config["architecture"].as_str()?.to_owned())
+            serde_json::from_slice(repository.blobs.get(config)?).ok()
         };
         self.repositories.values().find_map(of)
+    }
+
+    /// The CPU that the config of an image says.
+    pub(crate) fn image_arch(&self, digest: &str) -> Option<String> {
+        let config = self.image_config(digest)?;
+        Some(config["architecture"].as_str()?.to_owned())
     }
 }
 
