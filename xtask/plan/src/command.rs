@@ -18,20 +18,14 @@ use crate::{
 /// How a build tells where it is: as people read it. Who carries a plan out may ask for it in another form.
 pub const PROGRESS: &str = "--progress=plain";
 
-/// The arguments of `docker` for a build.
+/// The arguments of `docker buildx` for a build.
 ///
 /// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance
 /// (docker/buildx#1533). A pushed image is read back all the same, because these flags alone have failed people.
 pub fn build(build: &Build) -> Vec<String> {
-    let mut words: Vec<String> = [
-        "buildx",
-        "build",
-        "--platform",
-        &build.arch.platform(),
-        "--file",
-    ]
-    .map(str::to_owned)
-    .into();
+    let mut words: Vec<String> = ["build", "--platform", &build.arch.platform(), "--file"]
+        .map(str::to_owned)
+        .into();
     words.push(build.dockerfile.display().to_string());
     words.extend(
         build
@@ -126,24 +120,22 @@ fn network(network: Network) -> Vec<String> {
     }
 }
 
-/// The arguments of `docker` that make the builder of an address.
+/// The arguments of `docker buildx` that make the builder of an address.
 pub fn create_builder(name: &str, address: &str) -> Vec<String> {
     let driver = if address.starts_with("tcp://") {
         "remote"
     } else {
         "docker-container"
     };
-    [
-        "buildx", "create", "--name", name, "--driver", driver, address,
-    ]
-    .map(str::to_owned)
-    .into()
+    ["create", "--name", name, "--driver", driver, address]
+        .map(str::to_owned)
+        .into()
 }
 
 /// The same as a line for a shell, which leaves a builder that is there alone.
 fn builder_line(builder: &Builder) -> Option<String> {
-    let made = docker_line(&create_builder(&builder.name, builder.address.as_ref()?));
-    let looked = docker_line(&["buildx", "inspect", &builder.name].map(str::to_owned));
+    let made = buildx_line(&create_builder(&builder.name, builder.address.as_ref()?));
+    let looked = buildx_line(&["inspect", &builder.name].map(str::to_owned));
     Some(format!("{looked} > /dev/null 2>&1 || {made}"))
 }
 
@@ -204,7 +196,7 @@ pub fn script(plan: &Plan) -> Vec<String> {
 /// An image index. The bytes that docker's own command makes differ from ours in their order and spaces alone.
 fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
     let name = |reference: &str| format!("{}/{}{reference}", place.registry, index.repository);
-    let mut words: Vec<String> = ["buildx", "imagetools", "create"].map(str::to_owned).into();
+    let mut words: Vec<String> = ["imagetools", "create"].map(str::to_owned).into();
     words.extend(
         index
             .tags
@@ -229,11 +221,11 @@ fn list_line(place: &Place, plan: &Plan, index: &PlannedIndex) -> String {
                 }
             }),
     );
-    docker_line(&words)
+    buildx_line(&words)
 }
 
-fn docker_line(words: &[String]) -> String {
-    format!("docker {}", quoted(words.iter().map(String::as_str)))
+fn buildx_line(words: &[String]) -> String {
+    format!("docker buildx {}", quoted(words.iter().map(String::as_str)))
 }
 
 fn create_repository(place: &Place, name: &str, movable: &[String]) -> String {
@@ -268,9 +260,9 @@ fn build_line(image: &PlannedImage) -> Option<String> {
     let planned = image.build()?;
     let mut words = build(planned);
     if image.publication.is_some() {
-        words.splice(2..2, ["--metadata-file".to_owned(), metadata(image)]);
+        words.splice(1..1, ["--metadata-file".to_owned(), metadata(image)]);
     }
-    Some(docker_line(&words))
+    Some(buildx_line(&words))
 }
 
 fn metadata(image: &PlannedImage) -> String {
@@ -310,10 +302,10 @@ fn tag_lines(place: &Place, image: &PlannedImage, publication: &Publication) -> 
         if names.is_empty() {
             return Vec::new();
         }
-        let words = ["buildx", "imagetools", "create"].map(str::to_owned);
+        let words = ["imagetools", "create"].map(str::to_owned);
         let from = format!("{name}@{digest}");
         let words: Vec<_> = words.into_iter().chain(names).chain([from]).collect();
-        return vec![docker_line(&words)];
+        return vec![buildx_line(&words)];
     };
     let read = |name: &str, field: &str| {
         format!(

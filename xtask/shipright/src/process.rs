@@ -26,7 +26,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use xshell::Shell;
 
-use crate::calls;
+use crate::{calls, model::shell::quoted};
 
 /// Children that an interrupt has to end.
 static CHILDREN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -35,6 +35,10 @@ static CHILDREN: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 #[derive(Debug, Clone)]
 pub struct Tool {
     program: PathBuf,
+    /// What comes before all arguments.
+    leading: Vec<&'static str>,
+    /// What people would type in place of the program.
+    stands_for: Option<String>,
     directory: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     removed: Vec<&'static str>,
@@ -72,10 +76,24 @@ impl Tool {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            leading: Vec::new(),
+            stands_for: None,
             directory: None,
             env: Vec::new(),
             removed: Vec::new(),
         }
+    }
+
+    /// A command of the program, or the plugin that the program would start for it.
+    #[must_use]
+    pub fn command_or_plugin(mut self, command: &'static str, plugin: Option<&Path>) -> Self {
+        self.leading.push(command);
+        if let Some(plugin) = plugin {
+            self.stands_for = Some(self.shown(&[]));
+            plugin.clone_into(&mut self.program);
+            self.leading.clear();
+        }
+        self
     }
 
     /// Starts it in this directory.
@@ -298,7 +316,12 @@ impl Tool {
     /// The command line, quoted so that it can be pasted.
     pub fn shown(&self, args: &[&str]) -> String {
         let program = self.program.to_string_lossy();
-        crate::model::shell::quoted(std::iter::once(program.as_ref()).chain(args.iter().copied()))
+        let own = std::iter::once(program.as_ref()).chain(self.leading.iter().copied());
+        let own = self.stands_for.clone().unwrap_or_else(|| quoted(own));
+        if args.is_empty() {
+            return own;
+        }
+        format!("{own} {}", quoted(args.iter().copied()))
     }
 
     fn plain_command(&self, args: &[&str]) -> Command {
@@ -307,10 +330,10 @@ impl Tool {
         let mut command = shell.map_or_else(
             |_| {
                 let mut command = Command::new(&self.program);
-                command.args(args);
+                command.args(&self.leading).args(args);
                 command
             },
-            |shell| Command::from(shell.cmd(&self.program).args(args)),
+            |shell| Command::from(shell.cmd(&self.program).args(&self.leading).args(args)),
         );
         if let Some(directory) = &self.directory {
             command.current_dir(directory);

@@ -115,7 +115,7 @@ impl Place<'_> {
             Flow::Ours => {
                 let command = if with_function { "deploy" } else { "push" };
                 let program = std::env::current_exe().context("this program has no place")?;
-                (program, vec![command, "dev", "--log-format", "json"])
+                (program, vec![command, "dev", "--verbose", "--log-format", "json"])
             }
             Flow::Documented | Flow::Builds => {
                 let what = match (flow, with_function) {
@@ -136,13 +136,19 @@ impl Place<'_> {
         let tool = Tool::new(program)
             .directory(self.root)
             .envs(self.variables)
-            .env("AWS_ENDPOINT_URL", endpoint)
-            .env("PATH", self.programs.path());
+            .env("AWS_ENDPOINT_URL", endpoint);
+        // Ours starts buildx itself where `docker` is Docker's own program, and tells of each call.
+        let tool = match flow {
+            Flow::Ours => tool,
+            Flow::Documented | Flow::Builds => tool.env("PATH", self.programs.path()),
+        };
         self.programs.called();
         self.passed.take();
-        let (begun, mut phases) = (Instant::now(), BTreeMap::new());
+        let (begun, mut phases, mut started) = (Instant::now(), BTreeMap::new(), 0);
         let outcome = tool.stream(&words, SILENCE, |line| {
             let event: Value = serde_json::from_str(line).unwrap_or_default();
+            let message = event["message"].as_str().unwrap_or_default();
+            started += usize::from(event["level"] == "detail" && message.starts_with("docker "));
             let event = event["event"].as_str().unwrap_or_default();
             if flow == Flow::Ours && PHASES.contains(&event) {
                 let seconds = begun.elapsed().as_secs_f64();
@@ -159,7 +165,10 @@ impl Place<'_> {
             );
         }
         let mut asked = self.passed.take();
-        asked["processes"] = json!(self.programs.called());
+        asked["processes"] = match flow {
+            Flow::Ours => json!(started),
+            Flow::Documented | Flow::Builds => json!(self.programs.called()),
+        };
         Ok(Run {
             took,
             asked,

@@ -275,7 +275,7 @@ pub struct LocalSelection {
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
     /// How many images are built at a time
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
 }
 
@@ -353,7 +353,7 @@ pub struct PushSelection {
     #[arg(long, value_name = "REF")]
     pub since: Option<String>,
     /// How many images are worked on at a time
-    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub jobs: u8,
     /// Build each image for both CPUs, and make the plain tags name an image index of the two; not for Lambda
     #[arg(long)]

@@ -203,13 +203,13 @@ impl Docker {
         if let (Some(known), false) = (self.known_builders().get(&name), start) {
             return Ok(known.clone());
         }
-        let mut words = vec!["buildx", "inspect"];
+        let mut words = vec!["inspect"];
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
         let said = self
-            .tool
+            .buildx
             .read(&words)
-            .or_else(|error| self.buildx().and(Err(error)))?;
+            .or_else(|error| self.check_buildx().and(Err(error)))?;
         let described = Described::read(&said);
         self.known_builders().insert(name, described.clone());
         Ok(described)

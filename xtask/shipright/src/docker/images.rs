@@ -4,18 +4,16 @@ use std::{path::Path, process::ChildStdout, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Docker, LoginSession, SILENCE};
+use super::{Docker, LoginSession, SILENCE, with_config};
 use crate::arch::Arch;
 
 impl Docker {
     /// Whether a registry has this image and lets us have it.
     pub fn can_pull(&self, image: &str) -> bool {
         let patience = Duration::from_secs(20);
-        let outcome = self.tool.stream(
-            &["buildx", "imagetools", "inspect", "--raw", image],
-            patience,
-            |_| {},
-        );
+        let outcome =
+            self.buildx
+                .stream(&["imagetools", "inspect", "--raw", image], patience, |_| {});
         outcome.is_ok_and(|outcome| outcome.success())
     }
 
@@ -25,7 +23,7 @@ impl Docker {
     /// An image that is not there, or a registry that refuses.
     pub fn pull(&self, session: &LoginSession, image: &str, arch: Arch) -> Result<()> {
         let words = ["pull", "--quiet", "--platform", &arch.platform(), image];
-        self.with_config(session.directory())
+        with_config(&self.tool, session.directory())
             .read(&words)
             .with_context(|| format!("failed to pull `{image}`"))?;
         Ok(())
@@ -72,7 +70,6 @@ impl Docker {
             dockerfile.display().to_string(),
         );
         let mut words = vec![
-            "buildx",
             "build",
             "--platform",
             &platforms,
@@ -93,12 +90,12 @@ impl Docker {
             "--progress=plain",
             &context,
         ]);
-        for words in [words, vec!["push", name]] {
-            let outcome = self.tool.stream(&words, SILENCE, |_| {})?;
+        for (tool, words) in [(&self.buildx, words), (&self.tool, vec!["push", name])] {
+            let outcome = tool.stream(&words, SILENCE, |_| {})?;
             if !outcome.success() {
                 bail!(
-                    "`docker {}` {}:\n{}",
-                    words.join(" "),
+                    "`{}` {}:\n{}",
+                    tool.shown(&words),
                     outcome.describe(),
                     outcome.tail.join("\n")
                 );

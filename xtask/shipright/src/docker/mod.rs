@@ -8,6 +8,7 @@ mod credentials;
 mod failure;
 mod images;
 mod materials;
+mod plugin;
 mod probe;
 mod progress;
 
@@ -46,6 +47,8 @@ pub const SILENCE: Duration = Duration::from_mins(30);
 #[derive(Debug, Clone)]
 pub struct Docker {
     tool: Tool,
+    /// `docker buildx`.
+    buildx: Tool,
     config: Option<PathBuf>,
     /// What the engine says of itself, once it has been asked.
     engine: Arc<OnceLock<Engine>>,
@@ -92,9 +95,15 @@ impl Docker {
             .iter()
             .find(|(name, _)| name == "DOCKER_CONFIG")
             .map(|(_, directory)| PathBuf::from(directory));
+        let config = config.or_else(host::docker_config);
+        let path = env.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or_else(host::path, |(_, path)| path.into());
+        let tool = tool.envs(env);
+        let plugin = plugin::buildx(&path, config.as_deref());
         Self {
-            tool: tool.envs(env),
-            config: config.or_else(host::docker_config),
+            buildx: tool.clone().command_or_plugin("buildx", plugin.as_deref()),
+            tool,
+            config,
             engine: Arc::default(),
             has_plain_progress_alone: Arc::default(),
             builders: Arc::default(),
@@ -109,7 +118,7 @@ impl Docker {
         let version = self.engine()?.version.clone();
         let has_told_of_builders = !self.known_builders().is_empty();
         if !has_told_of_builders {
-            self.buildx()?;
+            self.check_buildx()?;
         }
         Ok(version)
     }
@@ -137,9 +146,9 @@ impl Docker {
     }
 
     /// Checks that docker has buildx.
-    fn buildx(&self) -> Result<String> {
-        self.tool
-            .read(&["buildx", "version"])
+    fn check_buildx(&self) -> Result<String> {
+        self.buildx
+            .read(&["version"])
             .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")
     }
 
@@ -184,7 +193,7 @@ impl Docker {
         let metadata = directory.path().join("metadata.json");
         let mut words = command::build(build);
         words.splice(
-            2..2,
+            1..1,
             ["--metadata-file".to_owned(), metadata.display().to_string()],
         );
         if !is_plain {
@@ -195,8 +204,8 @@ impl Docker {
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let tool = session.map_or_else(
-            || self.tool.clone(),
-            |session| self.with_config(session.directory()),
+            || self.buildx.clone(),
+            |session| with_config(&self.buildx, session.directory()),
         );
         let outcome = tool.stream(&words, SILENCE, |said| listener.hear(said))?;
         let said = listener.end();
@@ -282,11 +291,7 @@ impl Docker {
     fn provide(&self, builder: &Builder) -> Result<()> {
         static TURN: Mutex<()> = Mutex::new(());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if self
-            .tool
-            .read(&["buildx", "inspect", &builder.name])
-            .is_ok()
-        {
+        if self.buildx.read(&["inspect", &builder.name]).is_ok() {
             return Ok(());
         }
         let Some(address) = &builder.address else {
@@ -297,23 +302,18 @@ impl Docker {
         };
         let words = command::create_builder(&builder.name, address);
         let made = self
-            .tool
+            .buildx
             .read(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        if made.is_err()
-            && self
-                .tool
-                .read(&["buildx", "inspect", &builder.name])
-                .is_ok()
-        {
+        if made.is_err() && self.buildx.read(&["inspect", &builder.name]).is_ok() {
             // Another run has made it meanwhile.
             return Ok(());
         }
         made.with_context(|| format!("failed to make a builder of `{address}`"))
             .map(drop)
     }
+}
 
-    /// Docker with a configuration directory of its own.
-    fn with_config(&self, directory: &Path) -> Tool {
-        self.tool.clone().env("DOCKER_CONFIG", directory)
-    }
+/// The same with a configuration directory of its own.
+fn with_config(tool: &Tool, directory: &Path) -> Tool {
+    tool.clone().env("DOCKER_CONFIG", directory)
 }

@@ -48,7 +48,6 @@ impl Docker {
         let place = directory.path().to_string_lossy();
         let platform = arch.platform();
         let mut words = vec![
-            "buildx",
             "build",
             "--platform",
             &platform,
@@ -58,7 +57,7 @@ impl Docker {
         ];
         words.extend(builder.into_iter().flat_map(|name| ["--builder", name]));
         words.push(&place);
-        Ok(self.tool.read(&words).is_ok())
+        Ok(self.buildx.read(&words).is_ok())
     }
 
     /// The kernel's handler for a CPU's programs and its flags, where the engine runs on this machine's kernel and in its
