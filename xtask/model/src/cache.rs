@@ -44,12 +44,13 @@ pub enum Cache {
 }
 
 impl Cache {
-    /// What buildx is told: take steps from there, and put the steps of every stage there afterwards.
+    /// What buildx is told: from where to take steps, and where to put the steps of every stage afterwards (`--cache-from` and
+    /// `--cache-to`).
     ///
     /// ECR takes a cache only as an image manifest, not as the index that BuildKit makes of it by default. Source: "Announcing
     /// remote cache support in Amazon ECR for BuildKit clients", AWS Containers Blog. A cache that cannot be written fails no
     /// build. Source: `ignore-error` in BuildKit's README.
-    pub fn flags(&self) -> [String; 4] {
+    pub fn ends(&self) -> (String, String) {
         let (from, how) = match self {
             Self::Registry { reference } => (
                 format!("type=registry,ref={reference}"),
@@ -60,12 +61,8 @@ impl Cache {
                 "mode=max,ignore-error=true",
             ),
         };
-        [
-            "--cache-from".to_owned(),
-            from.clone(),
-            "--cache-to".to_owned(),
-            format!("{from},{how}"),
-        ]
+        let to = format!("{from},{how}");
+        (from, to)
     }
 }
 

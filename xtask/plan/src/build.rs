@@ -70,6 +70,9 @@ pub struct BuildFacts {
     pub store: PathBuf,
 }
 
+/// Build arguments that name the target's platform and its CPU.
+pub(crate) const OF_PLATFORM: [&str; 2] = ["TARGETPLATFORM", "TARGETARCH"];
+
 /// A build in the making.
 pub(super) struct Maker<'m> {
     /// deploy.toml.
@@ -99,6 +102,7 @@ impl Maker<'_> {
             arch: self.arch,
             builder: self.config.builders.get(&self.arch).cloned(),
             mode: None,
+            export: None,
             stage: image.and_then(|image| image.stage.clone()),
             contexts: image
                 .map(|image| image.contexts.clone())
@@ -128,7 +132,7 @@ impl Maker<'_> {
                 .flat_map(|image| image.build_args.clone()),
         );
         let (platform, arch) = (self.arch.platform(), self.arch.oci().to_owned());
-        let own = [("TARGETPLATFORM", platform), ("TARGETARCH", arch)];
+        let own = OF_PLATFORM.into_iter().zip([platform, arch]);
         args.extend(own.map(|(key, value)| (key.to_owned(), value)));
         args.insert("SERVICE_FOLDER".to_owned(), self.service.folder.clone());
         if let Some(revision) = self.revision {

@@ -1,7 +1,7 @@
 //! Command lines as data. What docker is given for a build and a push is what is run; the other lines that `--dry-run` shows
 //! are what a person would type to the same end.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Build, BuildSecret, Output, Plan, PlannedImage, PlannedIndex, PlannedTag, Publication, Source,
@@ -46,13 +46,8 @@ pub fn build(build: &Build) -> Vec<String> {
             .iter()
             .flat_map(|(key, value)| ["--label".to_owned(), format!("{key}={value}")]),
     );
-    if let Some(bundle) = &build.ca_bundle {
-        words.extend([
-            "--secret".to_owned(),
-            format!("id=ca,{}", source(&bundle.display().to_string())),
-        ]);
-    }
-    words.extend(build.secrets.iter().flat_map(secret));
+    let secrets = secrets(build).into_iter();
+    words.extend(secrets.flat_map(|fields| ["--secret".to_owned(), fields]));
     words.extend(
         build
             .ssh
@@ -67,7 +62,13 @@ pub fn build(build: &Build) -> Vec<String> {
     );
     words.extend(build.contexts.iter().flat_map(named_context));
     words.extend(build.network.into_iter().flat_map(network));
-    words.extend(build.cache.iter().flat_map(Cache::flags));
+    words.extend(
+        build
+            .cache
+            .iter()
+            .map(Cache::ends)
+            .flat_map(|(from, to)| ["--cache-from".to_owned(), from, "--cache-to".to_owned(), to]),
+    );
     words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
     match &build.output {
         Output::Engine { names } => {
@@ -75,8 +76,7 @@ pub fn build(build: &Build) -> Vec<String> {
             words.extend(tags.chain(["--load"]).map(str::to_owned));
         }
         Output::ContentStore { directory } => {
-            let dest = csv_field(&format!("dest={}", directory.display()));
-            words.extend(["--output".to_owned(), format!("type=oci,{dest},tar=false")]);
+            words.extend(["--output".to_owned(), oci_layout(directory)]);
         }
     }
     words.push(PROGRESS.to_owned());
@@ -84,14 +84,26 @@ pub fn build(build: &Build) -> Vec<String> {
     words
 }
 
-/// A secret's value is in no command line: docker reads it from its file or from the environment.
-fn secret(secret: &BuildSecret) -> [String; 2] {
+/// Where a build that ends in an OCI image layout writes.
+pub(crate) fn oci_layout(directory: &Path) -> String {
+    let dest = csv_field(&format!("dest={}", directory.display()));
+    format!("type=oci,{dest},tar=false")
+}
+
+/// What `--secret` says of each secret of a build. A value is in no command line: docker reads it from its file or from the
+/// environment.
+pub(crate) fn secrets(build: &Build) -> Vec<String> {
+    let bundle = build.ca_bundle.iter();
+    let bundle = bundle.map(|bundle| format!("id=ca,{}", source(&bundle.display().to_string())));
+    bundle.chain(build.secrets.iter().map(secret)).collect()
+}
+
+fn secret(secret: &BuildSecret) -> String {
     let id = &secret.id;
-    let field = match &secret.source {
+    match &secret.source {
         SecretSource::File(file) => format!("id={id},{}", source(file)),
         SecretSource::Env(variable) => format!("id={id},env={variable}"),
-    };
-    ["--secret".to_owned(), field]
+    }
 }
 
 /// A file in the fields of `--secret`, which are read as CSV. Source: `secretflag` of docker/buildx, RFC 4180.

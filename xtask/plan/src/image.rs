@@ -186,8 +186,28 @@ impl BuildMode {
     }
 }
 
-/// One call of `docker buildx build`.
-#[derive(Debug, Clone, Serialize)]
+/// How an image that is pushed leaves the engine that builds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Export {
+    /// BuildKit writes what is lacking into the content store, by its OCI exporter.
+    OciLayout,
+    /// From the engine's image store, which is the classic one and has no such exporter.
+    DockerSave,
+}
+
+impl Export {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OciLayout => "as an OCI image layout",
+            Self::DockerSave => "by `docker save`: the engine has a classic image store",
+        }
+    }
+}
+
+/// How an image is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Build {
     /// The Dockerfile, an absolute path.
@@ -202,6 +222,9 @@ pub struct Build {
     /// How it is built, where that could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<BuildMode>,
+    /// How the image leaves the engine for the registry, where that could be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
     /// The stage that is built, if not the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,

@@ -6,6 +6,7 @@
 
 pub mod age;
 pub mod attest;
+pub mod bake;
 mod build;
 pub mod command;
 #[cfg(test)]
@@ -41,7 +42,7 @@ pub use shipright_model as model;
 pub use build::{BuildFacts, because as reason, secret_file};
 pub use guards::{account_guard, guards};
 pub use image::{
-    Build, BuildMode, BuildSecret, MOVABLE_TAGS, Output, Plan, PlannedImage, PlannedIndex,
+    Build, BuildMode, BuildSecret, Export, MOVABLE_TAGS, Output, Plan, PlannedImage, PlannedIndex,
     PlannedTag, Publication, Source, TagAction,
 };
 pub use local::{LocalFacts, LocalRequest, local_names, plan_local};

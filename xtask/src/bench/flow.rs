@@ -115,7 +115,10 @@ impl Place<'_> {
             Flow::Ours => {
                 let command = if with_function { "deploy" } else { "push" };
                 let program = std::env::current_exe().context("this program has no place")?;
-                (program, vec![command, "dev", "--verbose", "--log-format", "json"])
+                (
+                    program,
+                    vec![command, "dev", "--verbose", "--log-format", "json"],
+                )
             }
             Flow::Documented | Flow::Builds => {
                 let what = match (flow, with_function) {

@@ -362,3 +362,104 @@ fn a_builder_of_an_address_is_made_once_when_it_is_needed_and_not_before() {
     );
     project.run("builders").expect(0);
 }
+
+const BOTH: &str = "push dev --service api --dockerfile Dockerfile.eks --multi-arch";
+
+/// How often buildx was called to bake and to build.
+fn calls(project: &Project) -> (usize, usize) {
+    let verbs = project.docker_verbs();
+    let count = |verb: &str| verbs.iter().filter(|one| *one == verb).count();
+    (count("buildx bake"), count("buildx build"))
+}
+
+#[test]
+fn both_cpus_of_an_index_are_built_by_one_call() {
+    let project = Project::new();
+    let dry = project.run(&format!("{BOTH} --dry-run")).expect(0);
+    let call = "Dockerfile.eks, in one call with api-eks-arm64\n";
+    assert!(dry.stderr.contains(call), "{}", dry.stderr);
+    project.run(BOTH).expect(0);
+    assert_eq!(calls(&project), (1, 0));
+    let log = project.docker_log();
+    for (target, arch) in [("build-0", "amd64"), ("build-1", "arm64")] {
+        let line = log.lines().find(|line| line.starts_with(target)).unwrap();
+        for part in [
+            format!("--platform linux/{arch}"),
+            format!("TARGETARCH={arch}"),
+        ] {
+            assert!(line.contains(&part), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_buildx_that_bakes_nothing_builds_each_cpu_alone() {
+    for what in ["no-bake", "old-buildx"] {
+        let project = Project::new();
+        project.write(&format!("docker/{what}"), "");
+        project.run(BOTH).expect(0);
+        let (bakes, builds) = calls(&project);
+        assert!(bakes == 1 && builds >= 2, "{what}: {bakes} and {builds}");
+    }
+}
+
+#[test]
+fn of_a_call_for_both_cpus_the_one_that_fails_says_why_and_the_other_is_given_up() {
+    let project = Project::new();
+    let step = |name: &str, error: &str| {
+        format!(
+            "{{\"vertexes\":[{{\"digest\":\"{name}\",\"name\":\"[{name} 2/2] RUN make\",\"started\":\"2026-01-01T00:00:00Z\",\
+             \"completed\":\"2026-01-01T00:00:01Z\",\"error\":\"{error}\"}}]}}"
+        )
+    };
+    let said = [
+        step("build-0", "failed to copy: EOF"),
+        step("build-1", "exit code: 2"),
+    ];
+    project.write("docker/progress", &said.join("\n"));
+    let why = "ERROR: target build-1: failed to solve: exit code: 2";
+    project.write("docker/fail-build", &format!("linux/amd64\n{why}"));
+    let run = project.run(BOTH).expect(1);
+    for part in [
+        "api-eks-arm64: the build exited with 1: failed to solve: exit code: 2",
+        "api-eks-amd64: the build was given up, because that of api-eks-arm64 has failed",
+    ] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+    assert!(!run.stderr.contains("build-1"), "{}", run.stderr);
+    assert_eq!(calls(&project), (1, 0));
+    assert_eq!(project.aws.state().uploaded, 0);
+}
+
+#[test]
+fn how_an_image_leaves_the_engine_is_in_the_plan_where_buildx_tells() {
+    for (features, shown, verbs) in [
+        ("", None, (1, 0)),
+        ("true", Some("as an OCI image layout"), (1, 0)),
+        ("false", Some("by `docker save`"), (0, 2)),
+    ] {
+        let project = Project::new();
+        let node = "Driver: docker\nNodes:\nEndpoint: e\nPlatforms: linux/amd64, linux/arm64\n";
+        let told = format!("{node}Features:\n OCI exporter: {features}\n");
+        builders_of(&project, &[("default", &told)]);
+        let dry = project.run(&format!("{BOTH} --dry-run")).expect(0);
+        let line = dry
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("    leaves "));
+        match shown {
+            Some(words) => assert!(line.unwrap().contains(words), "{line:?}"),
+            None => assert_eq!(line, None),
+        }
+        if features == "false" {
+            project.write("docker/classic", "");
+        }
+        let plan = project.run(&format!("{BOTH} --dry-run --json")).expect(0);
+        let plan = plan.json();
+        let image = &plan["plan"]["images"][0]["source"]["build"];
+        let export = image.get("export").and_then(|export| export.as_str());
+        assert_eq!(export.is_some(), shown.is_some(), "{plan}");
+        project.run(BOTH).expect(0);
+        assert_eq!(calls(&project), verbs, "{features}");
+    }
+}

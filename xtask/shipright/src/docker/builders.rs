@@ -13,14 +13,40 @@ use crate::{
     facts::paths,
     model::builder::Builder,
     parallel::{both, side_by_side},
-    plan::{BuildMode, Plan, Source},
+    plan::{BuildMode, Export, Output, Plan, Source},
 };
 
 /// A builder, as `docker buildx inspect` describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Described {
     driver: String,
-    nodes: Vec<Vec<Offer>>,
+    nodes: Vec<Node>,
+}
+
+/// A machine of a builder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Node {
+    offers: Vec<Offer>,
+    /// Whether it writes OCI image layouts, where buildx tells.
+    exports_oci: Option<bool>,
+}
+
+impl Node {
+    fn is_for(&self, arch: Arch) -> bool {
+        self.offers.iter().any(|offer| offer.is_for(arch))
+    }
+
+    fn is_pinned_for(&self, arch: Arch) -> bool {
+        self.offers
+            .iter()
+            .any(|offer| offer.pinned && offer.is_for(arch))
+    }
+
+    /// Of what nobody has pinned, a node names its own platform first.
+    fn is_of(&self, arch: Arch) -> bool {
+        let mut own = self.offers.iter().filter(|offer| !offer.pinned);
+        own.next().is_some_and(|own| own.is_for(arch))
+    }
 }
 
 /// A platform that a node builds for.
@@ -45,9 +71,21 @@ impl Described {
         for (key, value) in fields {
             match key {
                 "Driver" => value.trim().clone_into(&mut described.driver),
-                "Platforms" => described
-                    .nodes
-                    .push(value.split(',').filter_map(Self::offer).collect()),
+                "Endpoint" => described.nodes.push(Node::default()),
+                "Platforms" => {
+                    let is_told = |node: &Node| !node.offers.is_empty();
+                    if described.nodes.last().is_none_or(is_told) {
+                        described.nodes.push(Node::default());
+                    }
+                    if let Some(node) = described.nodes.last_mut() {
+                        node.offers = value.split(',').filter_map(Self::offer).collect();
+                    }
+                }
+                "OCI exporter" => {
+                    if let Some(node) = described.nodes.last_mut() {
+                        node.exports_oci = value.trim().parse().ok();
+                    }
+                }
                 _ => {}
             }
         }
@@ -57,7 +95,7 @@ impl Described {
     fn platforms(&self) -> Vec<String> {
         self.nodes
             .iter()
-            .flatten()
+            .flat_map(|node| &node.offers)
             .map(|offer| offer.platform.clone())
             .collect()
     }
@@ -71,36 +109,42 @@ impl Described {
         })
     }
 
-    /// How an image is built: buildx takes a node that is pinned to the platform, and then the first that has it. Of what nobody
-    /// has pinned, a node names its own platform first.
+    /// The node that builds for a CPU: buildx takes one that is pinned to the platform, and then the first that has it.
+    fn node(&self, arch: Arch) -> Option<&Node> {
+        let pinned = self.nodes.iter().find(|node| node.is_pinned_for(arch));
+        pinned.or_else(|| self.nodes.iter().find(|node| node.is_for(arch)))
+    }
+
+    /// How an image is built. `None` where no node says what it builds.
     fn mode(&self, arch: Arch, engine: Option<Arch>) -> Option<BuildMode> {
-        let mut nodes = self.nodes.iter().filter(|node| !node.is_empty()).peekable();
-        nodes.peek()?;
-        let offers: Vec<_> = nodes
-            .filter(|node| node.iter().any(|offer| offer.is_for(arch)))
-            .collect();
+        self.nodes.iter().find(|node| !node.offers.is_empty())?;
+        let node = self.node(arch);
         if self.driver == "docker" {
             return Some(match engine {
                 Some(own) if own == arch => BuildMode::Native,
-                _ if offers.is_empty() => BuildMode::Cross,
+                _ if node.is_none() => BuildMode::Cross,
                 _ => BuildMode::Emulated,
             });
         }
-        if offers
-            .iter()
-            .any(|node| node.iter().any(|offer| offer.pinned && offer.is_for(arch)))
-        {
-            return Some(BuildMode::Pinned);
-        }
-        let is_native = |node: &&&Vec<Offer>| {
-            node.iter()
-                .find(|offer| !offer.pinned)
-                .is_some_and(|own| own.is_for(arch))
-        };
-        Some(match offers.first() {
+        Some(match node {
             None => BuildMode::Cross,
-            Some(first) if is_native(&first) => BuildMode::Native,
+            Some(node) if node.is_pinned_for(arch) => BuildMode::Pinned,
+            Some(node) if node.is_of(arch) => BuildMode::Native,
             Some(_) => BuildMode::Emulated,
+        })
+    }
+
+    /// How an image leaves the node that builds it. `None` where buildx does not tell.
+    fn export(&self, arch: Arch) -> Option<Export> {
+        let only = match &self.nodes[..] {
+            [only] => Some(only),
+            _ => None,
+        };
+        let exports_oci = self.node(arch).or(only)?.exports_oci?;
+        Some(if exports_oci {
+            Export::OciLayout
+        } else {
+            Export::DockerSave
         })
     }
 }
@@ -143,6 +187,9 @@ impl Docker {
             };
             let name = build.builder.as_ref().map(|builder| builder.name.clone());
             let its = described.get(&name).and_then(Option::as_ref);
+            if matches!(build.output, Output::ContentStore { .. }) {
+                build.export = its.and_then(|one| one.export(build.arch));
+            }
             build.mode =
                 its.and_then(|one| one.mode(build.arch, self.engine_of(build.builder.as_ref())));
             let is_foreign = matches!(build.mode, Some(BuildMode::Emulated | BuildMode::Cross));
@@ -208,6 +255,9 @@ impl Docker {
         words.extend(builder.map(|builder| builder.name.as_str()));
         let said = self
             .buildx
+            .clone()
+            // With it buildx tells of what a node can export.
+            .env("DEBUG", "1")
             .read(&words)
             .or_else(|error| self.check_buildx().and(Err(error)))?;
         let described = Described::read(&said);
@@ -240,7 +290,9 @@ mod tests {
     fn mode(driver: &str, nodes: &[&str]) -> Vec<Option<BuildMode>> {
         let nodes: Vec<_> = nodes
             .iter()
-            .map(|node| format!("Name: n\nPlatforms:        {node}\nLabels:\n a.b: c\n"))
+            .map(|node| {
+                format!("Name: n\nEndpoint: e\nPlatforms:        {node}\nLabels:\n a.b: c\n")
+            })
             .collect();
         let described = Described::read(&format!(
             "Name: x\nDriver:        {driver}\n\nNodes:\n{}",

@@ -3,6 +3,7 @@
 //! The command line and not the engine's API, because users' contexts, builders, plugins and credential helpers live
 //! there.
 
+mod build;
 mod builders;
 mod credentials;
 mod failure;
@@ -15,33 +16,24 @@ mod progress;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-
+pub use build::{Built, Part, SILENCE};
 use builders::Described;
 pub use credentials::{ExistingLogins, LoginSession};
 pub use failure::BuildFailed;
 pub use materials::Base;
 pub use progress::BuildStep;
-use progress::Listener;
 
 use crate::{
     arch::Arch,
     facts::host,
     model::builder::Builder,
-    plan::{Build, command},
+    plan::command,
     process::{Outcome, Tool},
 };
-
-/// A build that says nothing for this long has lost its other side.
-pub const SILENCE: Duration = Duration::from_mins(30);
 
 /// Docker as this run reaches it.
 #[derive(Debug, Clone)]
@@ -63,27 +55,6 @@ pub struct Docker {
 struct Engine {
     version: String,
     arch: Option<Arch>,
-}
-
-/// What BuildKit says of an image that it has built.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Built {
-    /// The manifest's digest; of an image in a classic image store, the config's.
-    #[serde(rename = "containerimage.digest")]
-    pub digest: Option<String>,
-    /// What it has read, as far as buildx tells.
-    #[serde(
-        default,
-        rename = "buildx.build.provenance",
-        deserialize_with = "materials::images"
-    )]
-    pub bases: Vec<Base>,
-    /// Why the build's cache could not be written.
-    #[serde(skip)]
-    pub cache_error: Option<String>,
-    /// Instructions of the Dockerfile, and those of them that were in the builder's cache.
-    #[serde(skip)]
-    pub steps: (usize, usize),
 }
 
 impl Docker {
@@ -150,76 +121,6 @@ impl Docker {
         self.buildx
             .read(&["version"])
             .context("docker has no buildx: install it (Debian: docker-buildx; Docker's own packages: docker-buildx-plugin)")
-    }
-
-    /// Builds an image, which ends in the local engine or in the content store. A session is for a build that has its cache in a registry.
-    /// `step` is told where it is; what it says is kept in the file `log`.
-    ///
-    /// # Errors
-    /// [`BuildFailed`], or a docker that cannot be started.
-    pub fn build(
-        &self,
-        build: &Build,
-        session: Option<&LoginSession>,
-        log: Option<&Path>,
-        mut step: impl FnMut(BuildStep),
-    ) -> Result<Built> {
-        if let Some(builder) = &build.builder {
-            self.bootstrap(builder, build.arch)?;
-        }
-        let is_plain = self.has_plain_progress_alone.load(Ordering::Relaxed);
-        let first = self.build_once(build, session, Listener::new(log, &mut step), is_plain);
-        let is_old = |error: &anyhow::Error| {
-            let failed = error.downcast_ref::<BuildFailed>();
-            failed.is_some_and(|failed| failed.lacks_raw_json)
-        };
-        match first {
-            Err(error) if !is_plain && is_old(&error) => {
-                self.has_plain_progress_alone.store(true, Ordering::Relaxed);
-                self.build_once(build, session, Listener::new(log, &mut step), true)
-            }
-            done => done,
-        }
-    }
-
-    fn build_once(
-        &self,
-        build: &Build,
-        session: Option<&LoginSession>,
-        mut listener: Listener<'_>,
-        is_plain: bool,
-    ) -> Result<Built> {
-        let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
-        let metadata = directory.path().join("metadata.json");
-        let mut words = command::build(build);
-        words.splice(
-            1..1,
-            ["--metadata-file".to_owned(), metadata.display().to_string()],
-        );
-        if !is_plain {
-            let progress = words.iter_mut().find(|word| *word == command::PROGRESS);
-            if let Some(word) = progress {
-                "--progress=rawjson".clone_into(word);
-            }
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let tool = session.map_or_else(
-            || self.buildx.clone(),
-            |session| with_config(&self.buildx, session.directory()),
-        );
-        let outcome = tool.stream(&words, SILENCE, |said| listener.hear(said))?;
-        let said = listener.end();
-        if !outcome.success() {
-            return Err(BuildFailed::of(&outcome, said).into());
-        }
-        let text = std::fs::read(&metadata).context("buildx left no metadata")?;
-        let built: Built =
-            serde_json::from_slice(&text).context("buildx left metadata that is no valid JSON")?;
-        Ok(Built {
-            cache_error: said.cache_error,
-            steps: said.steps,
-            ..built
-        })
     }
 
     /// The CPU of the machine that the engine runs on, as it says itself.

@@ -9,10 +9,10 @@ use serde_json::Map;
 use super::{Executor, stage::Job};
 use crate::{
     docker::{BuildFailed, BuildStep, Built, LoginSession},
-    plan::{Build, BuildMode, Output, PlannedImage, Source},
+    plan::{Build, BuildMode, Export, Output, PlannedImage, Source},
     proof::Proof,
     registry::Damaged,
-    report::size,
+    report::{size, terminal::Activity},
     store::ContentStore,
 };
 
@@ -85,17 +85,21 @@ impl Executor<'_> {
         session: Option<&LoginSession>,
         store: &ContentStore,
     ) -> Result<Manifest> {
+        if build.export == Some(Export::DockerSave) {
+            return known(self.saved(job, build, session, store)?, store);
+        }
+        if let Some(seat) = job.seat.take()
+            && let Some(built) = self.build_together(job, &seat, session, store)?
+        {
+            self.built(job, &built);
+            return taken_in(&built, store);
+        }
         let layout = store.layout()?;
         let into_layout = build.to(Output::ContentStore {
             directory: layout.path().to_owned(),
         });
         let manifest = match self.build(job, &into_layout, session) {
-            Ok(built) => {
-                let digest = built
-                    .digest
-                    .context("buildx tells no digest of the image")?;
-                store.manifest(&digest)?
-            }
+            Ok(built) => return taken_in(&built, store),
             Err(error) if lacks_oci_exporter(&error) => {
                 let name = &job.image.name;
                 let text =
@@ -105,9 +109,7 @@ impl Executor<'_> {
             }
             Err(error) => return Err(error),
         };
-        require_single("the build made", &manifest)?;
-        store.remember(&manifest.digest);
-        Ok(manifest)
+        known(manifest, store)
     }
 
     fn saved(
@@ -135,18 +137,25 @@ impl Executor<'_> {
         let (name, activity) = (&job.image.name, self.activity(job));
         activity.phase("build", build.mode.map_or("", BuildMode::words));
         let log = self.logs.map(|logs| logs.file(name));
-        let built = self.docker.build(build, session, log.as_deref(), |step| {
-            let BuildStep { done, total, name } = step;
-            let phase = match total {
-                0 => "build".to_owned(),
-                _ => format!("build {done}/{total}"),
-            };
-            activity.phase(&phase, &name);
-        });
-        if let Some(log) = &log {
+        let built = self
+            .docker
+            .build(build, session, log.as_deref(), |step| tell(activity, step));
+        if built.is_err()
+            && let Some(log) = &log
+        {
             activity.attach(log);
         }
         let built = built?;
+        self.built(job, &built);
+        Ok(built)
+    }
+
+    /// Takes down what a build has told.
+    fn built(&self, job: &mut Job<'_>, built: &Built) {
+        let name = &job.image.name;
+        if let Some(logs) = self.logs {
+            self.activity(job).attach(&logs.file(name));
+        }
         let (steps, cached) = built.steps;
         (job.report.steps, job.report.cached_steps) = (steps, cached);
         if let Some(error) = &built.cache_error {
@@ -155,7 +164,6 @@ impl Executor<'_> {
         }
         job.report.built = true;
         job.bases.clone_from(&built.bases);
-        Ok(built)
     }
 
     fn prove(
@@ -190,6 +198,29 @@ impl Executor<'_> {
         }
         job.report.proof = Some(proof.clone());
     }
+}
+
+/// Shows where a build is.
+pub(super) fn tell(activity: &Activity, step: BuildStep) {
+    let BuildStep { done, total, name } = step;
+    let phase = match total {
+        0 => "build".to_owned(),
+        _ => format!("build {done}/{total}"),
+    };
+    activity.phase(&phase, &name);
+}
+
+/// The manifest of an image that was built into the store.
+fn taken_in(built: &Built, store: &ContentStore) -> Result<Manifest> {
+    let digest = built.digest.as_ref();
+    let digest = digest.context("buildx tells no digest of the image")?;
+    known(store.manifest(digest)?, store)
+}
+
+fn known(manifest: Manifest, store: &ContentStore) -> Result<Manifest> {
+    require_single("the build made", &manifest)?;
+    store.remember(&manifest.digest);
+    Ok(manifest)
 }
 
 /// Lambda refuses anything but a single image.

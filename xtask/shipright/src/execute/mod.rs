@@ -13,6 +13,7 @@ mod regions;
 mod scan;
 mod stage;
 mod tags;
+mod together;
 
 use std::path::Path;
 
@@ -71,6 +72,7 @@ pub struct Executor<'a> {
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
     let mut jobs: Vec<Job<'_>> = plan.images.iter().map(Job::of).collect();
+    together::take_seats(&plan.images, &mut jobs);
     let mut indexes = Vec::new();
     if let Err(error) = executor.carry_out(plan, &mut jobs, &mut indexes) {
         let message = format!("{error:#}");

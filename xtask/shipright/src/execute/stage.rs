@@ -7,7 +7,7 @@ use std::sync::{
 
 use anyhow::{Result, bail};
 
-use super::Executor;
+use super::{Executor, together::Seat};
 use crate::{
     docker::{Base, BuildFailed},
     interrupt,
@@ -23,6 +23,8 @@ pub(super) struct Job<'p> {
     pub report: ImageReport,
     /// The base images that its build has read.
     pub bases: Vec<Base>,
+    /// Its place in a call that makes several images, until that call was made.
+    pub seat: Option<Seat<'p>>,
     /// What people see of it, once something is done.
     activity: OnceLock<Activity>,
 }
@@ -34,6 +36,7 @@ impl<'p> Job<'p> {
             image,
             report: ImageReport::planned(image),
             bases: Vec::new(),
+            seat: None,
             activity: OnceLock::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     model::{builder::Builder, cache::Cache, config::SecretSource},
-    plan::{Build, Plan, PlannedImage, Source, TagAction, attest, command},
+    plan::{Build, Plan, PlannedImage, Source, TagAction, attest, bake, command},
     report::terminal::printable,
 };
 
@@ -46,9 +46,13 @@ impl fmt::Display for Shown<'_> {
                 printable(branch)
             )?;
         }
-        for image in &self.0.images {
+        let calls = bake::together(&self.0.images);
+        for (place, image) in self.0.images.iter().enumerate() {
+            let call = calls.iter().find(|call| call.contains(&place));
+            let others = call.into_iter().flatten().filter(|other| **other != place);
+            let others = others.filter_map(|other| Some(self.0.images.get(*other)?.name.as_str()));
             writeln!(f)?;
-            show_image(f, image)?;
+            show_image(f, image, &others.collect::<Vec<_>>())?;
         }
         for index in &self.0.indexes {
             writeln!(
@@ -82,7 +86,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
+fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage, together: &[&str]) -> fmt::Result {
     let target = image.target.map_or_else(
         || "no target".to_owned(),
         |target| target.title().to_owned(),
@@ -95,7 +99,7 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
     )?;
     writeln!(f, "    because      {}", image.because)?;
     match &image.source {
-        Source::Build(build) => show_build(f, build)?,
+        Source::Build(build) => show_build(f, build, together)?,
         Source::Existing { digest } => writeln!(
             f,
             "    no build     the registry has this revision: {digest}"
@@ -123,12 +127,16 @@ fn show_image(f: &mut fmt::Formatter<'_>, image: &PlannedImage) -> fmt::Result {
     Ok(())
 }
 
-fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
+fn show_build(f: &mut fmt::Formatter<'_>, build: &Build, together: &[&str]) -> fmt::Result {
     let file = build
         .dockerfile
         .file_name()
         .map_or_else(String::new, |name| printable(&name.to_string_lossy()));
-    writeln!(f, "    build        {file}")?;
+    let call = match together {
+        [] => String::new(),
+        others => format!(", in one call with {}", others.join(", ")),
+    };
+    writeln!(f, "    build        {file}{call}")?;
     let mode = build
         .mode
         .map_or_else(String::new, |mode| format!(", {}", mode.words()));
@@ -138,6 +146,9 @@ fn show_build(f: &mut fmt::Formatter<'_>, build: &Build) -> fmt::Result {
             "    builder      {}{mode}",
             printable(&Builder::shown(build.builder.as_ref()))
         )?;
+    }
+    if let Some(export) = build.export {
+        writeln!(f, "    leaves       {}", export.words())?;
     }
     show_inputs(f, build)?;
     match &build.cache {

@@ -2,11 +2,13 @@
 
 mod rawjson;
 mod steps;
+mod targets;
 
 use std::{fs::File, io::Write as _, path::Path};
 
 use rawjson::{Piece, Reader};
 use steps::Steps;
+use targets::Targets;
 
 /// Where a build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct BuildStep {
 pub(super) struct FailedStep {
     /// The instruction.
     pub name: String,
+    /// What BuildKit says of it.
+    pub error: String,
     /// What it has printed.
     pub log: Vec<String>,
 }
@@ -42,6 +46,13 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// Whether buildx ends with the error of this build's step. A step that was stopped because another build's has failed has an error too.
+    pub(super) fn is_the_reason(&self) -> bool {
+        let error = self.failed.as_ref().map(|step| step.error.as_str());
+        let mut ends = self.text.iter().filter(|line| line.starts_with("ERROR: "));
+        error.is_some_and(|error| ends.any(|line| line.contains(error)))
+    }
+
     /// Everything that says why the build has failed.
     pub(super) fn reasons(&self) -> String {
         let log = self.failed.iter().flat_map(|step| &step.log);
@@ -50,26 +61,45 @@ impl Said {
     }
 }
 
-/// Listens to a build.
+/// Listens to a call that makes one image or several.
 pub(super) struct Listener<'l> {
     reader: Reader,
+    targets: Option<Targets>,
+    builds: Vec<OfBuild<'l>>,
+}
+
+/// Where a build tells where it is.
+pub(super) type Tell<'l> = Box<dyn FnMut(BuildStep) + 'l>;
+
+/// What is heard of one build.
+struct OfBuild<'l> {
     steps: Steps,
     text: Vec<String>,
     log: Option<File>,
-    step: &'l mut dyn FnMut(BuildStep),
+    tell: Tell<'l>,
     shown: Option<BuildStep>,
 }
 
 impl<'l> Listener<'l> {
-    /// Listens, and keeps the log in a file. A file that cannot be written keeps nobody from building.
-    pub(super) fn new(log: Option<&Path>, step: &'l mut dyn FnMut(BuildStep)) -> Self {
+    /// Listens to a call that makes one image, and keeps the log in a file. A file that cannot be written keeps nobody from building.
+    pub(super) fn new(log: Option<&Path>, tell: Tell<'l>) -> Self {
         Self {
             reader: Reader::default(),
-            steps: Steps::default(),
-            text: Vec::new(),
-            log: log.and_then(|path| File::create(path).ok()),
-            step,
-            shown: None,
+            targets: None,
+            builds: vec![OfBuild::new(log, tell)],
+        }
+    }
+
+    /// Listens to a call that makes targets of these names, each with its log.
+    pub(super) fn of_targets(targets: Vec<(String, Option<&Path>, Tell<'l>)>) -> Self {
+        let names = targets.iter().map(|(name, ..)| name.clone());
+        Self {
+            reader: Reader::default(),
+            targets: Some(Targets::new(names.collect())),
+            builds: targets
+                .into_iter()
+                .map(|(_, log, tell)| OfBuild::new(log, tell))
+                .collect(),
         }
     }
 
@@ -79,10 +109,40 @@ impl<'l> Listener<'l> {
         self.take(pieces);
     }
 
-    /// What was said, all in all.
-    pub(super) fn end(mut self) -> Said {
+    /// What was said of each build, all in all.
+    pub(super) fn end(mut self) -> Vec<Said> {
         let pieces = self.reader.end();
         self.take(pieces);
+        self.builds.into_iter().map(OfBuild::end).collect()
+    }
+
+    fn take(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            let heard = match &mut self.targets {
+                Some(targets) => targets.take(piece),
+                None => vec![(0, piece)],
+            };
+            for (place, piece) in heard {
+                if let Some(build) = self.builds.get_mut(place) {
+                    build.take(piece);
+                }
+            }
+        }
+    }
+}
+
+impl<'l> OfBuild<'l> {
+    fn new(log: Option<&Path>, tell: Tell<'l>) -> Self {
+        Self {
+            steps: Steps::default(),
+            text: Vec::new(),
+            log: log.and_then(|path| File::create(path).ok()),
+            tell,
+            shown: None,
+        }
+    }
+
+    fn end(mut self) -> Said {
         let lines = self.steps.end();
         self.write(&lines);
         Said {
@@ -93,28 +153,26 @@ impl<'l> Listener<'l> {
         }
     }
 
-    fn take(&mut self, pieces: Vec<Piece>) {
+    fn take(&mut self, piece: Piece) {
         /// Of a builder that talks without end, the last lines are kept.
         const MOST: usize = 10_000;
-        for piece in pieces {
-            let lines = match piece {
-                Piece::Event(event) => self.steps.take(event),
-                Piece::Text(text) => {
-                    self.steps.take_plain(&text);
-                    if self.text.len() >= MOST {
-                        self.text.drain(..MOST / 2);
-                    }
-                    self.text.push(text.clone());
-                    vec![text]
+        let lines = match piece {
+            Piece::Event(event) => self.steps.take(event),
+            Piece::Text(text) => {
+                self.steps.take_plain(&text);
+                if self.text.len() >= MOST {
+                    self.text.drain(..MOST / 2);
                 }
-            };
-            self.write(&lines);
-            let now = self.steps.now();
-            if now.is_some() && now != self.shown {
-                self.shown.clone_from(&now);
-                if let Some(step) = now {
-                    (self.step)(step);
-                }
+                self.text.push(text.clone());
+                vec![text]
+            }
+        };
+        self.write(&lines);
+        let now = self.steps.now();
+        if now.is_some() && now != self.shown {
+            self.shown.clone_from(&now);
+            if let Some(step) = now {
+                (self.tell)(step);
             }
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct Event {
 }
 
 /// A step.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Vertex {
     pub digest: String,
     #[serde(default)]
@@ -32,7 +32,7 @@ pub(super) struct Vertex {
 }
 
 /// How far a part of a step is: a layer that is fetched, a context that is sent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Status {
     pub id: String,
     pub vertex: String,
@@ -46,7 +46,7 @@ pub(super) struct Status {
 }
 
 /// What a step has printed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Log {
     pub vertex: String,
     #[serde(default, deserialize_with = "bytes")]

@@ -264,6 +264,7 @@ impl Steps {
         let step = self.all.iter().find(is_reason)?;
         Some(FailedStep {
             name: step.instruction().to_owned(),
+            error: step.error.clone().unwrap_or_default(),
             log: step.log.clone(),
         })
     }
