@@ -398,6 +398,12 @@ pub fn parent(process: u32) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// The network namespace that a process is in, as `net:[4026531833]`. `None` where the system does not tell.
+pub fn network(process: u32) -> Option<String> {
+    let link = std::fs::read_link(format!("/proc/{process}/ns/net")).ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
 /// Every process. Empty where the system does not tell.
 pub fn all() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc")

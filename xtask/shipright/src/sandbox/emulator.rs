@@ -3,7 +3,12 @@
 //! It is laxer than AWS (it drops exclusion filters, trusts digests, knows no throttling), so a green run here shows that
 //! the happy path works and no more; the rules are kept by the double in `tests/`.
 
-use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -28,6 +33,9 @@ pub const REGION: &str = "us-east-1";
 /// `printf 'ministack==…\ndocker==…\n' | uv pip compile --universal --python-version 3.10 --generate-hashes --no-header -`
 const LOCK: &str = include_str!("emulator.lock");
 
+/// How it is started.
+const START: &str = include_str!("emulator.py");
+
 /// Whether the emulator answers, and is the one that we know.
 pub(super) fn answers(emulator: &Emulator) -> bool {
     #[derive(Deserialize)]
@@ -51,13 +59,15 @@ pub(super) fn answers(emulator: &Emulator) -> bool {
     health.is_some_and(|health| health.version == VERSION && health.services.contains_key("ecr"))
 }
 
-/// Starts the emulator on a free port and waits until it answers. `docker_host` lets it run functions.
+/// Starts the emulator on a free port and waits until it answers. `docker_host` lets it run functions, in the `network` of that engine
+/// where it has one of its own.
 ///
 /// # Errors
 /// A machine without Python, or an emulator that ends or stays silent; its last words are in the message.
 pub(super) fn start(
     home: &Home,
     docker_host: Option<&str>,
+    network: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<Emulator> {
     let python = install(home, terminal)?;
@@ -80,9 +90,12 @@ pub(super) fn start(
         if let Some(docker_host) = docker_host {
             tool = tool.env("DOCKER_HOST", docker_host);
         }
+        if let Some(network) = network {
+            tool = tool.env("ENGINE_NETWORK", network);
+        }
         fs::create_dir_all(home.path("tmp"))
             .context("failed to create a directory for the emulator")?;
-        let process = tool.daemon(&["-m", "ministack"], &log)?;
+        let process = tool.daemon(&["-c", START], &log)?;
         let emulator = Emulator { process, port };
         if wait(&emulator) {
             return Ok(emulator);

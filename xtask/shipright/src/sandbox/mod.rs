@@ -28,7 +28,9 @@ use crate::{
 };
 
 use engine::Engine;
-use home::{Bases, Home, State};
+use home::{Bases, Emulator, Home, State};
+pub use network::Forwarded;
+use network::Namespace;
 
 /// A sandbox as commands use it.
 pub struct Sandbox {
@@ -76,6 +78,7 @@ impl Sandbox {
         }
         if state.private_engine {
             Engine::of(&session.home).stop()?;
+            Namespace::of(&session.home).down()?;
         }
         let ran = state != State::default();
         session.home.remember(&State::default())?;
@@ -216,6 +219,26 @@ impl Sandbox {
         }
     }
 
+    /// Where a container publishes a port so that it can be reached from this machine and from nowhere else.
+    pub fn publishing_address(&self) -> &'static str {
+        let network = self.network().and_then(|network| network.file());
+        network.map_or("127.0.0.1", |_| network::ADDRESS)
+    }
+
+    /// Lets a port of this machine lead to the same port at the engine's publishing address, where the engine has a network of its own.
+    ///
+    /// # Errors
+    /// A port that somebody else has.
+    pub fn forward(&self, port: u16) -> Result<Option<Forwarded>> {
+        let network = self.network().filter(|network| network.file().is_some());
+        network.map(|network| network.forward(port)).transpose()
+    }
+
+    /// The network of the private engine.
+    fn network(&self) -> Option<Namespace> {
+        self.state.private_engine.then(|| Namespace::of(&self.home))
+    }
+
     fn port(&self) -> u16 {
         self.state
             .emulator
@@ -234,18 +257,31 @@ impl Sandbox {
         engine.start(terminal).inspect_err(|_| {
             self.state.private_engine = false;
             let _ = engine.stop();
+            let _ = Namespace::of(&self.home).down();
             let _ = self.home.remember(&self.state);
         })
     }
 
     fn start_emulator(&mut self, terminal: &Terminal) -> Result<()> {
-        if self.state.emulator.as_ref().is_some_and(emulator::answers) {
+        let network = self.network().filter(|network| network.file().is_some());
+        let is_there = |emulator: &Emulator| {
+            let is_inside = |network: &Namespace| network.has(emulator.process);
+            emulator::answers(emulator) && network.as_ref().is_none_or(is_inside)
+        };
+        if self.state.emulator.as_ref().is_some_and(is_there) {
             return Ok(());
         }
         if let Some(silent) = &self.state.emulator {
             emulator::stop(silent);
         }
-        let emulator = emulator::start(&self.home, self.docker_host().as_deref(), terminal)?;
+        let network = network.and_then(|network| network.file());
+        let docker_host = self.docker_host();
+        let emulator = emulator::start(
+            &self.home,
+            docker_host.as_deref(),
+            network.as_deref(),
+            terminal,
+        )?;
         terminal.status(
             "Started",
             &format!("a local AWS on http://localhost:{}", emulator.port),

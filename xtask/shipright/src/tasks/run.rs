@@ -15,6 +15,7 @@ use crate::{
     model::{config::Config, refusal::Refusal, shell::quoted, target::Target},
     plan::{self, Selected, Wanted},
     refused::Refused,
+    sandbox::Sandbox,
     session::Session,
     tasks::exit_code,
     workspace::Workspace,
@@ -76,6 +77,7 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         image,
         arch,
         outside,
+        address: sandbox.map_or("127.0.0.1", Sandbox::publishing_address),
     };
     if context.global.dry_run {
         container.report(None);
@@ -88,6 +90,9 @@ pub(super) fn run(context: &Context, arguments: &Run) -> Result<ExitCode> {
         Some(session) => container.pull(session)?,
         None => container.require_built(selected)?,
     }
+    let _leads_there = sandbox
+        .map(|sandbox| sandbox.forward(outside))
+        .transpose()?;
     container.start(selected.image.target)
 }
 
@@ -111,12 +116,13 @@ struct Container<'c> {
     arch: Arch,
     /// The port of this machine.
     outside: u16,
+    /// Where the engine listens for it. Nobody else on the network can reach it.
+    address: &'static str,
 }
 
 impl Container<'_> {
-    /// Nobody else on the network can reach it.
     fn words(&self) -> Vec<String> {
-        let port = format!("127.0.0.1:{}:{INSIDE}", self.outside);
+        let port = format!("{}:{}:{INSIDE}", self.address, self.outside);
         let words = [
             "run",
             "--rm",

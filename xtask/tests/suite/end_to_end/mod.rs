@@ -11,6 +11,7 @@ mod clone;
 mod demo;
 mod deploy;
 mod lies;
+mod network;
 mod page;
 mod push;
 mod workflows;
@@ -52,6 +53,7 @@ fn the_whole_way_with_real_parts() {
     builds::an_engine_without_emulation_builds_the_demo_and_says_that_it_cannot_run_it(&clone);
     deploy::a_function_is_moved_to_the_other_cpu_and_back(&clone);
     deploy::an_ecs_service_is_made_and_restored_when_its_tasks_end(&clone);
+    network::two_sandboxes_have_nothing_in_common(&clone);
     page::the_sandbox_has_a_page(&clone);
     push::protected_environments_are_refused_before_anything_is_built(&clone);
     adoption::a_repository_without_rust_adopts_it(&clone);

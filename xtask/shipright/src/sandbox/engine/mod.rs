@@ -24,7 +24,7 @@ use binfmt::{foreign, registration};
 use super::{
     emulator::{end, last_lines},
     home::{Home, remove},
-    network::{self, Network},
+    network::{HostNetwork, Namespace, has_bridge},
 };
 use crate::{
     facts::host,
@@ -37,7 +37,8 @@ pub(super) struct Engine<'h> {
     home: &'h Home,
 }
 
-/// Sets up the engine's own view of the system, then becomes the engine. `$1` is the line that registers emulation.
+/// Sets up the engine's own view of the system, then becomes the engine. `$1` is the line that registers emulation, `$2` its name, `$3` a
+/// list of name servers or nothing.
 const START: &str = r#"
 set -eu
 mkdir -p /run/containerd /run/docker
@@ -46,7 +47,8 @@ mount -t tmpfs tmpfs /run/docker
 registry=/proc/sys/fs/binfmt_misc
 [ -e "$registry/register" ] || mount -t binfmt_misc binfmt_misc "$registry"
 [ -e "$registry/$2" ] || printf '%s' "$1" > "$registry/register"
-shift 2
+[ -z "$3" ] || mount --bind "$3" /etc/resolv.conf
+shift 3
 exec "$@"
 "#;
 
@@ -91,7 +93,7 @@ impl<'h> Engine<'h> {
     /// # Errors
     /// A machine that cannot have one, with what to install instead; or an engine that does not come up.
     pub(super) fn start(&self, terminal: &Terminal) -> Result<()> {
-        if self.answers() {
+        if self.answers() && !self.has_lost_its_network() {
             return Ok(());
         }
         refuse_unless_possible()?;
@@ -111,7 +113,12 @@ impl<'h> Engine<'h> {
             .with_context(|| format!("failed to create `{}`", run.display()))?;
         fs::set_permissions(&run, fs::Permissions::from_mode(0o700))
             .context("failed to protect the engine's directory")?;
-        Network::save(&self.bin())?;
+        if let Err(error) = self.network().up(&self.bin()) {
+            terminal.detail(&format!(
+                "the engine shares this machine's network: {error:#}"
+            ));
+            HostNetwork::save(&self.bin())?;
+        }
         let settings = self.directory().join("daemon.json");
         fs::write(&settings, self.settings().to_string())
             .with_context(|| format!("failed to write `{}`", settings.display()))?;
@@ -141,7 +148,7 @@ impl<'h> Engine<'h> {
         if others_run() {
             Ok(())
         } else {
-            Network::restore(&self.bin())
+            HostNetwork::restore(&self.bin())
         }
     }
 
@@ -158,6 +165,12 @@ impl<'h> Engine<'h> {
             self.bin().display(),
             host::path().to_string_lossy()
         );
+        let network = self.network();
+        let resolver = match network.file() {
+            Some(_) => network.resolver()?,
+            None => None,
+        };
+        let resolver = resolver.map_or_else(String::new, |file| file.display().to_string());
         let words = [
             "--pid",
             "--fork",
@@ -172,15 +185,27 @@ impl<'h> Engine<'h> {
             "sh",
             &magic,
             &name,
+            &resolver,
             &self.dockerd().display().to_string(),
             "--config-file",
             &settings.display().to_string(),
             "--group",
             "root",
         ];
-        Tool::new("unshare")
-            .env("PATH", path)
-            .daemon(&words, &self.log())?;
+        let enter = network
+            .file()
+            .map(|file| format!("--net={}", file.display()));
+        match &enter {
+            Some(enter) => {
+                let words = [&[enter.as_str(), "unshare"], &words[..]].concat();
+                Tool::new("nsenter")
+                    .env("PATH", path)
+                    .daemon(&words, &self.log())?
+            }
+            None => Tool::new("unshare")
+                .env("PATH", path)
+                .daemon(&words, &self.log())?,
+        };
         Ok(())
     }
 
@@ -215,7 +240,8 @@ impl<'h> Engine<'h> {
             "log-level": "warn",
         });
         // A bridge that somebody else has made has addresses of its own.
-        if !network::has_bridge() || others_run() {
+        let is_shared = self.network().file().is_none();
+        if is_shared && (!has_bridge() || others_run()) {
             settings["bip"] = json!("172.17.0.1/16");
             settings["fixed-cidr"] = json!(addresses(&self.home.id()));
         }
@@ -247,6 +273,17 @@ impl<'h> Engine<'h> {
             .map(|root| root.join(&name))
             .filter(|group| group.is_dir())
             .for_each(|group| remove_group(&group));
+    }
+
+    /// Whether it is in a network of its own that leads nowhere any more.
+    fn has_lost_its_network(&self) -> bool {
+        let ours = process::network(std::process::id());
+        let mut processes = self.processes().into_iter();
+        processes.any(|process| process::network(process) != ours && !self.network().has(process))
+    }
+
+    fn network(&self) -> Namespace {
+        Namespace::of(self.home)
     }
 
     fn tool(&self, program: &str) -> Tool {

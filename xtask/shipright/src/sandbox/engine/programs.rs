@@ -18,7 +18,7 @@ use super::{
 use crate::{process::Tool, report::terminal::Terminal};
 
 /// What is taken out of which package.
-const PROGRAMS: [(&str, &[&str]); 8] = [
+const PROGRAMS: [(&str, &[&str]); 9] = [
     ("docker.io", &["usr/sbin/dockerd", "usr/sbin/docker-proxy"]),
     ("docker-cli", &["usr/bin/docker"]),
     (
@@ -32,21 +32,34 @@ const PROGRAMS: [(&str, &[&str]); 8] = [
     ("runc", &["usr/sbin/runc"]),
     ("iptables", &["usr/sbin/xtables-nft-multi"]),
     ("tini", &["usr/bin/tini-static"]),
+    ("slirp4netns", &["usr/bin/slirp4netns"]),
     (
         "qemu-user",
         &["usr/bin/qemu-aarch64", "usr/bin/qemu-x86_64"],
     ),
 ];
 
-/// Libraries of `iptables`, which the host may lack.
-const LIBRARIES: [&str; 6] = [
+/// Libraries of `iptables` and `slirp4netns`, which the host may lack.
+const LIBRARIES: [&str; 9] = [
     "libip4tc2",
     "libip6tc2",
     "libmnl0",
     "libnftnl11",
     "libxtables12",
     "libnetfilter-conntrack3",
+    "libslirp0",
+    "libseccomp2",
+    "libpcre2-8-0",
 ];
+
+/// The name of `GLib`, which slirp4netns needs: it has another name since its times have 64 bits everywhere.
+fn glib(release: &str) -> &'static str {
+    if release == "bookworm" {
+        "libglib2.0-0"
+    } else {
+        "libglib2.0-0t64"
+    }
+}
 
 impl Engine<'_> {
     /// Fetches and unpacks the programs, once. The last step puts the finished directory under its name.
@@ -80,7 +93,8 @@ impl Engine<'_> {
         releases.dedup();
         let apt = Apt::prepare(&work.join("apt"), &debian, &releases)?;
         let release_of = |package: &str| {
-            if matches!(package, "runc" | "iptables") || LIBRARIES.contains(&package) {
+            let is_of_host = matches!(package, "runc" | "iptables" | "slirp4netns");
+            if is_of_host || LIBRARIES.contains(&package) || package == glib(own) {
                 own
             } else {
                 apt::RELEASE
@@ -89,7 +103,8 @@ impl Engine<'_> {
         let names = PROGRAMS
             .iter()
             .map(|(package, _)| *package)
-            .chain(LIBRARIES);
+            .chain(LIBRARIES)
+            .chain([glib(own)]);
         let wanted: Vec<String> = names
             .map(|package| format!("{package}/{}", release_of(package)))
             .collect();

@@ -1,4 +1,4 @@
-//! What an engine changes in the host's network, kept so that it can be restored: packet filter rules, forwarding and the
+//! What an engine changes in the host's network where it has none of its own, kept so that it can be restored: packet filter rules, forwarding and the
 //! bridge.
 
 use std::{fs, path::Path};
@@ -15,18 +15,18 @@ const BRIDGE: &str = "docker0";
 
 /// The network as it was.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Network {
+pub(in super::super) struct HostNetwork {
     rules: String,
     forwarding: String,
     had_bridge: bool,
 }
 
-impl Network {
+impl HostNetwork {
     /// Writes down what is, unless an earlier state has not been restored yet.
     ///
     /// # Errors
     /// A packet filter that cannot be read: then a container could not reach the network either.
-    pub(super) fn save(bin: &Path) -> Result<()> {
+    pub(in super::super) fn save(bin: &Path) -> Result<()> {
         let file = Path::new(SAVED);
         if file.exists() {
             return Ok(());
@@ -46,7 +46,7 @@ impl Network {
     ///
     /// # Errors
     /// Rules that the packet filter does not take back.
-    pub(super) fn restore(bin: &Path) -> Result<()> {
+    pub(in super::super) fn restore(bin: &Path) -> Result<()> {
         let file = Path::new(SAVED);
         let Ok(text) = fs::read(file) else {
             return Ok(());
@@ -70,7 +70,7 @@ impl Network {
 }
 
 /// Whether the bridge of containers is there.
-pub(super) fn has_bridge() -> bool {
+pub(in super::super) fn has_bridge() -> bool {
     Path::new("/sys/class/net").join(BRIDGE).exists()
 }
 
