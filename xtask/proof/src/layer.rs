@@ -4,7 +4,7 @@
 //! `.wh..wh..opq` removes everything that they have in its directory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Read,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes whenever a summary says something else about the same layer: kept summaries of another number are of no use.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// The most entries that a layer may have.
 const ENTRIES: usize = 700_000;
@@ -136,9 +136,14 @@ struct Reading {
     layer: Layer,
     /// Every path and whether it is a directory, in the archive's order.
     marks: Vec<(u128, bool)>,
+    /// The last entry of each path, by its number.
+    seen: HashMap<u128, usize>,
+    /// Files of layers below that entries of this one link to.
+    linked: BTreeSet<String>,
     entries: usize,
     names: usize,
-    lists: Vec<(List, String)>,
+    /// By the path of each.
+    lists: BTreeMap<String, (List, String)>,
     list_bytes: usize,
 }
 
@@ -197,11 +202,15 @@ impl Reading {
             }
             return Ok(());
         }
+        self.refuse_if_written_elsewhere(&path)?;
+        self.seen.insert(path::mark(&path), self.entries);
         // Within a layer the last entry of a name counts.
         self.layer.files.remove(&path);
+        self.lists.remove(&path);
         let was_link = self.layer.links.remove(&path).is_some();
         self.layer.hard_links.remove(&path);
         self.layer.databases.forget(&path);
+        self.refuse_if_linked(&path, entry.kind)?;
         if entry.kind != Kind::Directory || was_link {
             self.refuse_if_filled(&path)?;
         }
@@ -239,6 +248,39 @@ impl Reading {
         Ok(())
     }
 
+    /// A hard link keeps what it leads to, whatever takes the name of that later on: a program of a layer below would go on to be in the image
+    /// under the link's name, and this layer would have something else under its own.
+    fn refuse_if_linked(&self, path: &str, kind: Kind) -> Result<(), Error> {
+        let start = format!("{path}/");
+        let is_inside = || {
+            let next = self.linked.range(start.clone()..).next();
+            kind != Kind::Directory && next.is_some_and(|target| target.starts_with(&start))
+        };
+        if self.linked.contains(path) || is_inside() {
+            return Err(Error::new(
+                "it takes the place of what an earlier entry links to: no builder makes such a layer",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A program is written to where its directory leads. Where the layer makes that another directory and writes the same name again, the first
+    /// one may stay elsewhere.
+    fn refuse_if_written_elsewhere(&self, path: &str) -> Result<(), Error> {
+        let layer = &self.layer;
+        if !layer.files.contains_key(path) && !layer.hard_links.contains_key(path) {
+            return Ok(());
+        }
+        let written = self.seen.get(&path::mark(path));
+        let is_later = |above: &str| self.seen.get(&path::mark(above)) > written;
+        if path::ancestors(path).any(is_later) {
+            return Err(Error::new(
+                "the layer writes it twice, and makes its directory in between: no builder makes such a layer",
+            ));
+        }
+        Ok(())
+    }
+
     fn file(
         &mut self,
         path: String,
@@ -261,7 +303,7 @@ impl Reading {
                 },
             );
         } else if let Some(list) = List::of(&path) {
-            self.list(list, head, entry, reader)?;
+            self.list(path, list, head, entry, reader)?;
         } else if let Some(about) = path
             .strip_suffix("/WHEEL")
             .filter(|about| about.ends_with(".dist-info"))
@@ -302,6 +344,7 @@ impl Reading {
 
     fn list(
         &mut self,
+        path: String,
         list: List,
         head: Vec<u8>,
         entry: &Entry,
@@ -314,8 +357,8 @@ impl Reading {
         let mut bytes = head;
         reader.take(room as u64).read_to_end(&mut bytes)?;
         self.list_bytes += bytes.len();
-        self.lists
-            .push((list, String::from_utf8_lossy(&bytes).into_owned()));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.lists.insert(path, (list, text));
         Ok(())
     }
 
@@ -342,6 +385,9 @@ impl Reading {
         } else {
             self.keep(path.len() + target.len())?;
             let further = self.layer.hard_links.get(&target).cloned();
+            if further.is_none() && !self.seen.contains_key(&path::mark(&target)) {
+                self.linked.insert(target.clone());
+            }
             self.layer
                 .hard_links
                 .insert(path, further.unwrap_or(target));
@@ -357,7 +403,7 @@ impl Reading {
             .keys()
             .map(|path| (path.clone(), None))
             .collect();
-        for (list, text) in std::mem::take(&mut self.lists) {
+        for (list, text) in std::mem::take(&mut self.lists).into_values() {
             list.enter(&text, &mut owners);
             let files = list.files_for_a_cpu(&text);
             if let Some(about) = list.package().about.filter(|_| !files.is_empty()) {

@@ -73,6 +73,62 @@ fn a_layer_that_puts_something_in_the_place_of_a_directory_with_files_is_refused
 }
 
 #[test]
+fn a_layer_in_which_a_program_of_below_may_stay_under_another_name_is_refused() {
+    const PROGRAM: &[u8] = b"#!/bin/sh\n";
+    let linked = || Archive::new().hardlink("a", "d/x");
+    let twice = |between: &str| {
+        let archive = Archive::new().file("lib/x", PROGRAM);
+        archive.directory(between).file("lib/x", PROGRAM)
+    };
+    let refused = [
+        (linked().file("d/x", b"text"), "links to"),
+        (linked().directory("d/x/"), "links to"),
+        (linked().file("d", b"text"), "links to"),
+        (linked().symlink("d", "e"), "links to"),
+        (twice("lib/"), "writes it twice"),
+        (
+            Archive::new()
+                .hardlink("lib/x", "d/x")
+                .directory("lib/")
+                .file("lib/x", PROGRAM),
+            "writes it twice",
+        ),
+    ];
+    for (number, (archive, why)) in refused.into_iter().enumerate() {
+        let error = read_layer(&archive.plain()[..]).unwrap_err().to_string();
+        assert!(error.contains(why), "{number}: {error}");
+    }
+    let fine = [
+        linked().directory("d/").file("d/y", b"text"),
+        archive(&[("d/x", "text")])
+            .hardlink("a", "d/x")
+            .file("d/x", b"text"),
+        twice("lib/y/"),
+        twice("library/"),
+    ];
+    for archive in fine {
+        read_layer(&archive.plain()[..]).unwrap();
+    }
+}
+
+#[test]
+fn what_a_replaced_list_of_files_says_is_forgotten() {
+    let list = "usr/lib/python3/site-packages/one-1.0.dist-info/RECORD";
+    let program = "usr/lib/python3/site-packages/one/native.so";
+    let record = "one/native.so,,\n";
+    let owners = |files: &[(&str, &str)]| {
+        let files = files.iter();
+        let archive = Archive::new().file(program, b"\x7fELF damaged");
+        let archive = files.fold(archive, |archive, (name, text)| {
+            archive.file(name, text.as_bytes())
+        });
+        serde_json::to_string(&read_layer(&archive.plain()[..]).unwrap()).unwrap()
+    };
+    assert!(owners(&[(list, record)]).contains("Python package one"));
+    assert!(!owners(&[(list, record), (list, "other,,\n")]).contains("Python package one"));
+}
+
+#[test]
 fn what_a_layer_above_takes_away_is_in_no_inventory() {
     let below = || {
         layer(&[
