@@ -151,7 +151,9 @@ impl Place<'_> {
         let outcome = tool.stream(&words, SILENCE, |line| {
             let event: Value = serde_json::from_str(line).unwrap_or_default();
             let message = event["message"].as_str().unwrap_or_default();
-            started += usize::from(event["level"] == "detail" && message.starts_with("docker "));
+            // The plan's own lines are no calls.
+            let has_ended = message.contains(": exit status: ");
+            started += usize::from(message.starts_with("docker ") && has_ended);
             let event = event["event"].as_str().unwrap_or_default();
             if flow == Flow::Ours && PHASES.contains(&event) {
                 let seconds = begun.elapsed().as_secs_f64();

@@ -38,7 +38,23 @@ impl Second {
         let second = Self { directory };
         second.write("deploy.toml", deploy);
         second.write("Dockerfile.eks", "FROM scratch\nCOPY deploy.toml /\n");
+        second.write(".gitignore", "/target\n");
+        for line in [
+            "init --quiet",
+            "add --all",
+            "commit --quiet --message=first",
+        ] {
+            second.git(line);
+        }
         second
+    }
+
+    fn git(&self, line: &str) {
+        let mut git = Command::new("git");
+        git.current_dir(self.directory.path())
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.com"])
+            .args(line.split(' '));
+        assert!(git.status().unwrap().success(), "git {line}");
     }
 
     fn write(&self, name: &str, text: &str) {
