@@ -46,7 +46,7 @@ pub fn is_possible(build: &Build) -> bool {
 }
 
 /// The images of a plan that are made by one call, by their places: one Dockerfile for several CPUs or several targets. Each other image
-/// is made by a call of its own, so that it can be proven while the next is built.
+/// is made by a call of its own, so that it can be proven while others are built, and its failure is no other's.
 pub fn together(images: &[PlannedImage]) -> Vec<Vec<usize>> {
     let mut calls: Vec<(&Build, Vec<usize>)> = Vec::new();
     for (place, image) in images.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Command lines as data. What docker is given for a build and a push is what is run; the other lines that `--dry-run` shows
+//! Command lines as data. What docker is given for a build is what is run, though several may be run by one call (`crate::bake`); the other lines that `--dry-run` shows
 //! are what a person would type to the same end.
 
 use std::{collections::BTreeSet, path::Path};

@@ -46,6 +46,8 @@ pub struct Layer {
     pub(crate) hard_links: BTreeMap<String, String>,
     /// Paths that are removed of the layers below.
     pub(crate) whiteouts: BTreeSet<String>,
+    /// Directories whose first entry comes after entries that are in them: these were written to where a link below may have led.
+    pub(crate) late_directories: BTreeSet<String>,
     /// Directories of which everything is removed of the layers below.
     pub(crate) opaque: BTreeSet<String>,
     /// Python packages with machine code or names of CPUs, by their directory `….dist-info`.
@@ -136,8 +138,8 @@ struct Reading {
     layer: Layer,
     /// Every path and whether it is a directory, in the archive's order.
     marks: Vec<(u128, bool)>,
-    /// The last entry of each path, by its number.
-    seen: HashMap<u128, usize>,
+    /// The numbers of the first and the last entry of each path.
+    seen: HashMap<u128, (usize, usize)>,
     /// Files of layers below that entries of this one link to.
     linked: BTreeSet<String>,
     entries: usize,
@@ -203,7 +205,13 @@ impl Reading {
             return Ok(());
         }
         self.refuse_if_written_elsewhere(&path)?;
-        self.seen.insert(path::mark(&path), self.entries);
+        let number = self.entries;
+        let seen = self.seen.entry(path::mark(&path));
+        let is_new = seen
+            .and_modify(|(_, last)| *last = number)
+            .or_insert((number, number))
+            .0
+            == number;
         // Within a layer the last entry of a name counts.
         self.layer.files.remove(&path);
         self.lists.remove(&path);
@@ -227,6 +235,11 @@ impl Reading {
                 self.layer.links.insert(path, path::text(&entry.target));
                 Ok(())
             }
+            Kind::Directory if is_new && self.has_below(&path) => {
+                self.keep(path.len())?;
+                self.layer.late_directories.insert(path);
+                Ok(())
+            }
             Kind::Directory | Kind::Special => Ok(()),
         }
     }
@@ -234,18 +247,22 @@ impl Reading {
     /// What takes a directory's place takes away what was in it, and what takes a link's place does not: names below it stay where it
     /// has led. Which of them it was cannot be told of one layer alone, and every builder writes a name once.
     fn refuse_if_filled(&self, path: &str) -> Result<(), Error> {
-        let start = format!("{path}/");
-        let layer = &self.layer;
-        let is_filled = path::any_below(&layer.files, &start)
-            || path::any_below(&layer.links, &start)
-            || path::any_below(&layer.hard_links, &start)
-            || layer.databases.any_below(&start);
+        let is_filled = self.has_below(path) || self.layer.databases.any_below(&format!("{path}/"));
         if is_filled {
             return Err(Error::new(
                 "it takes the place of a directory that the layer has put files into: no builder makes such a layer",
             ));
         }
         Ok(())
+    }
+
+    /// Whether the layer has put programs or links into a directory.
+    fn has_below(&self, path: &str) -> bool {
+        let start = format!("{path}/");
+        let layer = &self.layer;
+        path::any_below(&layer.files, &start)
+            || path::any_below(&layer.links, &start)
+            || path::any_below(&layer.hard_links, &start)
     }
 
     /// A hard link keeps what it leads to, whatever takes the name of that later on: a program of a layer below would go on to be in the image
@@ -264,15 +281,20 @@ impl Reading {
         Ok(())
     }
 
-    /// A program is written to where its directory leads. Where the layer makes that another directory and writes the same name again, the first
-    /// one may stay elsewhere.
+    /// A program is written to where its directory leads, and that may be a link of a layer below. Where the layer then makes a directory of it
+    /// and writes the same name again, the first one stays where the link has led.
     fn refuse_if_written_elsewhere(&self, path: &str) -> Result<(), Error> {
         let layer = &self.layer;
         if !layer.files.contains_key(path) && !layer.hard_links.contains_key(path) {
             return Ok(());
         }
-        let written = self.seen.get(&path::mark(path));
-        let is_later = |above: &str| self.seen.get(&path::mark(above)) > written;
+        let Some((_, written)) = self.seen.get(&path::mark(path)) else {
+            return Ok(());
+        };
+        let is_later = |above: &str| {
+            let made = self.seen.get(&path::mark(above));
+            made.is_some_and(|(first, _)| first > written)
+        };
         if path::ancestors(path).any(is_later) {
             return Err(Error::new(
                 "the layer writes it twice, and makes its directory in between: no builder makes such a layer",
@@ -357,6 +379,7 @@ impl Reading {
         let mut bytes = head;
         reader.take(room as u64).read_to_end(&mut bytes)?;
         self.list_bytes += bytes.len();
+        self.keep(path.len())?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         self.lists.insert(path, (list, text));
         Ok(())

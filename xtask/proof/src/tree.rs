@@ -65,6 +65,7 @@ impl<'l> Tree<'l> {
             .iter()
             .map(|(path, target)| (path, target, below(target)))
             .collect();
+        let elsewhere = self.written_elsewhere(layer);
         if place > 0 {
             self.files.retain(|path, _| !hides(layer, path));
             self.links.retain(|path, _| !hides(layer, path));
@@ -86,6 +87,10 @@ impl<'l> Tree<'l> {
                 },
             );
         }
+        for (path, file) in elsewhere {
+            let present = Present { file, layer: place };
+            self.files.entry(path).or_insert(present);
+        }
         for (path, target, below) in linked {
             // What the layer itself has under the name, perhaps through a linked directory, comes first.
             let own = self
@@ -94,11 +99,43 @@ impl<'l> Tree<'l> {
                 .filter(|present| present.layer == place);
             let own = own.map(|present| present.file.clone());
             let is_own_text = layer.others.contains(target) && own.is_none();
+            if let (Some(own), Some(below)) = (&own, &below)
+                && own != below
+            {
+                // Another spelling of the name: which of the two it is follows from the order in the layer. Both are judged.
+                let path = self.real_name(path, &mut directories);
+                let present = Present {
+                    file: below.clone(),
+                    layer: place,
+                };
+                self.files
+                    .insert(format!("{path} (of a layer below)"), present);
+            }
             if let Some(file) = own.or(below).filter(|_| !is_own_text) {
                 let path = self.real_name(path, &mut directories);
                 self.files.insert(path, Present { file, layer: place });
             }
         }
+    }
+
+    /// Programs that a layer has written through a link, before it made a directory of that: they are where the link led, and perhaps nowhere
+    /// else.
+    fn written_elsewhere(&self, layer: &Layer) -> Vec<(String, File)> {
+        let mut found = Vec::new();
+        for directory in &layer.late_directories {
+            let Some(real) = self.resolve(directory).filter(|real| real != directory) else {
+                continue;
+            };
+            let start = format!("{directory}/");
+            let inside = layer.files.range(start.clone()..);
+            let inside = inside.take_while(|(path, _)| path.starts_with(&start));
+            let moved = inside.map(|(path, file)| {
+                let name = &path[start.len()..];
+                (path::below(&real, name), file.clone())
+            });
+            found.extend(moved);
+        }
+        found
     }
 
     /// A layer may name a file by a directory that is a link below: `lib/x` where `lib` leads to `usr/lib`.
@@ -110,16 +147,8 @@ impl<'l> Tree<'l> {
         let real = directories
             .entry(directory.to_owned())
             .or_insert_with(|| self.resolve(directory));
-        real.as_ref().map_or_else(
-            || path.to_owned(),
-            |real| {
-                if real.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{real}/{name}")
-                }
-            },
-        )
+        real.as_ref()
+            .map_or_else(|| path.to_owned(), |real| path::below(real, name))
     }
 
     /// What is at a path, all links followed.

@@ -688,6 +688,46 @@ fn cases() -> Vec<Case> {
             wrong("opt/y"),
         ),
         (
+            "a hard link to a wrong file of below, whose other name gets a right one",
+            Image::new([
+                app().file("d/x", &amd64()).symlink("e", "d").gzip(),
+                Archive::new()
+                    .hardlink("a", "d/x")
+                    .file("e/x", &arm64())
+                    .gzip(),
+            ]),
+            arm,
+            wrong("a (of a layer below)"),
+        ),
+        (
+            "a wrong file that was written through a link before its directory was made",
+            Image::new([
+                app()
+                    .symlink("lib", "usr/lib")
+                    .file("usr/lib/y", &arm64())
+                    .gzip(),
+                Archive::new()
+                    .file("lib/x", &amd64())
+                    .directory("lib/")
+                    .gzip(),
+                Archive::new().file("lib/.wh.x", b"").gzip(),
+            ]),
+            arm,
+            wrong("usr/lib/x"),
+        ),
+        (
+            "a directory after its files, where no link was",
+            Image::new([
+                app().file("lib/y", &arm64()).gzip(),
+                Archive::new()
+                    .file("lib/x", &arm64())
+                    .directory("lib/")
+                    .gzip(),
+            ]),
+            arm,
+            vec![],
+        ),
+        (
             "a layer that begins with a frame to skip",
             Image::new([[
                 &[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9][..],

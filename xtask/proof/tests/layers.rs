@@ -105,6 +105,12 @@ fn a_layer_in_which_a_program_of_below_may_stay_under_another_name_is_refused() 
             .file("d/x", b"text"),
         twice("lib/y/"),
         twice("library/"),
+        // As `tar --append` does it: the directory was one all the time.
+        Archive::new()
+            .directory("bin/")
+            .file("bin/sh", PROGRAM)
+            .directory("bin/")
+            .file("bin/sh", PROGRAM),
     ];
     for archive in fine {
         read_layer(&archive.plain()[..]).unwrap();

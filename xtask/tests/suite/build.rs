@@ -439,7 +439,7 @@ fn how_an_image_leaves_the_engine_is_in_the_plan_where_buildx_tells() {
         ("false", Some("by `docker save`"), (0, 2)),
     ] {
         let project = Project::new();
-        let node = "Driver: docker\nNodes:\nEndpoint: e\nPlatforms: linux/amd64, linux/arm64\n";
+        let node = "Driver: docker\nNodes:\nEndpoint: e\nStatus: running\nPlatforms: linux/amd64, linux/arm64\n";
         let told = format!("{node}Features:\n OCI exporter: {features}\n");
         builders_of(&project, &[("default", &told)]);
         let dry = project.run(&format!("{BOTH} --dry-run")).expect(0);

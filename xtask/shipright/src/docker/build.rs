@@ -12,6 +12,7 @@ use super::{
     with_config,
 };
 use crate::{
+    interrupt::{self, Transient},
     plan::{Build, bake, command},
     process::Outcome,
 };
@@ -122,6 +123,7 @@ impl Docker {
             }
         }
         let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
+        let directory = Transient::new(directory.keep());
         let file = directory.path().join("bake.json");
         std::fs::write(&file, bake::file(&builds).to_string())
             .with_context(|| format!("failed to write `{}`", file.display()))?;
@@ -131,9 +133,17 @@ impl Docker {
         let listener = Listener::of_targets(targets.collect());
         let call = self.call(words, session, listener, false)?;
         if !call.outcome.success() {
+            // An interrupt ends buildx, and everything else with it.
+            interrupt::let_end();
             let is_told = call.said.iter().any(Said::is_the_reason);
+            let has_spoken = call
+                .outcome
+                .status
+                .is_some_and(|status| status.code().is_some());
             let failed = call.said.into_iter().map(|said| {
                 let is_reason = said.is_the_reason() || !is_told && said.failed.is_some();
+                // One that was ended, for its silence or by the system, would end so again.
+                let is_reason = is_reason || !has_spoken;
                 is_reason.then(|| Err(BuildFailed::of(&call.outcome, said).into()))
             });
             return Ok(failed.collect());
@@ -176,8 +186,10 @@ impl Docker {
             || self.buildx.clone(),
             |session| with_config(&self.buildx, session.directory()),
         );
-        // What a bake file may read is what this program has put into it. Source: "Environment variables" in Docker's manuals of Bake.
+        // All paths are absolute. A bake file that reads outside of the current directory would want leave for it, and what it may read is
+        // what this program has put into it. Source: "Environment variables" in Docker's manuals of Bake.
         let tool = tool.env("BUILDX_BAKE_ENTITLEMENTS_FS", "0");
+        let tool = tool.directory(Path::new("/"));
         let outcome = tool.stream(&words, SILENCE, |said| listener.hear(said))?;
         Ok(Call {
             outcome,

@@ -27,6 +27,7 @@ pub(super) struct Described {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
     offers: Vec<Offer>,
+    is_running: bool,
     /// Whether it writes OCI image layouts, where buildx tells.
     exports_oci: Option<bool>,
 }
@@ -79,6 +80,11 @@ impl Described {
                     }
                     if let Some(node) = described.nodes.last_mut() {
                         node.offers = value.split(',').filter_map(Self::offer).collect();
+                    }
+                }
+                "Status" => {
+                    if let Some(node) = described.nodes.last_mut() {
+                        node.is_running = value.trim() == "running";
                     }
                 }
                 "OCI exporter" => {
@@ -140,12 +146,12 @@ impl Described {
             [only] => Some(only),
             _ => None,
         };
-        let exports_oci = self.node(arch).or(only)?.exports_oci?;
-        Some(if exports_oci {
-            Export::OciLayout
-        } else {
-            Export::DockerSave
-        })
+        let node = self.node(arch).or(only)?;
+        if node.exports_oci? {
+            return Some(Export::OciLayout);
+        }
+        // Of an engine that it cannot ask, buildx says the same.
+        node.is_running.then_some(Export::DockerSave)
     }
 }
 
@@ -253,12 +259,11 @@ impl Docker {
         let mut words = vec!["inspect"];
         words.extend(start.then_some("--bootstrap"));
         words.extend(builder.map(|builder| builder.name.as_str()));
-        let said = self
-            .buildx
-            .clone()
-            // With it buildx tells of what a node can export.
-            .env("DEBUG", "1")
+        // With it buildx tells of what a node can export; and errors are Go's stacks of calls, which nobody wants to read.
+        let telling = self.buildx.clone().env("DEBUG", "1");
+        let said = telling
             .read(&words)
+            .or_else(|_| self.buildx.read(&words))
             .or_else(|error| self.check_buildx().and(Err(error)))?;
         let described = Described::read(&said);
         self.known_builders().insert(name, described.clone());

@@ -70,9 +70,17 @@ impl Docker {
         let path = env.iter().find(|(name, _)| name == "PATH");
         let path = path.map_or_else(host::path, |(_, path)| path.into());
         let tool = tool.envs(env);
-        let plugin = plugin::buildx(&path, config.as_deref());
+        let plugin = if plugin::needs_docker(env) {
+            None
+        } else {
+            plugin::buildx(&path, config.as_deref())
+        };
+        // With it buildx believes that docker has started it.
+        let alone = tool
+            .clone()
+            .without_env("DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND");
         Self {
-            buildx: tool.clone().command_or_plugin("buildx", plugin.as_deref()),
+            buildx: alone.command_or_plugin("buildx", plugin.as_deref()),
             tool,
             config,
             engine: Arc::default(),

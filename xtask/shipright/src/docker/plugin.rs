@@ -2,7 +2,8 @@
 //!
 //! `docker buildx` starts the plugin twice, once to ask what it is, and itself before that: a third of the time of a build of which
 //! all steps are cached. Docker Compose starts the plugin itself, and so does this program, where docker would take the very same
-//! file. Where `docker` is anything but Docker's own program (a script around it, podman's, snap's), that is asked.
+//! file. Where `docker` is a script around Docker's own program, or is called otherwise (snap's), that is asked; and where the engine is
+//! reached by certificates that environment variables name, which a plugin that is started alone reads since buildx 0.23 only.
 //!
 //! Source: `getPluginDirs` and `GetPlugin` in docker/cli, `cli-plugins/manager`; "Install Docker Buildx" in Docker's manuals for buildx that
 //! is started alone.
@@ -17,6 +18,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::facts::host;
+
 /// The plugin's file.
 const FILE: &str = "docker-buildx";
 
@@ -28,6 +31,16 @@ const SYSTEM: [&str; 4] = [
     "/usr/libexec/docker/cli-plugins",
 ];
 
+/// Variables that docker's own program alone reads in all versions. Source: "Environment variables" in Docker's reference of `docker`.
+const OF_DOCKER: [&str; 3] = ["DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+
+/// Whether an environment has something that a plugin alone would not read. `env` comes before the one of this process.
+pub(super) fn needs_docker(env: &[(String, String)]) -> bool {
+    let is_set =
+        |name: &&str| env.iter().any(|(one, _)| one == name) || host::variable(name).is_some();
+    OF_DOCKER.iter().any(is_set)
+}
+
 /// The buildx that `docker` on this `path` would start, with docker's configuration directory. `None` where that cannot be told.
 pub(super) fn buildx(path: &OsStr, config: Option<&Path>) -> Option<PathBuf> {
     let docker = std::env::split_paths(path)
@@ -36,15 +49,20 @@ pub(super) fn buildx(path: &OsStr, config: Option<&Path>) -> Option<PathBuf> {
     if !is_docker_itself(&docker) {
         return None;
     }
-    let mut candidates = directories(config).map(|directory| directory.join(FILE));
-    candidates.find(|file| is_executable(file))
-}
-
-fn directories(config: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let extra = config.map(extra_directories).unwrap_or_default();
+    // It would be a directory of whatever repository this is run in: docker is to decide that.
+    if extra.iter().any(|directory| directory.is_relative()) {
+        return None;
+    }
     let own = config.map(|config| config.join("cli-plugins"));
-    let system = SYSTEM.map(PathBuf::from);
-    extra.into_iter().chain(own).chain(system)
+    let all = extra
+        .into_iter()
+        .chain(own)
+        .chain(SYSTEM.map(PathBuf::from));
+    let mut candidates = all.map(|directory| directory.join(FILE));
+    // docker takes the first that is there, whatever it is.
+    let first = candidates.find(|file| file.exists())?;
+    is_executable(&first).then_some(first)
 }
 
 /// Directories that somebody has added in docker's configuration.
@@ -53,9 +71,7 @@ fn extra_directories(config: &Path) -> Vec<PathBuf> {
     let said: Value = serde_json::from_slice(&text).unwrap_or_default();
     let listed = said["cliPluginsExtraDirs"].as_array();
     let listed = listed.into_iter().flatten().filter_map(Value::as_str);
-    // A relative one would be a directory of whatever repository this is run in.
-    let absolute = listed.map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute.collect()
+    listed.map(PathBuf::from).collect()
 }
 
 /// Whether a file is Docker's program, and not something that stands before it under its name.
@@ -110,13 +126,18 @@ mod tests {
         let added = root.path().join("added");
         fs::create_dir(&added).unwrap();
         program(&added.join(FILE), "\x7fELF");
-        let config = serde_json::json!({ "cliPluginsExtraDirs": ["added", added] });
-        fs::write(root.path().join("config/config.json"), config.to_string()).unwrap();
-        assert_eq!(found(root.path()), Some(added.join(FILE)));
-        // What cannot be executed is no plugin.
+        let configured = |extra: serde_json::Value| {
+            let config = serde_json::json!({ "cliPluginsExtraDirs": extra });
+            fs::write(root.path().join("config/config.json"), config.to_string()).unwrap();
+            found(root.path())
+        };
+        let extra = serde_json::json!([root.path().join("none"), added]);
+        assert_eq!(configured(extra.clone()), Some(added.join(FILE)));
+        assert_eq!(configured(serde_json::json!(["added"])), None);
+        // docker fails at one that it cannot execute, and does not look further.
         let mode = fs::Permissions::from_mode(0o644);
         fs::set_permissions(added.join(FILE), mode).unwrap();
-        assert_ne!(found(root.path()), Some(added.join(FILE)));
+        assert_eq!(configured(extra), None);
     }
 
     #[test]

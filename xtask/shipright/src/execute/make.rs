@@ -86,11 +86,20 @@ impl Executor<'_> {
         store: &ContentStore,
     ) -> Result<Manifest> {
         if build.export == Some(Export::DockerSave) {
+            self.say_saved(job);
             return known(self.saved(job, build, session, store)?, store);
         }
+        let activity = self.activity(job);
+        activity.phase("build", build.mode.map_or("", BuildMode::words));
         if let Some(seat) = job.seat.take()
-            && let Some(built) = self.build_together(job, &seat, session, store)?
+            && let Some(built) = self.build_together(job, &seat, session, store)
         {
+            if let Some(log) = self.logs.map(|logs| logs.file(&job.image.name))
+                && built.is_err()
+            {
+                self.activity(job).attach(&log);
+            }
+            let built = built?;
             self.built(job, &built);
             return taken_in(&built, store);
         }
@@ -101,15 +110,19 @@ impl Executor<'_> {
         let manifest = match self.build(job, &into_layout, session) {
             Ok(built) => return taken_in(&built, store),
             Err(error) if lacks_oci_exporter(&error) => {
-                let name = &job.image.name;
-                let text =
-                    "has a classic image store: the image is taken from there by `docker save`";
-                self.terminal.detail(&format!("{name}: the engine {text}"));
+                self.say_saved(job);
                 self.saved(job, build, session, store)?
             }
             Err(error) => return Err(error),
         };
         known(manifest, store)
+    }
+
+    fn say_saved(&self, job: &Job<'_>) {
+        let name = &job.image.name;
+        let text =
+            "the engine has a classic image store: the image is taken from there by `docker save`";
+        self.terminal.detail(&format!("{name}: {text}"));
     }
 
     fn saved(

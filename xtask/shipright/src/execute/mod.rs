@@ -72,7 +72,7 @@ pub struct Executor<'a> {
 /// Carries out a plan. What failed is in the report.
 pub fn execute(plan: &Plan, executor: &Executor<'_>) -> Report {
     let mut jobs: Vec<Job<'_>> = plan.images.iter().map(Job::of).collect();
-    together::take_seats(&plan.images, &mut jobs);
+    together::take_seats(&plan.images, &mut jobs, executor.jobs);
     let mut indexes = Vec::new();
     if let Err(error) = executor.carry_out(plan, &mut jobs, &mut indexes) {
         let message = format!("{error:#}");

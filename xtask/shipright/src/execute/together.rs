@@ -5,7 +5,7 @@ use std::sync::{
     mpsc::{self, Receiver, Sender},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 
 use super::{Executor, make::tell, stage::Job};
 use crate::{
@@ -36,16 +36,21 @@ pub(super) struct Seat<'p> {
 }
 
 /// Gives each image its place that is made together with others.
-pub(super) fn take_seats<'p>(images: &'p [PlannedImage], jobs: &mut [Job<'p>]) {
-    for places in bake::together(images) {
+pub(super) fn take_seats<'p>(images: &'p [PlannedImage], jobs: &mut [Job<'p>], at_a_time: usize) {
+    let calls = bake::together(images);
+    // No more are built at a time than somebody wants.
+    let calls = calls
+        .iter()
+        .flat_map(|places| places.chunks(at_a_time.max(1)));
+    for places in calls.filter(|places| places.len() > 1) {
         let together = places.iter().filter_map(|place| images.get(*place));
         let (tell, heard): (Vec<_>, Vec<_>) = places.iter().map(|_| mpsc::channel()).unzip();
         let call = Arc::new(Call {
             images: together.collect(),
             tell: Mutex::new(Some(tell)),
         });
-        for (place, (image, heard)) in places.into_iter().zip(heard).enumerate() {
-            if let Some(job) = jobs.get_mut(image) {
+        for (place, (image, heard)) in places.iter().zip(heard).enumerate() {
+            if let Some(job) = jobs.get_mut(*image) {
                 let call = call.clone();
                 job.seat = Some(Seat { call, place, heard });
             }
@@ -54,17 +59,15 @@ pub(super) fn take_seats<'p>(images: &'p [PlannedImage], jobs: &mut [Job<'p>]) {
 }
 
 impl Executor<'_> {
-    /// What a call that makes several images has made of this one. `None` where it is to be built alone.
-    ///
-    /// # Errors
-    /// A build that has failed, or that was given up because another one of the call has failed.
+    /// What a call that makes several images has made of this one. `None` where it is to be built alone. A build that has failed is an error,
+    /// and so is one that was given up because another one of the call has failed.
     pub(super) fn build_together(
         &self,
         job: &Job<'_>,
         seat: &Seat<'_>,
         session: Option<&LoginSession>,
         store: &ContentStore,
-    ) -> Result<Option<Built>> {
+    ) -> Option<Result<Built>> {
         let call = &seat.call;
         let first = call
             .tell
@@ -72,16 +75,16 @@ impl Executor<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(others) = first {
-            return self.call(job, seat, &others, session, store).transpose();
+            return self.call(job, seat, &others, session, store);
         }
         let activity = self.activity(job);
         while let Ok(heard) = seat.heard.recv() {
             match heard {
                 Heard::Step(step) => tell(activity, step),
-                Heard::End(end) => return end.transpose(),
+                Heard::End(end) => return end,
             }
         }
-        Ok(None)
+        None
     }
 
     /// Makes the call, and tells the others. Returns what is this image's.
@@ -94,10 +97,10 @@ impl Executor<'_> {
         store: &ContentStore,
     ) -> Option<Result<Built>> {
         let images = &seat.call.images;
-        let mut made = self
-            .make_call(job, seat, others, session, store)
-            .unwrap_or_default();
-        made.resize_with(images.len(), || None);
+        let mut made = match self.make_call(job, seat, others, session, store) {
+            Ok(made) => made,
+            Err(error) => return Some(Err(error)),
+        };
         let is_failed = |end: &Option<Result<Built>>| matches!(end, Some(Err(_)));
         if let Some(failed) = made.iter().position(is_failed) {
             let name = &images[failed].name;
@@ -135,7 +138,7 @@ impl Executor<'_> {
         let mut layouts = Vec::new();
         let mut parts = Vec::new();
         for (place, image) in images.iter().enumerate() {
-            let Some(build) = image.build() else { continue };
+            let build = image.build().context("an image of the call has no build")?;
             let layout = store.layout()?;
             let directory = layout.path().to_owned();
             layouts.push(layout);

@@ -24,6 +24,7 @@ use crate::{
     docker::Docker,
     model::config::Config,
     plan::{Plan, Source},
+    process,
     report::terminal::Terminal,
 };
 
@@ -265,8 +266,11 @@ impl Sandbox {
     fn start_emulator(&mut self, terminal: &Terminal) -> Result<()> {
         let network = self.network().filter(|network| network.file().is_some());
         let is_there = |emulator: &Emulator| {
-            let is_inside = |network: &Namespace| network.has(emulator.process);
-            emulator::answers(emulator) && network.as_ref().is_none_or(is_inside)
+            let is_inside = match &network {
+                Some(network) => network.has(emulator.process),
+                None => process::network(emulator.process) == process::network(std::process::id()),
+            };
+            is_inside && emulator::answers(emulator)
         };
         if self.state.emulator.as_ref().is_some_and(is_there) {
             return Ok(());

@@ -41,16 +41,18 @@ pub(super) struct Said {
     pub text: Vec<String>,
     /// Why the build's cache could not be written: `ignore-error` keeps that from failing the build.
     pub cache_error: Option<String>,
+    /// Whether buildx has named this build as the one that failed.
+    pub is_named: bool,
     /// Steps that there are, and those of them that were in the cache.
     pub steps: (usize, usize),
 }
 
 impl Said {
-    /// Whether buildx ends with the error of this build's step. A step that was stopped because another build's has failed has an error too.
+    /// Whether buildx ends with the error of this build or of its step. A step that was stopped because another build's has failed has an error too.
     pub(super) fn is_the_reason(&self) -> bool {
         let error = self.failed.as_ref().map(|step| step.error.as_str());
         let mut ends = self.text.iter().filter(|line| line.starts_with("ERROR: "));
-        error.is_some_and(|error| ends.any(|line| line.contains(error)))
+        self.is_named || error.is_some_and(|error| ends.any(|line| line.contains(error)))
     }
 
     /// Everything that says why the build has failed.
@@ -113,7 +115,13 @@ impl<'l> Listener<'l> {
     pub(super) fn end(mut self) -> Vec<Said> {
         let pieces = self.reader.end();
         self.take(pieces);
-        self.builds.into_iter().map(OfBuild::end).collect()
+        let named = self.targets.map(Targets::named).unwrap_or_default();
+        let said = self.builds.into_iter().map(OfBuild::end).enumerate();
+        let said = said.map(|(place, said)| Said {
+            is_named: named.contains(&place),
+            ..said
+        });
+        said.collect()
     }
 
     fn take(&mut self, pieces: Vec<Piece>) {
@@ -148,6 +156,7 @@ impl<'l> OfBuild<'l> {
         Said {
             failed: self.steps.failed(),
             cache_error: self.steps.cache_error().map(str::to_owned),
+            is_named: false,
             steps: self.steps.count(),
             text: self.text,
         }

@@ -1,12 +1,10 @@
 //! What a call that makes several targets says, taken apart: each target hears what it would hear alone.
 //!
 //! buildx puts the target's name before each step's: `[web 2/5] RUN make`, `[web] exporting to oci image format`. A step that targets have in
-//! common has one digest, and is told once for each of them. Source: `addPrefix` in docker/buildx, `util/progress/multiwriter.go`.
+//! common has one digest, and is told once for each of them; what it prints is told once. Source: `addPrefix` and `ValidateLogSource` in
+//! docker/buildx, `util/progress`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
-    hash::{Hash as _, Hasher as _},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rawjson::{Event, Log, Piece, Vertex};
 
@@ -16,8 +14,10 @@ pub(super) struct Targets {
     names: Vec<String>,
     /// The targets that have a step, by its digest.
     steps: BTreeMap<String, BTreeSet<usize>>,
-    /// What was printed lately: each target that has the step tells it once more.
-    printed: BTreeSet<u64>,
+    /// What each step has printed lately, for targets that turn out to have it as well.
+    printed: BTreeMap<String, Vec<Log>>,
+    /// Targets that an error has named.
+    named: BTreeSet<usize>,
 }
 
 impl Targets {
@@ -26,8 +26,14 @@ impl Targets {
         Self {
             names,
             steps: BTreeMap::new(),
-            printed: BTreeSet::new(),
+            printed: BTreeMap::new(),
+            named: BTreeSet::new(),
         }
+    }
+
+    /// The targets that an error has named.
+    pub(super) fn named(self) -> BTreeSet<usize> {
+        self.named
     }
 
     /// What each target hears of it.
@@ -46,7 +52,7 @@ impl Targets {
     }
 
     /// An error that names its target is that target's, and everything else is anybody's.
-    fn text(&self, text: &str) -> Vec<(usize, Piece)> {
+    fn text(&mut self, text: &str) -> Vec<(usize, Piece)> {
         let of_target = text
             .strip_prefix("ERROR: target ")
             .and_then(|rest| rest.split_once(": "));
@@ -55,7 +61,10 @@ impl Targets {
             Some((target, Piece::Text(format!("ERROR: {error}"))))
         });
         match named {
-            Some(named) => vec![named],
+            Some((target, piece)) => {
+                self.named.insert(target);
+                vec![(target, piece)]
+            }
             None => {
                 let all = 0..self.names.len();
                 all.map(|target| (target, Piece::Text(text.to_owned())))
@@ -73,8 +82,13 @@ impl Targets {
                 None if known.is_empty() => (0..self.names.len()).collect(),
                 None => known.iter().copied().collect(),
             };
-            known.extend(&targets);
+            let printed = self.printed.get(&vertex.digest);
             for target in targets {
+                let is_new = known.insert(target);
+                if let Some(printed) = printed.filter(|_| is_new) {
+                    let logs = &mut events.entry(target).or_default().logs;
+                    logs.extend(printed.iter().cloned());
+                }
                 let name = name.clone();
                 let vertex = Vertex {
                     name,
@@ -93,11 +107,10 @@ impl Targets {
             }
         }
         for log in event.logs {
-            if self.is_new(&log) {
-                for target in self.targets_of(&log.vertex) {
-                    events.entry(target).or_default().logs.push(log.clone());
-                }
+            for target in self.targets_of(&log.vertex) {
+                events.entry(target).or_default().logs.push(log.clone());
             }
+            self.keep(log);
         }
     }
 
@@ -126,15 +139,13 @@ impl Targets {
             .unwrap_or_default()
     }
 
-    fn is_new(&mut self, log: &Log) -> bool {
-        /// Repetitions come close together.
-        const MOST: usize = 10_000;
-        let mut hasher = DefaultHasher::new();
-        (&log.vertex, log.timestamp, &log.data).hash(&mut hasher);
-        if self.printed.len() >= MOST {
-            self.printed.clear();
+    /// Targets come to know their steps soon: the first lines are enough.
+    fn keep(&mut self, log: Log) {
+        const MOST: usize = 200;
+        let kept = self.printed.entry(log.vertex.clone()).or_default();
+        if kept.len() < MOST {
+            kept.push(log);
         }
-        self.printed.insert(hasher.finish())
     }
 }
 
@@ -196,15 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_common_step_prints_is_heard_once_by_each() {
+    fn what_a_common_step_prints_is_heard_by_each_target_that_has_it() {
         let mut targets = targets();
-        targets.take(step("x", "[a 1/1] RUN x"));
-        targets.take(step("x", "[b 1/1] RUN x"));
-        targets.take(step("y", "[b 1/1] RUN y"));
         let log = |digest: &str| {
             let log =
                 json!({ "vertex": digest, "data": "aGkK", "timestamp": "2026-11-26T03:20:50Z" });
-            let event = json!({ "logs": [log] , "statuses": [{ "vertex": digest, "id": "s" }] });
+            let event = json!({ "logs": [log] });
             Piece::Event(serde_json::from_value(event).unwrap())
         };
         let heard = |said: Vec<(usize, Piece)>| -> Vec<(usize, usize)> {
@@ -216,13 +224,17 @@ mod tests {
                 .map(|(target, piece)| (*target, count(piece)))
                 .collect()
         };
-        assert_eq!(heard(targets.take(log("x"))), [(0, 1), (1, 1)]);
+        targets.take(step("x", "[a 1/1] RUN x"));
+        assert_eq!(heard(targets.take(log("x"))), [(0, 1)]);
+        let joins = targets.take(step("x", "[b 1/1] RUN x"));
         assert_eq!(
-            heard(targets.take(log("x"))),
-            [(0, 0), (1, 0)],
-            "told again"
+            heard(joins),
+            [(1, 1)],
+            "what was printed before it was known"
         );
-        assert_eq!(heard(targets.take(log("y"))), [(1, 1)]);
+        let again = targets.take(step("x", "[b 1/1] RUN x"));
+        assert_eq!(heard(again), [(1, 0)]);
+        assert_eq!(heard(targets.take(log("x"))), [(0, 1), (1, 1)]);
         assert_eq!(heard(targets.take(log("nobody's"))), []);
     }
 
@@ -243,5 +255,6 @@ mod tests {
         assert_eq!(heard(said), [(1, "ERROR: failed to solve: no".to_owned())]);
         let said = targets.take(text("ERROR: target c: no"));
         assert_eq!(heard(said).len(), 2);
+        assert_eq!(targets.named(), BTreeSet::from([1]));
     }
 }

@@ -1,8 +1,9 @@
 //! A private Docker Engine for a Linux machine that has none: from Debian packages, unpacked and not installed, with its
 //! own socket, data and command line.
 //!
-//! It runs in its own process and mount namespace. So everything that it starts ends with one process, however that ends,
-//! and its emulation of the other CPU is gone with it. What it changes outside, the network, is restored.
+//! It runs in its own process and mount namespace, and where the machine allows it in its own network. So everything that it starts ends
+//! with one process, however that ends, and its emulation of the other CPU is gone with it. What it changes outside, the machine's
+//! network where it has none of its own, is restored.
 //!
 //! Docker 26.1 and buildx of Debian 13 run on Debian 12 as they are; `runc` must be the host's own release's (glibc).
 
@@ -38,7 +39,8 @@ pub(super) struct Engine<'h> {
 }
 
 /// Sets up the engine's own view of the system, then becomes the engine. `$1` is the line that registers emulation, `$2` its name, `$3` a
-/// list of name servers or nothing.
+/// list of name servers or nothing, `$4` whose network it has. In its own it must not find the machine's firewalld, which would write
+/// Docker's rules where that is.
 const START: &str = r#"
 set -eu
 mkdir -p /run/containerd /run/docker
@@ -48,7 +50,8 @@ registry=/proc/sys/fs/binfmt_misc
 [ -e "$registry/register" ] || mount -t binfmt_misc binfmt_misc "$registry"
 [ -e "$registry/$2" ] || printf '%s' "$1" > "$registry/register"
 [ -z "$3" ] || mount --bind "$3" /etc/resolv.conf
-shift 3
+[ "$4" = machine ] || export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent
+shift 4
 exec "$@"
 "#;
 
@@ -166,9 +169,9 @@ impl<'h> Engine<'h> {
             host::path().to_string_lossy()
         );
         let network = self.network();
-        let resolver = match network.file() {
-            Some(_) => network.resolver()?,
-            None => None,
+        let (whose, resolver) = match network.file() {
+            Some(_) => ("own", network.resolver()?),
+            None => ("machine", None),
         };
         let resolver = resolver.map_or_else(String::new, |file| file.display().to_string());
         let words = [
@@ -186,6 +189,7 @@ impl<'h> Engine<'h> {
             &magic,
             &name,
             &resolver,
+            whose,
             &self.dockerd().display().to_string(),
             "--config-file",
             &settings.display().to_string(),
@@ -235,6 +239,7 @@ impl<'h> Engine<'h> {
             "pidfile": run.join("docker.pid"),
             "init-path": self.bin().join("tini-static"),
             "ip6tables": false,
+            "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "cgroup-parent": format!("/xtask-{}", self.home.id()),
             "shutdown-timeout": 1,
             "log-level": "warn",

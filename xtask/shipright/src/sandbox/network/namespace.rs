@@ -6,7 +6,10 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
-    os::unix::{fs::MetadataExt as _, net::UnixStream},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -136,6 +139,9 @@ impl Namespace {
     fn make(&self, bin: &Path) -> Result<()> {
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("failed to create `{}`", self.directory.display()))?;
+        // Who can ask slirp4netns can open this machine's ports.
+        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o700))
+            .context("failed to protect the network's directory")?;
         let file = self.file_path();
         File::create(&file).with_context(|| format!("failed to create `{}`", file.display()))?;
         let shown = file.display().to_string();
@@ -147,6 +153,8 @@ impl Namespace {
             "--configure",
             "--mtu=65520",
             "--disable-host-loopback",
+            "--enable-sandbox",
+            "--enable-seccomp",
             "--netns-type=path",
             "--api-socket",
             &socket,
