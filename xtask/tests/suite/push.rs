@@ -447,6 +447,25 @@ fn a_blob_that_is_damaged_on_this_disk_is_fetched_again() {
 }
 
 #[test]
+fn a_damaged_blob_of_several_images_is_fetched_again_for_all_of_them() {
+    let project = Project::new();
+    project.run("push dev").expect(0);
+    for round in 0..5 {
+        let blobs = fs::read_dir(project.path("target/images/blobs/sha256")).unwrap();
+        for blob in blobs.map(|blob| blob.unwrap().path()) {
+            let is_config = fs::read_to_string(&blob).unwrap().contains("architecture");
+            if is_config {
+                fs::write(&blob, "damaged").unwrap();
+            }
+        }
+        project.aws.state().repositories.clear();
+        let run = project.run("push dev").expect(0);
+        let said = run.stderr.contains("it is fetched again");
+        assert!(said, "{round}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn two_services_with_the_same_blobs_send_them_once() {
     let project = Project::new();
     project.run("push-dev").expect(0);

@@ -336,7 +336,7 @@ impl<R: Read> Read for Whole<R> {
     }
 }
 
-/// In the chain of an error: a blob is not what its digest says.
+/// In the chain of an error: a blob is not what its digest says, or is not there any more.
 #[derive(Debug)]
 pub struct Damaged {
     /// The digest that it should have.

@@ -25,7 +25,8 @@ use tempfile::TempDir;
 
 use crate::{
     facts::state,
-    registry::{BlobSource, CONFIG_LIMIT},
+    hashed::Hashed,
+    registry::{BlobSource, CONFIG_LIMIT, Damaged},
 };
 
 pub(crate) use collect::collect;
@@ -117,9 +118,16 @@ impl ContentStore {
         }
     }
 
-    /// Drops a blob that is damaged: the next build sends it again.
+    /// Drops a blob that is damaged: the next build sends it again. One that another image has got again meanwhile stays.
     pub fn discard(&self, digest: &str) {
-        if let Ok(file) = self.file(digest) {
+        let is_whole = |file: &Path| -> std::io::Result<bool> {
+            let mut bytes = Hashed::new(File::open(file)?);
+            std::io::copy(&mut bytes, &mut std::io::sink())?;
+            Ok(bytes.finish().1 == digest)
+        };
+        if let Ok(file) = self.file(digest)
+            && !is_whole(&file).unwrap_or_default()
+        {
             let _ = fs::remove_file(file);
         }
     }
@@ -141,8 +149,15 @@ impl ContentStore {
 impl BlobSource for ContentStore {
     fn open(&self, digest: &str, from: u64) -> Result<Box<dyn Read + Send>> {
         let file = self.file(digest)?;
-        let mut opened = File::open(&file)
-            .with_context(|| format!("failed to open the blob `{}`", file.display()))?;
+        let mut opened = File::open(&file).map_err(|error| {
+            let about = format!("failed to open the blob `{}`: {error}", file.display());
+            // Another image that has it as well may have found it damaged, and dropped it.
+            if error.kind() == std::io::ErrorKind::NotFound {
+                let digest = digest.to_owned();
+                return anyhow::Error::new(Damaged { digest }).context(about);
+            }
+            anyhow::Error::msg(about)
+        })?;
         opened.seek(SeekFrom::Start(from))?;
         Ok(Box::new(opened))
     }
