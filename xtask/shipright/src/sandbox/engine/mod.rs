@@ -8,6 +8,7 @@
 //! Docker 26.1 and buildx of Debian 13 run on Debian 12 as they are; `runc` must be the host's own release's (glibc).
 
 mod binfmt;
+mod pinned;
 mod programs;
 
 use std::{

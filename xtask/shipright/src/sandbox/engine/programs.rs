@@ -13,7 +13,7 @@ use super::{
         apt::{self, Apt},
         home::remove,
     },
-    Engine,
+    Engine, pinned,
 };
 use crate::{process::Tool, report::terminal::Terminal};
 
@@ -51,6 +51,12 @@ const LIBRARIES: [&str; 9] = [
     "libseccomp2",
     "libpcre2-8-0",
 ];
+
+/// All packages, but for the one whose name depends on the release.
+pub(super) fn packages() -> impl Iterator<Item = &'static str> {
+    let programs = PROGRAMS.iter().map(|(package, _)| *package);
+    programs.chain(LIBRARIES)
+}
 
 /// The name of `GLib`, which slirp4netns needs: it has another name since its times have 64 bits everywhere.
 fn glib(release: &str) -> &'static str {
@@ -100,12 +106,8 @@ impl Engine<'_> {
                 apt::RELEASE
             }
         };
-        let names = PROGRAMS
-            .iter()
-            .map(|(package, _)| *package)
-            .chain(LIBRARIES)
-            .chain([glib(own)]);
-        let wanted: Vec<String> = names
+        let wanted: Vec<String> = packages()
+            .chain([glib(own)])
             .map(|package| format!("{package}/{}", release_of(package)))
             .collect();
         apt.download(
@@ -113,8 +115,19 @@ impl Engine<'_> {
             &work.join("packages"),
         )?;
         let root = work.join("root");
+        let mut newer = Vec::new();
         for package in apt::packages_in(&work.join("packages"))? {
+            if !pinned::is_tried(&package)? {
+                newer.push(package.file_stem().unwrap_or_default().to_owned());
+            }
             apt::unpack(&package, &root)?;
+        }
+        if !newer.is_empty() {
+            let names: Vec<_> = newer.iter().map(|name| name.to_string_lossy()).collect();
+            terminal.note(&format!(
+                "Debian has released newer packages than those that this was tried with, and its signature alone vouches for them: {}",
+                names.join(", ")
+            ));
         }
         self.arrange(&root)?;
         remove(&work)
