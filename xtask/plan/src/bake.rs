@@ -14,16 +14,17 @@ pub fn target(place: usize) -> String {
     format!("build-{place}")
 }
 
-/// The arguments of `docker buildx` for a call that makes everything in a bake file. No attestations, as for a build alone.
+/// The arguments of `docker buildx` for a call that makes everything in a bake file. They have one builder.
 pub fn words(file: &str, builds: &[&Build]) -> Vec<String> {
     let mut words: Vec<String> = ["bake", "--file", file].map(str::to_owned).into();
-    let builder = builds.first().and_then(|build| build.builder.as_ref());
+    let first = builds.first();
     words.extend(
-        builder
+        first
             .into_iter()
-            .flat_map(|builder| ["--builder".to_owned(), builder.name.clone()]),
+            .flat_map(|build| command::named_builder(build)),
     );
-    words.extend(["--provenance=false", "--sbom=false", command::PROGRESS].map(str::to_owned));
+    words.extend(command::NO_ATTESTATION.map(str::to_owned));
+    words.push(command::PROGRESS.to_owned());
     words
 }
 

@@ -1,5 +1,5 @@
-//! Command lines as data. What docker is given for a build is what is run, though several may be run by one call (`crate::bake`); the other lines that `--dry-run` shows
-//! are what a person would type to the same end.
+//! Command lines as data. What docker is given for a build is what is run, though several may be run by one call (`crate::bake`); the other
+//! lines that `--dry-run` shows are what a person would type to the same end.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -18,21 +18,17 @@ use crate::{
 /// How a build tells where it is: as people read it. Who carries a plan out may ask for it in another form.
 pub const PROGRESS: &str = "--progress=plain";
 
+/// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance (docker/buildx#1533). A pushed image is read
+/// back all the same, because these flags alone have failed people.
+pub const NO_ATTESTATION: [&str; 2] = ["--provenance=false", "--sbom=false"];
+
 /// The arguments of `docker buildx` for a build.
-///
-/// No attestation: Lambda refuses the index that BuildKit makes of an image and its provenance
-/// (docker/buildx#1533). A pushed image is read back all the same, because these flags alone have failed people.
 pub fn build(build: &Build) -> Vec<String> {
     let mut words: Vec<String> = ["build", "--platform", &build.arch.platform(), "--file"]
         .map(str::to_owned)
         .into();
     words.push(build.dockerfile.display().to_string());
-    words.extend(
-        build
-            .builder
-            .iter()
-            .flat_map(|builder| ["--builder".to_owned(), builder.name.clone()]),
-    );
+    words.extend(named_builder(build));
     // Always KEY=VALUE: a bare key would copy the caller's environment variable into the image's history.
     words.extend(
         build
@@ -69,7 +65,7 @@ pub fn build(build: &Build) -> Vec<String> {
             .map(Cache::ends)
             .flat_map(|(from, to)| ["--cache-from".to_owned(), from, "--cache-to".to_owned(), to]),
     );
-    words.extend(["--provenance=false", "--sbom=false"].map(str::to_owned));
+    words.extend(NO_ATTESTATION.map(str::to_owned));
     match &build.output {
         Output::Engine { names } => {
             let tags = names.iter().flat_map(|name| ["--tag", name.as_str()]);
@@ -82,6 +78,12 @@ pub fn build(build: &Build) -> Vec<String> {
     words.push(PROGRESS.to_owned());
     words.push(build.context.display().to_string());
     words
+}
+
+/// The builder that is to do it, if not docker's current one.
+pub(crate) fn named_builder(build: &Build) -> impl Iterator<Item = String> {
+    let builder = build.builder.iter();
+    builder.flat_map(|builder| ["--builder".to_owned(), builder.name.clone()])
 }
 
 /// Where a build that ends in an OCI image layout writes.

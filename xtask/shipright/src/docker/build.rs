@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Base, BuildFailed, BuildStep, Docker, LoginSession, materials,
-    progress::{Listener, Said},
+    progress::{Listener, Said, Tell},
     with_config,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub struct Part<'p> {
     /// The file that keeps what it says.
     pub log: Option<&'p Path>,
     /// Who is told where it is.
-    pub tell: Box<dyn FnMut(BuildStep) + 'p>,
+    pub tell: Tell<'p>,
 }
 
 impl Built {
@@ -111,16 +111,16 @@ impl Docker {
         parts: Vec<Part<'_>>,
         session: Option<&LoginSession>,
     ) -> Result<Vec<Option<Result<Built>>>> {
-        let count = parts.len();
-        let nothing = || std::iter::repeat_with(|| None).take(count).collect();
         if self.has_plain_progress_alone.load(Ordering::Relaxed) {
-            return Ok(nothing());
+            return Ok(parts.iter().map(|_| None).collect());
         }
         let builds: Vec<_> = parts.iter().map(|part| &part.build).collect();
-        for build in &builds {
-            if let Some(builder) = &build.builder {
-                self.bootstrap(builder, build.arch)?;
-            }
+        // They have one builder.
+        let first = builds.first();
+        if let Some((build, builder)) =
+            first.and_then(|first| Some((first, first.builder.as_ref()?)))
+        {
+            self.bootstrap(builder, build.arch)?;
         }
         let directory = tempfile::tempdir().context("failed to make a temporary directory")?;
         let directory = Transient::new(directory.keep());

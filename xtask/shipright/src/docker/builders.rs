@@ -70,28 +70,22 @@ impl Described {
         let fields = said.lines().filter_map(|line| line.trim().split_once(':'));
         let mut described = Self::default();
         for (key, value) in fields {
-            match key {
-                "Driver" => value.trim().clone_into(&mut described.driver),
-                "Endpoint" => described.nodes.push(Node::default()),
-                "Platforms" => {
-                    let is_told = |node: &Node| !node.offers.is_empty();
-                    if described.nodes.last().is_none_or(is_told) {
-                        described.nodes.push(Node::default());
-                    }
-                    if let Some(node) = described.nodes.last_mut() {
-                        node.offers = value.split(',').filter_map(Self::offer).collect();
-                    }
+            let is_told = |node: &Node| !node.offers.is_empty();
+            let begins = match key {
+                "Endpoint" => true,
+                "Platforms" => described.nodes.last().is_none_or(is_told),
+                _ => false,
+            };
+            if begins {
+                described.nodes.push(Node::default());
+            }
+            match (key, described.nodes.last_mut()) {
+                ("Driver", _) => value.trim().clone_into(&mut described.driver),
+                ("Platforms", Some(node)) => {
+                    node.offers = value.split(',').filter_map(Self::offer).collect();
                 }
-                "Status" => {
-                    if let Some(node) = described.nodes.last_mut() {
-                        node.is_running = value.trim() == "running";
-                    }
-                }
-                "OCI exporter" => {
-                    if let Some(node) = described.nodes.last_mut() {
-                        node.exports_oci = value.trim().parse().ok();
-                    }
-                }
+                ("Status", Some(node)) => node.is_running = value.trim() == "running",
+                ("OCI exporter", Some(node)) => node.exports_oci = value.trim().parse().ok(),
                 _ => {}
             }
         }

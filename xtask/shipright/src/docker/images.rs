@@ -5,7 +5,7 @@ use std::{path::Path, process::ChildStdout, time::Duration};
 use anyhow::{Context, Result, bail};
 
 use super::{Docker, LoginSession, SILENCE, with_config};
-use crate::arch::Arch;
+use crate::{arch::Arch, plan::command};
 
 impl Docker {
     /// Whether a registry has this image and lets us have it.
@@ -83,13 +83,8 @@ impl Docker {
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         words.extend(args.iter().flat_map(|arg| ["--build-arg", arg]));
-        words.extend([
-            "--provenance=false",
-            "--sbom=false",
-            "--load",
-            "--progress=plain",
-            &context,
-        ]);
+        words.extend(command::NO_ATTESTATION);
+        words.extend(["--load", command::PROGRESS, &context]);
         for (tool, words) in [(&self.buildx, words), (&self.tool, vec!["push", name])] {
             let outcome = tool.stream(&words, SILENCE, |_| {})?;
             if !outcome.success() {

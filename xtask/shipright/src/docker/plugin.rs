@@ -12,7 +12,6 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::Read,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -43,9 +42,7 @@ pub(super) fn needs_docker(env: &[(String, String)]) -> bool {
 
 /// The buildx that `docker` on this `path` would start, with docker's configuration directory. `None` where that cannot be told.
 pub(super) fn buildx(path: &OsStr, config: Option<&Path>) -> Option<PathBuf> {
-    let docker = std::env::split_paths(path)
-        .map(|directory| directory.join("docker"))
-        .find(|file| is_executable(file))?;
+    let docker = host::program_on(path, "docker")?;
     if !is_docker_itself(&docker) {
         return None;
     }
@@ -62,7 +59,7 @@ pub(super) fn buildx(path: &OsStr, config: Option<&Path>) -> Option<PathBuf> {
     let mut candidates = all.map(|directory| directory.join(FILE));
     // docker takes the first that is there, whatever it is.
     let first = candidates.find(|file| file.exists())?;
-    is_executable(&first).then_some(first)
+    host::is_executable(&first).then_some(first)
 }
 
 /// Directories that somebody has added in docker's configuration.
@@ -86,14 +83,9 @@ fn is_script(file: &Path) -> bool {
     read.is_err() || start == *b"#!"
 }
 
-fn is_executable(file: &Path) -> bool {
-    let found = file.metadata();
-    found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     use super::*;
 

@@ -89,19 +89,10 @@ impl Executor<'_> {
             self.say_saved(job);
             return known(self.saved(job, build, session, store)?, store);
         }
-        let activity = self.activity(job);
-        activity.phase("build", build.mode.map_or("", BuildMode::words));
         if let Some(seat) = job.seat.take()
             && let Some(built) = self.build_together(job, &seat, session, store)
         {
-            if let Some(log) = self.logs.map(|logs| logs.file(&job.image.name))
-                && built.is_err()
-            {
-                self.activity(job).attach(&log);
-            }
-            let built = built?;
-            self.built(job, &built);
-            return taken_in(&built, store);
+            return taken_in(&self.built(job, built)?, store);
         }
         let layout = store.layout()?;
         let into_layout = build.to(Output::ContentStore {
@@ -147,28 +138,29 @@ impl Executor<'_> {
         build: &Build,
         session: Option<&LoginSession>,
     ) -> Result<Built> {
-        let (name, activity) = (&job.image.name, self.activity(job));
-        activity.phase("build", build.mode.map_or("", BuildMode::words));
-        let log = self.logs.map(|logs| logs.file(name));
+        let activity = self.begin_build(job);
+        let log = self.logs.map(|logs| logs.file(&job.image.name));
         let built = self
             .docker
             .build(build, session, log.as_deref(), |step| tell(activity, step));
-        if built.is_err()
-            && let Some(log) = &log
-        {
-            activity.attach(log);
-        }
-        let built = built?;
-        self.built(job, &built);
-        Ok(built)
+        self.built(job, built)
     }
 
-    /// Takes down what a build has told.
-    fn built(&self, job: &mut Job<'_>, built: &Built) {
+    /// Shows that an image is built now, and how.
+    pub(super) fn begin_build<'j>(&self, job: &'j Job<'_>) -> &'j Activity {
+        let activity = self.activity(job);
+        let mode = job.image.build().and_then(|build| build.mode);
+        activity.phase("build", mode.map_or("", BuildMode::words));
+        activity
+    }
+
+    /// Takes down what a build has told, however it has ended.
+    fn built(&self, job: &mut Job<'_>, built: Result<Built>) -> Result<Built> {
         let name = &job.image.name;
         if let Some(logs) = self.logs {
             self.activity(job).attach(&logs.file(name));
         }
+        let built = built?;
         let (steps, cached) = built.steps;
         (job.report.steps, job.report.cached_steps) = (steps, cached);
         if let Some(error) = &built.cache_error {
@@ -177,6 +169,7 @@ impl Executor<'_> {
         }
         job.report.built = true;
         job.bases.clone_from(&built.bases);
+        Ok(built)
     }
 
     fn prove(

@@ -74,10 +74,14 @@ impl Executor<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let activity = self.begin_build(job);
         if let Some(others) = first {
-            return self.call(job, seat, &others, session, store);
+            let made = self.make_call(job, seat, &others, session, store);
+            return made.map_or_else(
+                |error| Some(Err(error)),
+                |made| seat.deal_out(made, &others),
+            );
         }
-        let activity = self.activity(job);
         while let Ok(heard) = seat.heard.recv() {
             match heard {
                 Heard::Step(step) => tell(activity, step),
@@ -87,40 +91,7 @@ impl Executor<'_> {
         None
     }
 
-    /// Makes the call, and tells the others. Returns what is this image's.
-    fn call(
-        &self,
-        job: &Job<'_>,
-        seat: &Seat<'_>,
-        others: &[Sender<Heard>],
-        session: Option<&LoginSession>,
-        store: &ContentStore,
-    ) -> Option<Result<Built>> {
-        let images = &seat.call.images;
-        let mut made = match self.make_call(job, seat, others, session, store) {
-            Ok(made) => made,
-            Err(error) => return Some(Err(error)),
-        };
-        let is_failed = |end: &Option<Result<Built>>| matches!(end, Some(Err(_)));
-        if let Some(failed) = made.iter().position(is_failed) {
-            let name = &images[failed].name;
-            for end in made.iter_mut().filter(|end| end.is_none()) {
-                let given_up = anyhow!("the build was given up, because that of {name} has failed");
-                *end = Some(Err(given_up));
-            }
-        }
-        let mut own = None;
-        for (place, end) in made.into_iter().enumerate() {
-            if place == seat.place {
-                own = end;
-            } else {
-                // Nobody waits any more where an interrupt was first.
-                let _ = others[place].send(Heard::End(end));
-            }
-        }
-        own
-    }
-
+    /// Makes the call, and tells the others where it is.
     fn make_call(
         &self,
         job: &Job<'_>,
@@ -154,5 +125,34 @@ impl Executor<'_> {
             });
         }
         self.docker.build_together(parts, session)
+    }
+}
+
+impl Seat<'_> {
+    /// Gives each of the others what was made of it, and returns what is this image's. What was not made is given up where another one has
+    /// failed.
+    fn deal_out(
+        &self,
+        mut made: Vec<Option<Result<Built>>>,
+        others: &[Sender<Heard>],
+    ) -> Option<Result<Built>> {
+        let is_failed = |end: &Option<Result<Built>>| matches!(end, Some(Err(_)));
+        if let Some(failed) = made.iter().position(is_failed) {
+            let name = &self.call.images[failed].name;
+            for end in made.iter_mut().filter(|end| end.is_none()) {
+                let given_up = anyhow!("the build was given up, because that of {name} has failed");
+                *end = Some(Err(given_up));
+            }
+        }
+        let mut own = None;
+        for (place, end) in made.into_iter().enumerate() {
+            if place == self.place {
+                own = end;
+            } else {
+                // Nobody waits any more where an interrupt was first.
+                let _ = others[place].send(Heard::End(end));
+            }
+        }
+        own
     }
 }

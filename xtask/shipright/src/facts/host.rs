@@ -5,7 +5,7 @@
 )]
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::IsTerminal,
     path::{Path, PathBuf},
 };
@@ -70,11 +70,21 @@ pub fn path() -> OsString {
 
 /// Whether a program is on `PATH`.
 pub fn has_program(name: &str) -> bool {
+    program_on(&path(), name).is_some()
+}
+
+/// The program of a name that this `PATH` leads to.
+pub fn program_on(path: &OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .map(|directory| directory.join(name))
+        .find(|file| is_executable(file))
+}
+
+/// Whether a file can be executed.
+pub fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::env::split_paths(&path()).any(|directory| {
-        let file = directory.join(name).metadata();
-        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    })
+    let found = file.metadata();
+    found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// The certificates that this host trusts beyond the usual ones, where somebody said so with `SSL_CERT_FILE`: behind a

@@ -222,8 +222,7 @@ impl Sandbox {
 
     /// Where a container publishes a port so that it can be reached from this machine and from nowhere else.
     pub fn publishing_address(&self) -> &'static str {
-        let network = self.network().and_then(|network| network.file());
-        network.map_or("127.0.0.1", |_| network::ADDRESS)
+        self.network().map_or("127.0.0.1", |_| network::ADDRESS)
     }
 
     /// Lets a port of this machine lead to the same port at the engine's publishing address, where the engine has a network of its own.
@@ -231,13 +230,15 @@ impl Sandbox {
     /// # Errors
     /// A port that somebody else has.
     pub fn forward(&self, port: u16) -> Result<Option<Forwarded>> {
-        let network = self.network().filter(|network| network.file().is_some());
-        network.map(|network| network.forward(port)).transpose()
+        self.network()
+            .map(|network| network.forward(port))
+            .transpose()
     }
 
-    /// The network of the private engine.
+    /// The network of the private engine, where it has one of its own.
     fn network(&self) -> Option<Namespace> {
-        self.state.private_engine.then(|| Namespace::of(&self.home))
+        let network = self.state.private_engine.then(|| Namespace::of(&self.home));
+        network.filter(|network| network.file().is_some())
     }
 
     fn port(&self) -> u16 {
@@ -264,7 +265,7 @@ impl Sandbox {
     }
 
     fn start_emulator(&mut self, terminal: &Terminal) -> Result<()> {
-        let network = self.network().filter(|network| network.file().is_some());
+        let network = self.network();
         let is_there = |emulator: &Emulator| {
             let is_inside = match &network {
                 Some(network) => network.has(emulator.process),

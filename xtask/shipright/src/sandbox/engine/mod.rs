@@ -170,7 +170,8 @@ impl<'h> Engine<'h> {
             host::path().to_string_lossy()
         );
         let network = self.network();
-        let (whose, resolver) = match network.file() {
+        let own = network.file();
+        let (whose, resolver) = match &own {
             Some(_) => ("own", network.resolver()?),
             None => ("machine", None),
         };
@@ -197,20 +198,14 @@ impl<'h> Engine<'h> {
             "--group",
             "root",
         ];
-        let enter = network
-            .file()
-            .map(|file| format!("--net={}", file.display()));
-        match &enter {
-            Some(enter) => {
-                let words = [&[enter.as_str(), "unshare"], &words[..]].concat();
-                Tool::new("nsenter")
-                    .env("PATH", path)
-                    .daemon(&words, &self.log())?
-            }
-            None => Tool::new("unshare")
-                .env("PATH", path)
-                .daemon(&words, &self.log())?,
+        let enter = own.map(|file| format!("--net={}", file.display()));
+        let (program, before) = match &enter {
+            Some(enter) => ("nsenter", vec![enter.as_str(), "unshare"]),
+            None => ("unshare", Vec::new()),
         };
+        Tool::new(program)
+            .env("PATH", path)
+            .daemon(&[&before[..], &words].concat(), &self.log())?;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! What an engine changes in the host's network where it has none of its own, kept so that it can be restored: packet filter rules, forwarding and the
-//! bridge.
+//! What an engine changes in the host's network where it has none of its own, kept so that it can be restored: packet filter rules,
+//! forwarding and the bridge.
 
 use std::{fs, path::Path};
 
